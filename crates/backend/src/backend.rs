@@ -1,0 +1,71 @@
+use async_trait::async_trait;
+
+use crate::{Capability, Issuer, Phase, Result, Runtime, ScanSink, Store};
+
+/// Which backend this is. Holds no secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackendInfo {
+    /// Name in the configuration, first segment of every ref.
+    pub name: String,
+    /// Kind in the configuration: `kubernetes`, `vault`, …
+    pub kind: &'static str,
+    /// Where it is, without user and password.
+    pub endpoint: String,
+}
+
+/// Whether we hold a permission.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PermissionStatus {
+    /// Yes.
+    Present,
+    /// No. The text says what is missing in the system's own words, e.g. a rule to add.
+    Missing(String),
+    /// The system does not tell without trying.
+    Unknown(String),
+}
+
+/// One permission that a flow needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Permission {
+    /// `scan`, `rotate` or `revoke`.
+    pub flow: &'static str,
+    /// What is needed, e.g. `list secrets`.
+    pub name: String,
+    /// Do we hold it?
+    pub status: PermissionStatus,
+}
+
+/// A system that claviger reads and, in its roles, changes.
+///
+/// There are no default bodies: a wrapper that forgets a method does not compile.
+#[async_trait]
+pub trait Backend: Send + Sync {
+    /// Which backend this is.
+    fn info(&self) -> &BackendInfo;
+
+    /// What it can do; constant.
+    fn capability(&self) -> Capability;
+
+    /// Is it reachable, are we authenticated, and which permissions of each flow do we hold? Never changes anything.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind), `Unauthenticated`, `Config`: then no permission could be asked for.
+    async fn check(&self) -> Result<Vec<Permission>>;
+
+    /// Streams what there is, page by page, into `sink`. Never changes anything.
+    ///
+    /// Called once per [`Phase`] and scan. A page belongs to one scope; each scope begun is ended with its status, also a denied one. A
+    /// scope that could not be read is not an error of the whole: only a backend that could read *nothing* returns `Err`. Values leave
+    /// the backend only inside `Content::Value`. Memory is bounded by the page, not by the estate. Cancellation: dropping the future
+    /// ends it; scopes not ended count as failed.
+    async fn inventory(&self, phase: Phase, sink: &mut ScanSink) -> Result<()>;
+
+    /// Its role as issuer.
+    fn issuer(&self) -> Option<&dyn Issuer>;
+
+    /// Its role as store.
+    fn store(&self) -> Option<&dyn Store>;
+
+    /// Its role as runtime.
+    fn runtime(&self) -> Option<&dyn Runtime>;
+}

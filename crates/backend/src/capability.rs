@@ -1,0 +1,60 @@
+/// What a backend can do. A plain struct: the planner reads it, the contract suite makes it evidence.
+///
+/// Naming: `<role method>` or `<role method>_<refinement>`. It is constant for a built backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Capability {
+    /// Streams an inventory.
+    pub inventory: bool,
+    /// [`Issuer::issue`](crate::Issuer::issue).
+    pub issue: bool,
+    /// [`Issuer::verify`](crate::Issuer::verify): logs in with a value.
+    pub verify: bool,
+    /// [`Issuer::identify`](crate::Issuer::identify): the issuer can say whose value this is.
+    pub identify: bool,
+    /// [`Issuer::restore`](crate::Issuer::restore): the former value can be put back without its plaintext.
+    pub restore: bool,
+    /// [`Issuer::revoke`](crate::Issuer::revoke).
+    pub revoke: bool,
+    /// How long after a revocation the issuer may still accept the value out of a cache, in seconds: a receipt waits this long.
+    pub revoke_cache_seconds: u32,
+    /// [`Store::read`](crate::Store::read).
+    pub read: bool,
+    /// [`Store::write`](crate::Store::write).
+    pub write: bool,
+    /// Writes honour [`Expect::Version`](crate::Expect::Version).
+    pub write_with_expect: bool,
+    /// The store keeps former versions by itself.
+    pub write_keeps_former: bool,
+    /// [`Runtime::refresh`](crate::Runtime::refresh).
+    pub refresh: bool,
+    /// [`Runtime::adopted`](crate::Runtime::adopted).
+    pub adopted: bool,
+    /// Two values at once?
+    pub overlap: Overlap,
+    /// Where a new value comes from.
+    pub origin: ValueOrigin,
+}
+
+/// Can the target hold two accepted values of one credential at the same time?
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Overlap {
+    /// One: setting the new one ends the old one. Setting is the pivot.
+    #[default]
+    None,
+    /// Two slots, e.g. IAM access keys.
+    Dual,
+    /// Two users that take turns.
+    Alternating,
+}
+
+/// How a value comes about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ValueOrigin {
+    /// We make it and set it (a database password).
+    #[default]
+    SetByUs,
+    /// The issuer makes it and tells us once (an IAM key).
+    Minted,
+    /// The issuer makes it for a name that we choose and can read again (a Kubernetes token Secret).
+    MintedByName,
+}

@@ -1,0 +1,26 @@
+//! The backend contract: what a system must do so that the engine can read it, change it and prove what it did.
+//!
+//! A backend implements [`Backend`] and any of the roles [`Issuer`], [`Store`], [`Runtime`]. What it can do it says in [`Capability`],
+//! which the planner reads: what a backend cannot do is refused when the plan is made. The contract knows no vendor, no database and
+//! no saga.
+//!
+//! To add a backend: one crate `backend-<system>` that implements the traits, one line in the CLI's registry, and the contract suite
+//! run on it. `crates/README.md` walks through it.
+
+mod backend;
+mod capability;
+mod error;
+mod operation;
+mod roles;
+mod sink;
+
+pub use self::{
+    backend::{Backend, BackendInfo, Permission, PermissionStatus},
+    capability::{Capability, Overlap, ValueOrigin},
+    error::{Effect, Error, ErrorKind, Result, Retry},
+    operation::Operation,
+    roles::{
+        Adoption, Expect, Identified, Issued, Issuer, Presence, Probe, Restore, Runtime, Store, StoreState, StoredValue, Verdict,
+    },
+    sink::{Message, Page, Phase, ScanSink, channel},
+};

@@ -1,0 +1,152 @@
+//! The roles of a backend. Methods take refs of this backend only.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use claviger_core::{model::ConsumerHow, reference::Ref, secret::SecretValue};
+
+use crate::{Operation, Result};
+
+/// What a login with a value showed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// The issuer accepted it.
+    Accepted,
+    /// The issuer's *authentication* refused it. The text is the evidence: status or SQLSTATE and endpoint, no secret.
+    Refused(String),
+    /// Neither can be said: unreachable, sealed, throttled, 403, a full or locked role. The text says why.
+    Inconclusive(String),
+}
+
+/// A probe and where it was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probe {
+    /// What it showed.
+    pub verdict: Verdict,
+    /// Endpoint and method, e.g. `GET https://…/api as bearer`, so that control and probe can be seen to be the same.
+    pub path: String,
+}
+
+/// What an issuer made or set.
+pub struct Issued {
+    /// Public name of the new credential where it has one of its own (a minted key's id, a new Secret's ref).
+    pub at: Ref,
+    /// The value, where the issuer made it.
+    pub minted: Option<SecretValue>,
+}
+
+/// What puts a former value back without its plaintext, e.g. the saved SCRAM verifier. Sealed like a secret.
+pub struct Restore(pub SecretValue);
+
+/// Does something exist at the issuer?
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Presence {
+    /// Yes; the token changes when it is re-created or its value changes (uid, resourceVersion).
+    Present(String),
+    /// No.
+    Absent,
+}
+
+/// The issuer recognised a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identified {
+    /// The credential's ref at the issuer.
+    pub at: Ref,
+}
+
+/// Where credentials live.
+#[async_trait]
+pub trait Issuer: Send + Sync {
+    /// Sets `value` for the credential, or mints where the origin says so (then `value` is `None`).
+    ///
+    /// Repeat with the same value: succeeds, same end state. Absent subject: `NotFound`. A value against the target's rules: `Invalid`
+    /// with `Effect::NotApplied`. Cancellation: effect unknown.
+    async fn issue(&self, op: &Operation, subject: &Ref, value: Option<&SecretValue>) -> Result<Issued>;
+
+    /// Logs in with `value` as the credential's identity, at the same endpoint that consumers use. A wrong value is a verdict, not an error.
+    async fn verify(&self, subject: &Ref, value: &SecretValue) -> Result<Probe>;
+
+    /// Is this value one of this issuer's, and which? Makes no login that the target would count. `None`: not one of ours.
+    async fn identify(&self, value: &SecretValue) -> Result<Option<Identified>>;
+
+    /// Reads what [`Issuer::restore`] needs. `None` where the target does not show it to us.
+    async fn snapshot(&self, subject: &Ref) -> Result<Option<Restore>>;
+
+    /// Puts the former value back. Repeat: succeeds.
+    async fn restore(&self, op: &Operation, subject: &Ref, saved: &Restore) -> Result<()>;
+
+    /// Does it exist? Absence is an answer.
+    async fn presence(&self, subject: &Ref) -> Result<Presence>;
+
+    /// Makes the credential unusable. Absent or already revoked: success. `expect` is a presence token: another one is `Conflict`.
+    async fn revoke(&self, op: &Operation, subject: &Ref, expect: Option<&str>) -> Result<()>;
+
+    /// When it was last used, if the target knows.
+    async fn last_used(&self, subject: &Ref) -> Result<Option<DateTime<Utc>>>;
+}
+
+/// What must hold for a write to happen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Expect {
+    /// Nothing is there.
+    Absent,
+    /// Exactly this version is there.
+    Version(String),
+}
+
+/// A value and its version.
+pub struct StoredValue {
+    /// The whole field.
+    pub value: SecretValue,
+    /// The store's version token.
+    pub version: String,
+    /// The operation key that wrote it, where the store keeps one.
+    pub written_by: Option<String>,
+}
+
+/// Could we write, and should we?
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreState {
+    /// Yes.
+    Writable,
+    /// No: the permission or the object's nature (immutable) forbids it.
+    Refused(String),
+    /// Another system owns it (External Secrets, Helm, Argo CD, Terraform): change it there.
+    ManagedElsewhere(String),
+}
+
+/// Where copies lie.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Reads the whole field. Absence is an answer.
+    async fn read(&self, at: &Ref) -> Result<Option<StoredValue>>;
+
+    /// Asks the target whether a write would be allowed; changes nothing.
+    async fn writable(&self, at: &Ref) -> Result<StoreState>;
+
+    /// Replaces the field; its siblings stay as they are. Gives the new version.
+    ///
+    /// `Conflict` when the expectation does not hold: the caller reads again, and if the value or `written_by` is its own the write had
+    /// already happened. Cancellation: effect unknown.
+    async fn write(&self, op: &Operation, at: &Ref, value: &SecretValue, expect: &Expect) -> Result<String>;
+}
+
+/// How far a consumer has moved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Adoption {
+    /// It runs on what was there at `since` or later, and is ready.
+    Adopted(String),
+    /// Not yet. The text says what is missing.
+    Pending(String),
+    /// It will not get there by itself: the text says why.
+    Failing(String),
+}
+
+/// Where consumers run.
+#[async_trait]
+pub trait Runtime: Send + Sync {
+    /// Makes the consumer read its copies again (a rollout). Repeat with the same operation key: no second rollout. Absent consumer: success.
+    async fn refresh(&self, op: &Operation, consumer: &Ref, how: ConsumerHow) -> Result<()>;
+
+    /// Does the consumer run on what was in its copies when the operation with this key refreshed it? An absent consumer has adopted.
+    async fn adopted(&self, op: &Operation, consumer: &Ref) -> Result<Adoption>;
+}

@@ -1,0 +1,15 @@
+//! The domain of claviger: what credentials are, how they are recognised, what a rotation may do next, what the audit log says.
+//!
+//! This crate does no I/O and must not know tokio, SeaORM, Kubernetes or HTTP: everything that decides whether a credential could be lost
+//! is testable here without a server. Time and randomness come in as parameters ([`clock::Clock`], [`random::Random`]).
+//!
+//! To add a kind of credential: a word in [`model::CredentialKind`], its recognition in `canonical`, a line in the CLI's documentation.
+
+pub mod clock;
+pub mod fingerprint;
+pub mod id;
+pub mod model;
+pub mod observation;
+pub mod random;
+pub mod reference;
+pub mod secret;
