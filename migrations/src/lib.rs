@@ -1,1 +1,3 @@
-//! Placeholder while the crate is being written.
+//! The schema's history: one file per migration, never edited once landed.
+
+pub use sea_orm_migration::MigratorTrait;

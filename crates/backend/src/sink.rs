@@ -71,13 +71,22 @@ impl ScanSink {
     ///
     /// # Errors
     /// The scan was given up by its reader.
-    pub async fn end(&mut self, scope: &Scope, status: ScopeStatus, reason: Option<String>) -> crate::Result<()> {
+    pub async fn end(
+        &mut self,
+        scope: &Scope,
+        status: ScopeStatus,
+        reason: Option<String>,
+    ) -> crate::Result<()> {
         self.send(Message::ScopeEnd { scope: scope.clone(), status, reason }).await
     }
 
     async fn send(&mut self, message: Message) -> crate::Result<()> {
         self.sender.send(message).await.map_err(|_| {
-            crate::Error::new(crate::ErrorKind::Unexpected, "inventory", "the scan was given up by its reader")
+            crate::Error::new(
+                crate::ErrorKind::Unexpected,
+                "inventory",
+                "the scan was given up by its reader",
+            )
         })
     }
 }

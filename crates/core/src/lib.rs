@@ -5,11 +5,17 @@
 //!
 //! To add a kind of credential: a word in [`model::CredentialKind`], its recognition in `canonical`, a line in the CLI's documentation.
 
+pub mod audit;
+pub mod canonical;
 pub mod clock;
+pub mod finding;
 pub mod fingerprint;
 pub mod id;
 pub mod model;
 pub mod observation;
 pub mod random;
 pub mod reference;
+pub mod saga;
+pub mod seal;
 pub mod secret;
+pub mod view;

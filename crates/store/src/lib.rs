@@ -1,1 +1,13 @@
-//! Placeholder while the crate is being written.
+//! The lifecycle database: SQLite or PostgreSQL, behind three narrow ports.
+//!
+//! [`Inventory`] merges what a scan saw, [`Journal`] keeps sagas with fenced appends, [`AuditLog`] is the append-only chain. They are traits
+//! because the crash harness has to wrap them. SeaORM types never leave this crate, and it must not know any backend: it stores what
+//! `claviger_core` describes.
+//!
+//! To add a table: a migration file in `migrations` (never edit a landed one), an entity in `entity/`, and the port method that needs it.
+
+mod error;
+pub mod port;
+
+pub use error::{Error, Result};
+pub use port::{AuditLog, Inventory, Journal};

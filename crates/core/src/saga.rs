@@ -1,0 +1,16 @@
+//! Sagas: journaled lists of steps with one transition function.
+//!
+//! [`Progress::apply`] is used to record, to replay and to test: there is no second place that knows what may follow what. Before the pivot a
+//! failure unwinds; from the pivot on a saga goes forward or pauses. A failed undo is `Stuck`.
+//!
+//! To add a saga: a builder that returns a [`SagaPlan`], its actions' `run`, `undo` and `reconcile` in the engine, and the generic tests on it.
+
+mod event;
+mod plan;
+mod progress;
+
+pub use self::{
+    event::{Event, Failure, FailureEffect, StepOutput},
+    plan::{Action, Cause, PlanHash, SagaKind, SagaPlan, Step, StepPhase},
+    progress::{IllegalEvent, Next, Progress, SagaState, StepState},
+};

@@ -1,0 +1,166 @@
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::{id::CredentialId, model::ConsumerHow, reference::Ref};
+
+/// Rotation or revocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SagaKind {
+    /// A new value takes the place of the old one.
+    Rotation,
+    /// A credential is made unusable, with proof.
+    Revocation,
+}
+
+/// Why it was begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Cause {
+    /// A person said so.
+    Manual,
+    /// A schedule.
+    Schedule,
+    /// An incident.
+    Incident,
+    /// A policy.
+    Policy,
+}
+
+/// What a step does. The engine has a `run`, an `undo` and a `reconcile` for each.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// Read the old value from the copies, show that it is accepted, make the new one, seal both.
+    SealValues,
+    /// Read the value from a copy and seal it, where it can be had.
+    SealOld,
+    /// Could this copy be written?
+    CheckCopy,
+    /// Set the new value at the issuer. The pivot where the target holds one value.
+    SetAtIssuer,
+    /// Log in with the new value.
+    VerifyNew,
+    /// Put the new value into a copy, by compare-and-set.
+    WriteCopy,
+    /// Make a consumer read its copies again.
+    Refresh(ConsumerHow),
+    /// See the consumer run on the new value.
+    AwaitAdoption,
+    /// Log in with the value before the revocation: the positive control of the proof.
+    ControlProbe,
+    /// Make the credential unusable at its issuer, expecting this presence token. The pivot of a revocation.
+    Revoke(Option<String>),
+    /// Wait until no cache may still accept the value: seconds.
+    AwaitCache(u32),
+    /// Log in with the old value: it must be refused.
+    ProveRefused,
+}
+
+impl Action {
+    /// The name that people see.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::SealValues => "seal-values",
+            Self::SealOld => "seal-old",
+            Self::CheckCopy => "check-copy",
+            Self::SetAtIssuer => "set-at-issuer",
+            Self::VerifyNew => "verify-new",
+            Self::WriteCopy => "write-copy",
+            Self::Refresh(_) => "refresh",
+            Self::AwaitAdoption => "await-adoption",
+            Self::ControlProbe => "control-probe",
+            Self::Revoke(_) => "revoke",
+            Self::AwaitCache(_) => "await-cache",
+            Self::ProveRefused => "prove-refused",
+        }
+    }
+
+    /// True if it changes something at a target, so that an audit intent must stand before it.
+    pub fn has_effect(&self) -> bool {
+        matches!(self, Self::SetAtIssuer | Self::WriteCopy | Self::Refresh(_) | Self::Revoke(_))
+    }
+}
+
+/// On which side of the pivot a step lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StepPhase {
+    /// Harmless: a failure unwinds.
+    BeforePivot,
+    /// The step after which there is only forward.
+    Pivot,
+    /// Forward or pause.
+    AfterPivot,
+}
+
+/// One step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// Stable within the plan: action and target.
+    pub id: String,
+    /// What it does.
+    pub action: Action,
+    /// Where.
+    pub target: Ref,
+    /// Which side of the pivot.
+    pub phase: StepPhase,
+    /// One sentence for the operator.
+    pub detail: String,
+}
+
+impl Step {
+    /// A step; its id is `<action>:<target>`.
+    pub fn new(action: Action, target: Ref, phase: StepPhase, detail: impl Into<String>) -> Self {
+        Self { id: format!("{}:{target}", action.name()), action, target, phase, detail: detail.into() }
+    }
+}
+
+/// Hash of a plan: what an approval is bound to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PlanHash(pub String);
+
+impl fmt::Display for PlanHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What will be done, in order. Kept with the saga and never changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SagaPlan {
+    /// Rotation or revocation.
+    pub kind: SagaKind,
+    /// Name and version of the definition that made it; old versions stay readable until no saga refers to them.
+    pub definition: String,
+    /// The credential.
+    pub credential: CredentialId,
+    /// Its ref.
+    pub subject: Ref,
+    /// `replace`, `revoke`, …
+    pub strategy: String,
+    /// The steps.
+    pub steps: Vec<Step>,
+    /// Consumers that will not work on until they read their copies again.
+    pub breaks: Vec<Ref>,
+    /// Up to which step an operator can still take everything back.
+    pub reversible_until: String,
+    /// What the reader should know and the steps do not say.
+    pub notes: Vec<String>,
+}
+
+impl SagaPlan {
+    /// The hash over everything that the plan says. The same plan has the same hash on every machine.
+    pub fn hash(&self) -> PlanHash {
+        let text = serde_json::to_string(self).unwrap_or_default();
+        PlanHash(hex::encode(Sha256::digest(text.as_bytes())))
+    }
+
+    /// The step with this id.
+    pub fn step(&self, id: &str) -> Option<(usize, &Step)> {
+        self.steps.iter().enumerate().find(|(_, step)| step.id == id)
+    }
+}

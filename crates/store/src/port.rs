@@ -1,0 +1,14 @@
+//! The three ports.
+
+mod audit;
+mod inventory;
+mod journal;
+
+pub use self::{
+    audit::AuditLog,
+    inventory::{
+        CopyLink, Inventory, LinkEvidence, MergeSummary, Merged, MergedConsumer, MergedCopy,
+        MergedCredential, MergedGrant, MergedIdentity, MergedPage, ScanStart, Selection,
+    },
+    journal::{Append, Claim, Journal, NewSaga, SagaRecord, SealedRow},
+};

@@ -1,0 +1,314 @@
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use claviger_core::{
+    fingerprint::{Fingerprint, Form},
+    id::{CredentialId, ScanId},
+    model::{
+        Attributes, CopyStage, CredentialKind, CredentialState, Handle, Labels, OwnerEvidence, Place, Scope,
+        ScopeStatus,
+    },
+    observation::{ObservedConsumer, ObservedGrant, ObservedIdentity},
+    reference::Ref,
+    view::{
+        BackendScanView, ConsumerView, CopyView, Counts, CredentialDetail, CredentialView, FindingView,
+        HistoryView, IdentityView, ScanView,
+    },
+};
+
+use crate::Result;
+
+/// How a copy is known to belong to a credential, strongest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LinkEvidence {
+    /// The store is the issuer.
+    Issuer,
+    /// The issuer recognised the value.
+    Lookup,
+    /// The issuer's verifier was recomputed from the value.
+    Verifier,
+    /// A public name that both show.
+    Handle,
+    /// A login with it was accepted.
+    Login,
+    /// Said in the configuration.
+    Declared,
+    /// A user and host beside the value name the credential; not proven.
+    Claimed,
+}
+
+impl LinkEvidence {
+    /// The word that is stored and printed.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Issuer => "issuer",
+            Self::Lookup => "lookup",
+            Self::Verifier => "verifier",
+            Self::Handle => "handle",
+            Self::Login => "login",
+            Self::Declared => "declared",
+            Self::Claimed => "claimed",
+        }
+    }
+
+    /// True if the value itself, or a name derived from it, was checked: false for [`Self::Declared`] and [`Self::Claimed`].
+    pub const fn is_proof(self) -> bool {
+        !matches!(self, Self::Declared | Self::Claimed)
+    }
+}
+
+/// A link found while the value was in memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CopyLink {
+    /// The credential's ref at its issuer.
+    pub issuer: Ref,
+    /// How it is known.
+    pub evidence: LinkEvidence,
+}
+
+/// A copy after the fingerprint stage: no value any more. One leaf of one version of one field.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MergedCopy {
+    /// Object, field and inner pointer. Unique together with stage and version for former ones; together with stage else.
+    pub at: Ref,
+    /// The field that the store hands out whole, without the inner pointer.
+    pub field_at: Ref,
+    /// Inner pointer within the field's value.
+    pub pointer: String,
+    /// Store's version token.
+    pub version: Option<String>,
+    /// Which version.
+    pub stage: CopyStage,
+    /// What kind of place.
+    pub place: Place,
+    /// What it seems to be.
+    pub kind: CredentialKind,
+    /// Fingerprint and form; `None` where the value could not be read.
+    pub fingerprint: Option<(Form, Fingerprint)>,
+    /// False for weak or well-known values: they never join copies by fingerprint alone.
+    pub strong: bool,
+    /// Public name found in or beside the value.
+    pub handle: Option<Handle>,
+    /// The issuer's credential, where known.
+    pub link: Option<CopyLink>,
+    /// User, role or subject that the bundle names.
+    pub subject: Option<String>,
+    /// When the place or value was made.
+    pub created_at: Option<DateTime<Utc>>,
+    /// When this version was written.
+    pub updated_at: Option<DateTime<Utc>>,
+    /// When the value itself ends (JWT, certificate).
+    pub expires_at: Option<DateTime<Utc>>,
+    /// When the store says it was last read.
+    pub last_used_at: Option<DateTime<Utc>>,
+    /// Labels.
+    pub labels: Labels,
+    /// Hints at the owner.
+    pub owners: Vec<OwnerEvidence>,
+    /// Facts.
+    pub attributes: Attributes,
+}
+
+/// A credential at its issuer, without its verifier.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MergedCredential {
+    /// Its ref at the issuer.
+    pub at: Ref,
+    /// What it is.
+    pub kind: CredentialKind,
+    /// The identity.
+    pub identity: Option<Ref>,
+    /// State at the issuer.
+    pub state: CredentialState,
+    /// When it was made.
+    pub created_at: Option<DateTime<Utc>>,
+    /// When its value last changed.
+    pub rotated_at: Option<DateTime<Utc>>,
+    /// When it ends.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// When it was last used.
+    pub last_used_at: Option<DateTime<Utc>>,
+    /// Public name.
+    pub handle: Option<Handle>,
+    /// Keyed digest of the issuer's verifier: a change means that the value changed.
+    pub verifier: Option<Fingerprint>,
+    /// Labels.
+    pub labels: Labels,
+    /// Hints at the owner.
+    pub owners: Vec<OwnerEvidence>,
+    /// Facts.
+    pub attributes: Attributes,
+}
+
+/// An identity to be merged.
+pub type MergedIdentity = ObservedIdentity;
+/// A consumer to be merged. Unique by (at, reads, how, container).
+pub type MergedConsumer = ObservedConsumer;
+/// A grant to be merged. Unique by (identity, source, privilege, reach).
+pub type MergedGrant = ObservedGrant;
+
+/// One item of a page.
+#[derive(Debug, Clone)]
+pub enum Merged {
+    /// An identity.
+    Identity(MergedIdentity),
+    /// A credential at its issuer.
+    Credential(MergedCredential),
+    /// A copy.
+    Copy(Box<MergedCopy>),
+    /// A consumer.
+    Consumer(MergedConsumer),
+    /// A grant.
+    Grant(MergedGrant),
+}
+
+/// One page of one scope.
+pub struct MergedPage {
+    /// Name of the backend.
+    pub backend: String,
+    /// The scope.
+    pub scope: Scope,
+    /// The items.
+    pub items: Vec<Merged>,
+}
+
+/// What a merge or a scan's end changed. A second scan of an unchanged estate counts nothing but `unchanged`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MergeSummary {
+    /// New rows.
+    pub appeared: u64,
+    /// Rows whose facts changed.
+    pub changed: u64,
+    /// Rows that are gone.
+    pub vanished: u64,
+    /// Rows of which only `last_seen` moved.
+    pub unchanged: u64,
+}
+
+/// The start of a scan.
+pub struct ScanStart {
+    /// Its id.
+    pub id: ScanId,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// `(name, kind)` of the backends that will be read.
+    pub backends: Vec<(String, String)>,
+}
+
+/// Which rows of a list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// Include what is gone.
+    pub gone: bool,
+    /// Only after this ref, for paging.
+    pub after: Option<Ref>,
+    /// At most so many.
+    pub limit: Option<u64>,
+}
+
+/// The inventory.
+#[async_trait]
+pub trait Inventory: Send + Sync {
+    /// Begins a scan.
+    async fn begin_scan(&self, scan: &ScanStart) -> Result<()>;
+
+    /// Merges one page, in one transaction, batched: upserts rows under the scan's epoch, and records history for what appeared or changed.
+    /// Repeating a page changes nothing.
+    async fn merge(&self, scan: ScanId, at: DateTime<Utc>, page: MergedPage) -> Result<MergeSummary>;
+
+    /// Ends a scope. Where it is [`ScopeStatus::Complete`], rows of this scope that this scan did not see are marked gone (`gone_at`); in any other
+    /// case nothing is. The status is kept as coverage.
+    async fn end_scope(
+        &self,
+        scan: ScanId,
+        at: DateTime<Utc>,
+        backend: &str,
+        scope: &Scope,
+        status: ScopeStatus,
+        reason: Option<&str>,
+    ) -> Result<MergeSummary>;
+
+    /// Links copies to credentials, on the database: by issuer link, by handle, by fingerprint (strong ones only). Copies that no issuer claims
+    /// form a credential of their own per strong fingerprint, or per place for weak ones. A credential's id stays with its issuer ref; without
+    /// one it stays with its group when the value changes in place. Idempotent. Gives what changed.
+    async fn link(&self, scan: ScanId, at: DateTime<Utc>) -> Result<MergeSummary>;
+
+    /// Ends a backend within a scan. A scope of an earlier scan that this one did not see at all (a deleted namespace) is marked gone only if
+    /// `exhaustive`: the backend completed its enumeration of scopes.
+    async fn end_backend(
+        &self,
+        scan: ScanId,
+        at: DateTime<Utc>,
+        view: &BackendScanView,
+        exhaustive: bool,
+    ) -> Result<()>;
+
+    /// Ends the scan.
+    async fn end_scan(&self, scan: ScanId, at: DateTime<Utc>, complete: bool) -> Result<()>;
+
+    /// What is in the inventory of one backend now.
+    async fn counts(&self, backend: &str) -> Result<Counts>;
+
+    /// The newest scan of each backend that is in the inventory.
+    async fn coverage(&self) -> Result<Vec<BackendScanView>>;
+
+    /// The newest finished scan.
+    async fn last_scan(&self) -> Result<Option<ScanView>>;
+
+    /// Credentials ordered by ref. `age_days` is relative to `now`; `policy` and `next_due_at` are left to the caller.
+    async fn credentials(&self, now: DateTime<Utc>, selection: &Selection) -> Result<Vec<CredentialView>>;
+
+    /// One credential whole. Absence is an answer.
+    async fn credential(&self, now: DateTime<Utc>, id: CredentialId) -> Result<Option<CredentialDetail>>;
+
+    /// Credentials whole, ordered by ref, for findings and reports; `after` and `limit` page through them.
+    async fn details(&self, now: DateTime<Utc>, selection: &Selection) -> Result<Vec<CredentialDetail>>;
+
+    /// Identities ordered by ref.
+    async fn identities(&self, selection: &Selection) -> Result<Vec<IdentityView>>;
+
+    /// Copies ordered by ref.
+    async fn copies(&self, selection: &Selection) -> Result<Vec<CopyView>>;
+
+    /// Consumers ordered by ref.
+    async fn consumers(&self, selection: &Selection) -> Result<Vec<ConsumerView>>;
+
+    /// Credentials that have, or had, a copy with one of these fingerprints.
+    async fn by_fingerprint(&self, fingerprints: &[Fingerprint]) -> Result<Vec<(Fingerprint, CredentialId)>>;
+
+    /// Replaces the findings of the rules in `rules` by `findings`: new ones get `first_seen = at`, kept ones keep it, others are closed.
+    async fn put_findings(
+        &self,
+        at: DateTime<Utc>,
+        rules: &[&str],
+        findings: Vec<FindingView>,
+    ) -> Result<MergeSummary>;
+
+    /// Open findings, worst first.
+    async fn findings(&self) -> Result<Vec<FindingView>>;
+
+    /// What changed since `since`, newest first, at most `limit`.
+    async fn history(&self, since: Option<DateTime<Utc>>, limit: u64) -> Result<Vec<HistoryView>>;
+
+    /// Result of an earlier comparison of a candidate's fingerprint with a verifier's digest.
+    async fn cached_links(&self, verifier: &Fingerprint) -> Result<Vec<(Fingerprint, bool)>>;
+
+    /// Keeps results of comparisons: (candidate fingerprint, verifier digest, equal).
+    async fn cache_links(&self, results: Vec<(Fingerprint, Fingerprint, bool)>) -> Result<()>;
+
+    /// A copy was written by a rotation: its new version and fingerprint, and the credential's `last_rotated_at`. History says `rotated`.
+    async fn record_rotation(
+        &self,
+        at: DateTime<Utc>,
+        credential: CredentialId,
+        copies: Vec<(Ref, Option<String>, Fingerprint)>,
+    ) -> Result<()>;
+
+    /// A revocation came to rest: the credential's new state. Its fingerprints are kept, so that its return is seen.
+    async fn record_state(
+        &self,
+        at: DateTime<Utc>,
+        credential: CredentialId,
+        state: CredentialState,
+        detail: &str,
+    ) -> Result<()>;
+}

@@ -1,0 +1,128 @@
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use claviger_core::{
+    audit::AuditDraft,
+    id::{CredentialId, Epoch, SagaId, Seq},
+    saga::{Cause, Event, Progress, SagaKind, SagaPlan},
+    seal::SagaSalt,
+    view::{ReceiptView, SagaView},
+};
+
+use crate::Result;
+
+/// A saga to be begun.
+pub struct NewSaga {
+    /// Its id.
+    pub id: SagaId,
+    /// What will be done.
+    pub plan: SagaPlan,
+    /// Why.
+    pub cause: Cause,
+    /// Who.
+    pub actor: String,
+    /// The reason that a person gave.
+    pub reason: Option<String>,
+    /// The salt of its sealed values.
+    pub salt: SagaSalt,
+    /// Appended in the same transaction.
+    pub audit: Vec<AuditDraft>,
+}
+
+/// Ownership of a saga for a while.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// The saga.
+    pub saga: SagaId,
+    /// Fences older owners.
+    pub epoch: Epoch,
+    /// The next event's number; the append moves it on.
+    pub next_seq: Seq,
+    /// How much of the lease was left when the database answered, by the database's clock.
+    pub lease: Duration,
+}
+
+/// A sealed value's row.
+pub struct SealedRow {
+    /// The slot's word.
+    pub slot: String,
+    /// What `SealingKey::seal` made.
+    pub sealed: Vec<u8>,
+}
+
+/// One append: everything in it commits together or not at all.
+#[derive(Default)]
+pub struct Append {
+    /// The event.
+    pub event: Option<Event>,
+    /// Audit entries, chained behind the head in this transaction.
+    pub audit: Vec<AuditDraft>,
+    /// Values to be sealed: written before the first external effect.
+    pub seal: Vec<SealedRow>,
+    /// Destroys all sealed values and the salt of this saga.
+    pub shred: bool,
+    /// A receipt to be kept; its audit entry is the last of `audit`, whose number is put into it.
+    pub receipt: Option<ReceiptView>,
+}
+
+/// A saga as stored.
+pub struct SagaRecord {
+    /// Its id.
+    pub id: SagaId,
+    /// The plan.
+    pub plan: SagaPlan,
+    /// Why.
+    pub cause: Cause,
+    /// Who began it.
+    pub actor: String,
+    /// The reason that a person gave.
+    pub reason: Option<String>,
+    /// Salt of its sealed values; `None` once shredded.
+    pub salt: Option<SagaSalt>,
+    /// All events, in order, with the time of their commit.
+    pub events: Vec<(DateTime<Utc>, Event)>,
+    /// The fold of the events.
+    pub progress: Progress,
+    /// When it was planned.
+    pub created_at: DateTime<Utc>,
+    /// When it came to rest.
+    pub finished_at: Option<DateTime<Utc>>,
+}
+
+/// The journal of sagas.
+#[async_trait]
+pub trait Journal: Send + Sync {
+    /// Records a new saga, with its audit entries. A second unfinished saga for the same credential is refused with `None`.
+    async fn create(&self, saga: NewSaga) -> Result<Option<SagaId>>;
+
+    /// Takes the saga over if nobody's lease holds it: raises the epoch and sets a lease of `lease`, in database time. `None` while another
+    /// owner's lease runs or when the saga is at rest or absent. `owner` is for people.
+    async fn claim(&self, saga: SagaId, owner: &str, lease: Duration) -> Result<Option<Claim>>;
+
+    /// Extends the lease. [`Error::Fenced`](crate::Error::Fenced) when the epoch is no longer the newest.
+    async fn renew(&self, claim: &mut Claim, lease: Duration) -> Result<()>;
+
+    /// Gives the saga up without waiting for the lease to end. Repeat and loss of ownership are fine.
+    async fn release(&self, claim: &Claim) -> Result<()>;
+
+    /// The fenced append, one transaction (`BEGIN IMMEDIATE` on SQLite): update the saga's row on (id, epoch, next_seq) *first* and require
+    /// one row, else [`Error::Fenced`](crate::Error::Fenced); check the event with `Progress::apply`; insert it; chain the audit entries; commit. Durable when it
+    /// returns. Gives the numbers of the audit entries.
+    async fn append(&self, claim: &mut Claim, append: Append) -> Result<Vec<Seq>>;
+
+    /// Reads a saga. Absence is an answer.
+    async fn load(&self, saga: SagaId) -> Result<Option<SagaRecord>>;
+
+    /// The sealed bytes of a slot, if they were not shredded.
+    async fn sealed(&self, saga: SagaId, slot: &str) -> Result<Option<Vec<u8>>>;
+
+    /// Unfinished sagas, oldest first.
+    async fn unfinished(&self) -> Result<Vec<SagaId>>;
+
+    /// Rows of `list rotations` or `list revocations`, newest first.
+    async fn list(&self, kind: SagaKind, credential: Option<CredentialId>) -> Result<Vec<SagaView>>;
+
+    /// Receipts, newest first.
+    async fn receipts(&self, saga: Option<SagaId>) -> Result<Vec<ReceiptView>>;
+}
