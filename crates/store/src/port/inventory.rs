@@ -90,6 +90,9 @@ pub struct MergedCopy {
     pub handle: Option<Handle>,
     /// The issuer's credential, where known.
     pub link: Option<CopyLink>,
+    /// True if some issuer could not be asked in this scan: then, where `link` is `None` and the fingerprint is the same as before, the link of
+    /// the earlier scan stands. Else `None` takes a former link away.
+    pub keep_link: bool,
     /// User, role or subject that the bundle names.
     pub subject: Option<String>,
     /// When the place or value was made.
