@@ -125,12 +125,30 @@ impl AuditEntry {
     }
 }
 
+/// JSON with sorted keys and no white space: the same value has the same text, whatever order a database or a library kept it in.
+fn canonical(value: &serde_json::Value) -> String {
+    match value {
+        serde_json::Value::Object(map) => {
+            let mut keys: Vec<_> = map.keys().collect();
+            keys.sort();
+            let fields = keys.into_iter().map(|key| {
+                let name = serde_json::Value::from(key.as_str());
+                format!("{name}:{}", canonical(&map[key]))
+            });
+            format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
+        }
+        serde_json::Value::Array(items) => {
+            format!("[{}]", items.iter().map(canonical).collect::<Vec<_>>().join(","))
+        }
+        other => other.to_string(),
+    }
+}
+
 fn hash(seq: Seq, at: DateTime<Utc>, draft: &AuditDraft, prev: AuditHash) -> AuditHash {
     let mut sha = Sha256::new();
     sha.update(b"claviger-audit/v1\0");
     sha.update(prev.0);
     let kind = serde_json::to_string(&draft.kind).unwrap_or_default();
-    // `serde_json::Value` keeps object keys sorted, so the text of a value is canonical.
     let fields = [
         seq.0.to_string(),
         at.timestamp_micros().to_string(),
@@ -139,7 +157,7 @@ fn hash(seq: Seq, at: DateTime<Utc>, draft: &AuditDraft, prev: AuditHash) -> Aud
         draft.subject.clone(),
         draft.saga.map(|saga| saga.to_string()).unwrap_or_default(),
         draft.step.clone().unwrap_or_default(),
-        draft.detail.to_string(),
+        canonical(&draft.detail),
     ];
     for field in fields {
         sha.update(u64::try_from(field.len()).unwrap_or(u64::MAX).to_be_bytes());

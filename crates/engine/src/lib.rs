@@ -1,1 +1,22 @@
-//! Placeholder while the crate is being written.
+//! What claviger does: scan, link, evaluate, plan, rotate, revoke, recover.
+//!
+//! The engine knows the backend contract and the store's ports, and no vendor, no SQL and no terminal. It changes a target only inside a
+//! saga step, after the step's audit intent is durable.
+//!
+//! To add a saga: a planner in `plan/`, a runner per new action in `saga/step/`, and the generic tests on it.
+
+mod engine;
+mod error;
+mod estate;
+pub mod plan;
+pub mod progress;
+pub mod saga;
+pub mod scan;
+pub mod selector;
+pub mod trace;
+
+pub use self::{
+    engine::{Engine, Keys, Ports},
+    error::{Error, Result},
+    estate::{Declared, Estate, Member, OwnerRule},
+};

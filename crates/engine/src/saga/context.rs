@@ -1,0 +1,168 @@
+use std::time::Duration;
+
+use claviger_backend::{Backend, Effect, Issuer, Operation, Retry, Runtime, Store};
+use claviger_core::{
+    fingerprint::{Fingerprint, Form},
+    id::OperationKey,
+    reference::Ref,
+    saga::{Failure, FailureEffect, Step, StepOutput},
+    seal::{Frame, SagaSalt, Slot},
+    secret::SecretValue,
+};
+use claviger_store::port::{SagaRecord, SealedRow};
+use chrono::{DateTime, Utc};
+
+use crate::{Engine, Error, Result};
+
+/// What a step may use.
+pub(super) struct Context<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) record: &'a SagaRecord,
+    pub(super) deadline: Duration,
+    /// How often this step was begun, from 1.
+    pub(super) attempt: u32,
+}
+
+/// What a step's run came to.
+pub(super) enum Ran {
+    /// Done.
+    Done(Done),
+    /// Ask again at this time.
+    Wait(DateTime<Utc>),
+}
+
+/// A step's result with what has to be committed together with it.
+#[derive(Default)]
+pub(super) struct Done {
+    pub(super) output: StepOutput,
+    pub(super) seal: Vec<SealedRow>,
+    pub(super) receipt: Option<claviger_core::view::ReceiptView>,
+}
+
+impl Done {
+    pub(super) fn new(detail: impl Into<String>) -> Self {
+        Self { output: StepOutput { detail: detail.into(), ..StepOutput::default() }, ..Self::default() }
+    }
+
+    pub(super) fn fact(mut self, key: &str, value: impl Into<serde_json::Value>) -> Self {
+        self.output.facts.insert(key.to_owned(), value.into());
+        self
+    }
+}
+
+/// How a step fails: the saga's matter, or the database's, which ends the run.
+pub(super) enum Trouble {
+    Step(Failure),
+    Fatal(Error),
+}
+
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
+        Self::Fatal(error)
+    }
+}
+
+impl From<claviger_store::Error> for Trouble {
+    fn from(error: claviger_store::Error) -> Self {
+        Self::Fatal(error.into())
+    }
+}
+
+impl From<claviger_backend::Error> for Trouble {
+    fn from(error: claviger_backend::Error) -> Self {
+        let hint = error.hint().map(|hint| format!(" (hint: {hint})")).unwrap_or_default();
+        Self::Step(Failure {
+            message: format!("{}{hint}", error.message()),
+            effect: match error.effect() {
+                Effect::NotApplied => FailureEffect::NotApplied,
+                Effect::Applied => FailureEffect::Applied,
+                Effect::Unknown => FailureEffect::Unknown,
+            },
+            temporary: error.retry() != Retry::Permanent,
+        })
+    }
+}
+
+/// A failure that changed nothing and will not pass by itself.
+pub(super) fn permanent(message: impl Into<String>) -> Trouble {
+    Trouble::Step(Failure { message: message.into(), effect: FailureEffect::NotApplied, temporary: false })
+}
+
+/// A failure that changed nothing and may pass by itself.
+pub(super) fn temporary(message: impl Into<String>) -> Trouble {
+    Trouble::Step(Failure { message: message.into(), effect: FailureEffect::NotApplied, temporary: true })
+}
+
+impl<'a> Context<'a> {
+    /// The frame of this step's external call. The key is the same for every attempt and owner.
+    pub(super) fn operation(&self, step: &Step) -> Operation {
+        Operation { key: OperationKey::derive(self.record.id, &step.id, step.target.as_str(), 0), deadline: self.deadline }
+    }
+
+    /// The operation of another step of this saga, e.g. of the refresh whose adoption is awaited.
+    pub(super) fn operation_of(&self, id: &str, target: &Ref) -> Operation {
+        Operation { key: OperationKey::derive(self.record.id, id, target.as_str(), 0), deadline: self.deadline }
+    }
+
+    pub(super) fn issuer(&self) -> Result<&'a dyn Issuer> {
+        self.backend(&self.record.plan.subject)?.issuer().ok_or_else(|| self.lost_role("issuer", &self.record.plan.subject))
+    }
+
+    pub(super) fn store(&self, at: &Ref) -> Result<&'a dyn Store> {
+        self.backend(at)?.store().ok_or_else(|| self.lost_role("store", at))
+    }
+
+    pub(super) fn runtime(&self, at: &Ref) -> Result<&'a dyn Runtime> {
+        self.backend(at)?.runtime().ok_or_else(|| self.lost_role("runtime", at))
+    }
+
+    fn backend(&self, at: &Ref) -> Result<&'a dyn Backend> {
+        let engine: &'a Engine = self.engine;
+        Ok(engine.estate.member(at.backend())?.backend.as_ref())
+    }
+
+    fn lost_role(&self, role: &str, at: &Ref) -> Error {
+        Error::NeedsOperator {
+            id: self.record.id.to_string(),
+            reason: format!("backend `{}` no longer is a {role}: was its kind changed in the configuration?", at.backend()),
+        }
+    }
+
+    fn salt(&self) -> Result<&SagaSalt> {
+        self.record.salt.as_ref().ok_or_else(|| Error::Sealed { saga: self.record.id.to_string(), slot: "salt".to_owned() })
+    }
+
+    /// Seals a value; the row commits with the step's outcome.
+    pub(super) fn seal(&self, slot: Slot, value: &SecretValue) -> Result<SealedRow> {
+        let frame = Frame { saga: self.record.id, credential: self.record.plan.credential, slot, salt: self.salt()? };
+        let sealed = self
+            .engine
+            .keys
+            .sealing
+            .seal(&frame, value, self.engine.random.as_ref())
+            .map_err(|_| Error::Sealed { saga: self.record.id.to_string(), slot: slot.word() })?;
+        Ok(SealedRow { slot: slot.word(), sealed })
+    }
+
+    /// Opens a sealed value. `None` where that slot was never sealed.
+    pub(super) async fn open(&self, slot: Slot) -> Result<Option<SecretValue>> {
+        let Some(sealed) = self.engine.ports.journal.sealed(self.record.id, &slot.word()).await? else { return Ok(None) };
+        let frame = Frame { saga: self.record.id, credential: self.record.plan.credential, slot, salt: self.salt()? };
+        self.engine
+            .keys
+            .sealing
+            .open(&frame, &sealed)
+            .map(Some)
+            .map_err(|_| Error::Sealed { saga: self.record.id.to_string(), slot: slot.word() })
+    }
+
+    /// Opens a value that an earlier step sealed.
+    pub(super) async fn must_open(&self, slot: Slot) -> Result<SecretValue> {
+        self.open(slot).await?.ok_or_else(|| Error::Sealed { saga: self.record.id.to_string(), slot: slot.word() })
+    }
+
+    /// The fingerprint of a value in text form.
+    pub(super) fn fingerprint(&self, value: &SecretValue) -> Fingerprint {
+        self.engine.keys.fingerprint.fingerprint(Form::Text, value)
+    }
+}

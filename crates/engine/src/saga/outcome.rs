@@ -1,0 +1,127 @@
+//! What a saga did, in the shape that the command line prints.
+
+use chrono::{DateTime, Utc};
+use claviger_core::{
+    id::{CredentialId, SagaId},
+    reference::Ref,
+    saga::{Event, SagaState, StepState},
+    view::ReceiptView,
+};
+use claviger_store::port::SagaRecord;
+use serde::Serialize;
+
+/// One step.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StepView {
+    /// Its action.
+    pub step: String,
+    /// Where.
+    pub target: Ref,
+    /// `pending`, `started`, `waiting`, `succeeded`, `failed`, `undoing`, `undone`, `undo-failed`.
+    pub status: String,
+    /// When it was first begun.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When it ended.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// What it left, or why it failed.
+    pub detail: String,
+}
+
+/// One saga.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SagaOutcome {
+    /// The saga.
+    pub rotation_id: SagaId,
+    /// The credential.
+    pub credential: CredentialId,
+    /// Its ref.
+    #[serde(rename = "ref")]
+    pub at: Ref,
+    /// The state's word.
+    pub state: String,
+    /// Why it is where it is.
+    pub reason: Option<String>,
+    /// Its steps.
+    pub steps: Vec<StepView>,
+    /// Fingerprint of the old value and what a login with it showed.
+    pub old: serde_json::Value,
+    /// Fingerprint of the new value.
+    pub new: serde_json::Value,
+    /// Receipts.
+    #[serde(skip)]
+    pub receipts: Vec<ReceiptView>,
+}
+
+impl SagaOutcome {
+    /// The outcome of a stored saga.
+    pub fn of(record: &SagaRecord, receipts: Vec<ReceiptView>) -> Self {
+        let fact = |action: &str, key: &str| {
+            record.progress.output(&record.plan, |step| step.action.name() == action).and_then(|output| output.facts.get(key).cloned())
+        };
+        Self {
+            rotation_id: record.id,
+            credential: record.plan.credential,
+            at: record.plan.subject.clone(),
+            state: record.progress.state.word().to_owned(),
+            reason: reason(&record.progress.state),
+            steps: steps(record),
+            old: serde_json::json!({ "handle": fact("seal-values", "old"), "verdict": fact("prove-refused", "verdict") }),
+            new: serde_json::json!({ "handle": fact("seal-values", "new") }),
+            receipts,
+        }
+    }
+}
+
+/// Why a saga is where it is.
+pub(super) fn reason(state: &SagaState) -> Option<String> {
+    match state {
+        SagaState::Paused { reason } | SagaState::Unwinding { reason } | SagaState::Unwound { reason } | SagaState::Stuck { reason } => {
+            Some(reason.clone())
+        }
+        SagaState::Waiting { until } => Some(format!("until {}", until.format("%Y-%m-%dT%H:%M:%SZ"))),
+        SagaState::Planned | SagaState::Running | SagaState::Done => None,
+    }
+}
+
+fn steps(record: &SagaRecord) -> Vec<StepView> {
+    let times = |id: &str| {
+        let of = |event: &Event| match event {
+            Event::Started { step, .. }
+            | Event::Succeeded { step, .. }
+            | Event::Failed { step, .. }
+            | Event::Reconciled { step, .. }
+            | Event::UndoFinished { step } => step == id,
+            _ => false,
+        };
+        let mut events = record.events.iter().filter(|(_, event)| of(event));
+        (events.next().map(|(at, _)| *at), events.next_back().map(|(at, _)| *at))
+    };
+    record
+        .plan
+        .steps
+        .iter()
+        .zip(&record.progress.steps)
+        .map(|(step, state)| {
+            let (started_at, finished_at) = times(&step.id);
+            let (status, detail) = match state {
+                StepState::Pending => ("pending", step.detail.clone()),
+                StepState::Started { .. } => ("started", step.detail.clone()),
+                StepState::Waiting { until, .. } => ("waiting", format!("until {}", until.format("%Y-%m-%dT%H:%M:%SZ"))),
+                StepState::Succeeded { output } => ("succeeded", output.detail.clone()),
+                StepState::Failed { failure, .. } => ("failed", failure.message.clone()),
+                StepState::Undoing => ("undoing", step.detail.clone()),
+                StepState::Undone => ("undone", "taken back".to_owned()),
+                StepState::UndoFailed => ("undo-failed", "could not be taken back".to_owned()),
+            };
+            let ended = matches!(state, StepState::Succeeded { .. } | StepState::Failed { .. } | StepState::Undone);
+            StepView {
+                step: step.action.name().to_owned(),
+                target: step.target.clone(),
+                status: status.to_owned(),
+                started_at,
+                finished_at: finished_at.filter(|_| ended),
+                detail,
+            }
+        })
+        .collect()
+}

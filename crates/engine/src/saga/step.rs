@@ -1,0 +1,76 @@
+//! What each action does: `run`, `undo`, `reconcile`, one file per action or pair of actions.
+//!
+//! Contract. `run` may be begun again after any crash once `reconcile` said that it did not happen, and is idempotent at the target by
+//! its operation key or expectation. `reconcile` only observes. `undo` is only called before the pivot succeeded, and is idempotent.
+
+mod adoption;
+mod copies;
+mod issue;
+mod probe;
+mod revoke;
+mod seal;
+
+use claviger_core::saga::{Action, Step};
+
+use super::context::{Context, Done, Ran, Trouble};
+
+/// What an observation says of an interrupted step.
+pub(super) enum Seen {
+    /// It happened, with this result.
+    Happened(Done),
+    /// It did not; why we think so.
+    NotHappened(String),
+}
+
+pub(super) async fn run(cx: &Context<'_>, step: &Step) -> Result<Ran, Trouble> {
+    match &step.action {
+        Action::SealValues => seal::both(cx).await,
+        Action::SealOld => seal::old(cx).await,
+        Action::CheckCopy => copies::check(cx, step).await,
+        Action::SetAtIssuer => issue::set(cx, step).await,
+        Action::VerifyNew => probe::new(cx).await,
+        Action::WriteCopy => copies::write(cx, step).await,
+        Action::Refresh(how) => adoption::refresh(cx, step, *how).await,
+        Action::AwaitAdoption => adoption::adopted(cx, step).await,
+        Action::ControlProbe => probe::control(cx).await,
+        Action::Revoke(expect) => revoke::revoke(cx, step, expect.as_deref()).await,
+        Action::AwaitCache(seconds) => Ok(revoke::await_cache(cx, *seconds)),
+        Action::ProveRefused => probe::refused(cx).await,
+    }
+}
+
+pub(super) async fn reconcile(cx: &Context<'_>, step: &Step) -> Result<Seen, Trouble> {
+    match &step.action {
+        Action::SetAtIssuer => issue::observe(cx).await,
+        Action::WriteCopy => copies::observe(cx, step).await,
+        Action::Revoke(expect) => revoke::observe(cx, expect.as_deref()).await,
+        // A refresh carries its operation key to the target: doing it again is no second rollout. The others change nothing.
+        Action::Refresh(_)
+        | Action::SealValues
+        | Action::SealOld
+        | Action::CheckCopy
+        | Action::VerifyNew
+        | Action::AwaitAdoption
+        | Action::ControlProbe
+        | Action::AwaitCache(_)
+        | Action::ProveRefused => Ok(Seen::NotHappened("it may safely be done again".to_owned())),
+    }
+}
+
+pub(super) async fn undo(cx: &Context<'_>, step: &Step) -> Result<(), Trouble> {
+    match &step.action {
+        Action::SetAtIssuer => issue::take_back(cx, step).await,
+        // A revocation that was refused changed nothing; one that was carried out is never taken back, and never unwound.
+        Action::Revoke(_)
+        | Action::WriteCopy
+        | Action::Refresh(_)
+        | Action::SealValues
+        | Action::SealOld
+        | Action::CheckCopy
+        | Action::VerifyNew
+        | Action::AwaitAdoption
+        | Action::ControlProbe
+        | Action::AwaitCache(_)
+        | Action::ProveRefused => Ok(()),
+    }
+}

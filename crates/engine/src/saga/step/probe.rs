@@ -1,0 +1,143 @@
+//! Logins: the proof that the new value works, the positive control, and the proof that the old one is refused.
+
+use chrono::TimeDelta;
+use claviger_backend::{Presence, Probe, Verdict};
+use claviger_core::{
+    fingerprint::Fingerprint,
+    model::CredentialState,
+    saga::{Action, SagaKind, StepState},
+    seal::Slot,
+    view::ReceiptView,
+};
+
+use super::super::context::{Context, Done, Ran, Trouble, permanent, temporary};
+
+/// Probes of the old value before an operator is asked.
+const QUESTIONS: u32 = 12;
+
+/// `verify-new`: it has to be accepted, at the same path that consumers use.
+pub(super) async fn new(cx: &Context<'_>) -> Result<Ran, Trouble> {
+    let new = cx.must_open(Slot::New(0)).await?;
+    let probe = cx.issuer()?.verify(&cx.record.plan.subject, &new).await?;
+    match probe.verdict {
+        Verdict::Accepted => Ok(Ran::Done(Done::new("the new value is accepted").fact("path", probe.path))),
+        Verdict::Refused(evidence) => Err(temporary(format!("the new value is refused: {evidence}"))),
+        Verdict::Inconclusive(why) => Err(temporary(format!("a login with the new value is inconclusive: {why}"))),
+    }
+}
+
+/// `control-probe`. A value that is refused before the revocation cannot prove anything by being refused after it.
+pub(super) async fn control(cx: &Context<'_>) -> Result<Ran, Trouble> {
+    let old = cx.must_open(Slot::Old).await?;
+    let probe = cx.issuer()?.verify(&cx.record.plan.subject, &old).await?;
+    match probe.verdict {
+        Verdict::Accepted => Ok(Ran::Done(Done::new("it is accepted now").fact("control", probe.path))),
+        Verdict::Refused(evidence) => Ok(Ran::Done(Done::new(format!("it is already refused ({evidence}): its refusal afterwards proves nothing")))),
+        Verdict::Inconclusive(why) => Err(temporary(format!("the positive control is inconclusive: {why}"))),
+    }
+}
+
+/// `prove-refused`: of a rotation's old value, or of a revoked credential.
+pub(super) async fn refused(cx: &Context<'_>) -> Result<Ran, Trouble> {
+    let subject = &cx.record.plan.subject;
+    let Some(old) = cx.open(Slot::Old).await? else { return attested(cx).await };
+    let Probe { verdict, path } = cx.issuer()?.verify(subject, &old).await?;
+    let control = control_path(cx);
+    match verdict {
+        Verdict::Refused(evidence) => {
+            let same = control.as_deref() == Some(path.as_str());
+            let (verdict, detail) = match (&control, same) {
+                (Some(_), true) => ("proven", format!("refused: {evidence}")),
+                (Some(_), false) => ("unprovable", format!("refused, but on another path than the positive control: {evidence}")),
+                (None, _) => ("unprovable", format!("refused, but there was no positive control: {evidence}")),
+            };
+            if let Some(back) = resurrected(cx).await? {
+                return Err(permanent(format!("{subject} is there again ({back}): somebody or something re-creates it; its value may work again")));
+            }
+            finish(cx, verdict, control, Some(path), detail).await
+        }
+        Verdict::Accepted if cx.attempt < QUESTIONS => Ok(again(cx)),
+        Verdict::Accepted => Err(permanent(format!("the old value of {subject} is still accepted"))),
+        Verdict::Inconclusive(_) if cx.attempt < QUESTIONS => Ok(again(cx)),
+        Verdict::Inconclusive(why) => Err(permanent(format!("whether the old value of {subject} is refused cannot be told: {why}"))),
+    }
+}
+
+fn again(cx: &Context<'_>) -> Ran {
+    Ran::Wait(cx.engine.clock.now() + TimeDelta::seconds(i64::from(cx.attempt.min(10))))
+}
+
+/// Where the value was never held, the issuer's word is all there is.
+async fn attested(cx: &Context<'_>) -> Result<Ran, Trouble> {
+    match cx.issuer()?.presence(&cx.record.plan.subject).await? {
+        Presence::Absent => finish(cx, "attested", None, None, "its issuer says that it is gone; nobody held the value to try".to_owned()).await,
+        Presence::Present(_) => Err(permanent(format!("{} is still there, or there again", cx.record.plan.subject))),
+    }
+}
+
+/// After a revocation: a credential that was re-created under its name may be the same one.
+async fn resurrected(cx: &Context<'_>) -> Result<Option<String>, Trouble> {
+    if cx.record.plan.kind != SagaKind::Revocation {
+        return Ok(None);
+    }
+    match cx.issuer()?.presence(&cx.record.plan.subject).await? {
+        Presence::Absent => Ok(None),
+        Presence::Present(token) => Ok(Some(token)),
+    }
+}
+
+/// The path of the positive control: the same value before a revocation, the new value after a rotation.
+fn control_path(cx: &Context<'_>) -> Option<String> {
+    let action = match cx.record.plan.kind {
+        SagaKind::Revocation => ("control-probe", "control"),
+        SagaKind::Rotation => ("verify-new", "path"),
+    };
+    let output = cx.record.progress.output(&cx.record.plan, |step| step.action.name() == action.0)?;
+    output.facts.get(action.1)?.as_str().map(str::to_owned)
+}
+
+/// Writes the result into the inventory (again after a crash: same end state) and makes the receipt.
+async fn finish(cx: &Context<'_>, verdict: &str, control: Option<String>, probe: Option<String>, detail: String) -> Result<Ran, Trouble> {
+    let now = cx.engine.clock.now();
+    let plan = &cx.record.plan;
+    let inventory = &cx.engine.ports.inventory;
+    match plan.kind {
+        SagaKind::Revocation => {
+            let state = match verdict {
+                "proven" => CredentialState::RevokedProven,
+                "attested" => CredentialState::RevokedAttested,
+                _ => CredentialState::RevokedUnproven,
+            };
+            inventory.record_state(now, plan.credential, state, &detail).await?;
+        }
+        SagaKind::Rotation => inventory.record_rotation(now, plan.credential, written(cx)).await?,
+    }
+    let mut done = Done::new(detail.clone()).fact("verdict", verdict);
+    done.receipt = Some(ReceiptView {
+        credential: plan.credential,
+        at: plan.subject.clone(),
+        verdict: verdict.to_owned(),
+        control,
+        probe,
+        observed_at: now,
+        detail,
+        audit_seq: None,
+        saga: cx.record.id.0,
+    });
+    Ok(Ran::Done(done))
+}
+
+fn written(cx: &Context<'_>) -> Vec<(claviger_core::reference::Ref, Option<String>, Fingerprint)> {
+    let plan = &cx.record.plan;
+    plan.steps
+        .iter()
+        .zip(&cx.record.progress.steps)
+        .filter(|(step, _)| step.action == Action::WriteCopy)
+        .filter_map(|(step, state)| {
+            let StepState::Succeeded { output } = state else { return None };
+            let fingerprint = Fingerprint::parse(output.facts.get("fingerprint")?.as_str()?)?;
+            let version = output.facts.get("version").and_then(|version| version.as_str()).map(str::to_owned);
+            Some((step.target.clone(), version, fingerprint))
+        })
+        .collect()
+}

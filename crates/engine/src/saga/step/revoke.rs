@@ -1,0 +1,40 @@
+//! Make a credential unusable at its issuer, and wait until no cache may still accept it.
+
+use chrono::TimeDelta;
+use claviger_backend::{ErrorKind, Presence};
+use claviger_core::saga::Step;
+
+use super::{
+    super::context::{Context, Done, Ran, Trouble, permanent},
+    Seen,
+};
+
+/// `revoke`.
+pub(super) async fn revoke(cx: &Context<'_>, step: &Step, expect: Option<&str>) -> Result<Ran, Trouble> {
+    match cx.issuer()?.revoke(&cx.operation(step), &step.target, expect).await {
+        Ok(()) => Ok(Ran::Done(Done::new("its issuer has deleted it"))),
+        Err(error) if error.kind() == ErrorKind::Conflict => {
+            Err(permanent(format!("{} is not the one that was planned: it was re-created or changed; scan and plan again", step.target)))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Did an interrupted revocation happen?
+pub(super) async fn observe(cx: &Context<'_>, expect: Option<&str>) -> Result<Seen, Trouble> {
+    match cx.issuer()?.presence(&cx.record.plan.subject).await? {
+        Presence::Absent => Ok(Seen::Happened(Done::new("its issuer no longer has it"))),
+        Presence::Present(token) if expect.is_some_and(|expect| expect != token) => {
+            Ok(Seen::Happened(Done::new("it was deleted, and something else has taken its name").fact("recreated", true)))
+        }
+        Presence::Present(_) => Ok(Seen::NotHappened("its issuer still has it".to_owned())),
+    }
+}
+
+/// `await-cache`: a durable timer, then on.
+pub(super) fn await_cache(cx: &Context<'_>, seconds: u32) -> Ran {
+    if cx.attempt == 1 {
+        return Ran::Wait(cx.engine.clock.now() + TimeDelta::seconds(i64::from(seconds)));
+    }
+    Ran::Done(Done::new(format!("waited {seconds} s")))
+}

@@ -1,0 +1,105 @@
+//! Read the old value from the copies, make the new one, seal both: durable before the first external effect.
+
+use claviger_backend::Verdict;
+use claviger_core::{
+    canonical::{self, Input},
+    model::Place,
+    observation::Bundle,
+    password::Rules,
+    reference::Ref,
+    saga::Action,
+    seal::Slot,
+    secret::SecretValue,
+};
+
+use super::super::context::{Context, Done, Ran, Trouble, permanent, temporary};
+
+/// `seal-values`: every copy must hold the value that the issuer accepts, else the plan was made on an estate that is not there.
+pub(super) async fn both(cx: &Context<'_>) -> Result<Ran, Trouble> {
+    let plan = &cx.record.plan;
+    let mut old: Option<SecretValue> = None;
+    let targets: Vec<&Ref> = plan.steps.iter().filter(|step| step.action == Action::WriteCopy).map(|step| &step.target).collect();
+    for at in &targets {
+        let value = read_leaf(cx, at).await?.ok_or_else(|| permanent(format!("{at} is gone or holds no credential any more: scan again")))?;
+        match &old {
+            None => old = Some(value),
+            Some(first) if first.expose() == value.expose() => {}
+            Some(_) => return Err(permanent(format!("{at} holds another value than the other copies: nothing was changed; bring them in step, or scan again"))),
+        }
+    }
+    let old = old.ok_or_else(|| permanent("the plan has no copy to read the value from"))?;
+    let probe = cx.issuer()?.verify(&plan.subject, &old).await?;
+    match probe.verdict {
+        Verdict::Accepted => {}
+        Verdict::Refused(evidence) => return Err(permanent(format!("the value in the copies is not the one that is accepted ({evidence}): nothing was changed"))),
+        Verdict::Inconclusive(why) => return Err(temporary(format!("whether the present value is accepted cannot be told: {why}"))),
+    }
+    let new = Rules::default().generate(cx.engine.random.as_ref());
+    let mut done = Done::new(format!("read from {} of {} copies and accepted; the new value is sealed", targets.len(), targets.len()))
+        .fact("old", handle(cx, &old))
+        .fact("new", handle(cx, &new))
+        .fact("control", probe.path);
+    done.seal.push(cx.seal(Slot::Old, &old)?);
+    done.seal.push(cx.seal(Slot::New(0), &new)?);
+    if let Some(saved) = cx.issuer()?.snapshot(&plan.subject).await? {
+        done.seal.push(cx.seal(Slot::Restore, &saved.0)?);
+    }
+    Ok(Ran::Done(done))
+}
+
+/// `seal-old`: for a revocation. The value is read from the first copy that still has it.
+pub(super) async fn old(cx: &Context<'_>) -> Result<Ran, Trouble> {
+    let plan = &cx.record.plan;
+    let detail = cx.engine.ports.inventory.credential(cx.engine.clock.now(), plan.credential).await?;
+    let copies = detail.map(|detail| detail.copies).unwrap_or_default();
+    for copy in copies.iter().filter(|copy| copy.stage == claviger_core::model::CopyStage::Current) {
+        let readable = cx.engine.estate.member(copy.at.backend()).is_ok_and(|member| member.backend.capability().read);
+        if !readable {
+            continue;
+        }
+        if let Some(value) = read_leaf(cx, &copy.at).await? {
+            let mut done = Done::new(format!("read from {}", copy.at)).fact("old", handle(cx, &value));
+            done.seal.push(cx.seal(Slot::Old, &value)?);
+            return Ok(Ran::Done(done));
+        }
+    }
+    Err(permanent("no copy holds the value any more: scan again; without the value the best verdict is `attested`"))
+}
+
+/// The credential within a copy. `None` where the field is gone or holds none at this place.
+pub(super) async fn read_leaf(cx: &Context<'_>, at: &Ref) -> Result<Option<SecretValue>, Trouble> {
+    let Some(stored) = cx.store(at)?.read(at).await? else { return Ok(None) };
+    Ok(leaf(at, &stored.value))
+}
+
+/// Finds the leaf that a copy's ref means in its field's value.
+pub(super) fn leaf(at: &Ref, value: &SecretValue) -> Option<SecretValue> {
+    let field = at.field_name().unwrap_or_default();
+    let bundle = Bundle::default();
+    let key = field.split('/').next().unwrap_or_default();
+    let input = Input { key, place: Place::SecretStore, kind: None, bundle: &bundle };
+    let mut leaves = canonical::leaves(&input, value);
+    // The ref is the field, or the field and the leaf's pointer.
+    let position = leaves.iter().position(|leaf| leaf.pointer.is_empty() || field.ends_with(&format!("/{}", leaf.pointer)) || field == leaf.pointer)?;
+    Some(leaves.swap_remove(position).canonical)
+}
+
+/// The pointer of that leaf.
+pub(super) fn pointer(at: &Ref, value: &SecretValue) -> String {
+    let field = at.field_name().unwrap_or_default();
+    let bundle = Bundle::default();
+    let key = field.split('/').next().unwrap_or_default();
+    let input = Input { key, place: Place::SecretStore, kind: None, bundle: &bundle };
+    canonical::leaves(&input, value)
+        .into_iter()
+        .map(|leaf| leaf.pointer)
+        .find(|pointer| !pointer.is_empty() && (field.ends_with(&format!("/{pointer}")) || field == pointer))
+        .unwrap_or_default()
+}
+
+/// A short name of a value that people can compare: the first 16 digits of its keyed fingerprint.
+fn handle(cx: &Context<'_>, value: &SecretValue) -> String {
+    let mut text = cx.fingerprint(value).to_string();
+    text.truncate(16);
+    text
+}

@@ -1,0 +1,162 @@
+//! Selectors: a ref with globs, an id or unique id prefix, `key=value` terms. All terms must hold.
+
+use claviger_core::{model::CredentialKind, view::CredentialView};
+
+use crate::{Error, Result};
+
+/// A parsed selector.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Selector {
+    terms: Vec<Term>,
+    text: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Term {
+    Reference(String),
+    IdPrefix(String),
+    Kind(CredentialKind),
+    Backend(String),
+    Owner(String),
+    Identity(String),
+    Label(String, String),
+    Finding(String),
+    State(String),
+}
+
+impl Selector {
+    /// Parses words such as `kind=password backend=db` or `prod/payments/*`.
+    ///
+    /// # Errors
+    /// An unknown key, an empty value, or no term at all.
+    pub fn parse(text: &str) -> Result<Self> {
+        let terms = text.split_whitespace().map(|word| Term::parse(text, word)).collect::<Result<Vec<_>>>()?;
+        if terms.is_empty() {
+            return Err(refuse(text, "it is empty: give a ref such as `prod/payments/*`, an id, or `kind=password`"));
+        }
+        Ok(Self { terms, text: text.to_owned() })
+    }
+
+    /// What was given.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Does it hold of this credential?
+    pub fn matches(&self, credential: &CredentialView) -> bool {
+        self.terms.iter().all(|term| term.matches(credential))
+    }
+}
+
+impl Term {
+    fn parse(text: &str, word: &str) -> Result<Self> {
+        // A ref may hold `=`, so only a known key before the first `=` and no `/` before it makes a term.
+        if let Some((key, value)) = word.split_once('=')
+            && !key.contains('/')
+        {
+            if value.is_empty() {
+                return Err(refuse(text, &format!("`{key}=` has no value")));
+            }
+            let value = value.to_owned();
+            return match key {
+                "kind" => value.parse().map(Self::Kind).map_err(|_| {
+                    let known: Vec<_> = CredentialKind::ALL.iter().map(|kind| kind.as_str()).collect();
+                    refuse(text, &format!("`{value}` is no kind; kinds are {}", known.join(", ")))
+                }),
+                "backend" => Ok(Self::Backend(value)),
+                "owner" => Ok(Self::Owner(value)),
+                "identity" => Ok(Self::Identity(value)),
+                "finding" => Ok(Self::Finding(value)),
+                "state" => Ok(Self::State(value)),
+                _ => match key.strip_prefix("label.") {
+                    Some(label) => Ok(Self::Label(label.to_owned(), value)),
+                    None => Err(refuse(
+                        text,
+                        &format!("`{key}` is no key; keys are kind, backend, owner, identity, label.<name>, finding, state"),
+                    )),
+                },
+            };
+        }
+        let hex = word.len() >= 4 && word.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
+        Ok(if hex && !word.contains('/') { Self::IdPrefix(word.to_ascii_lowercase()) } else { Self::Reference(word.to_owned()) })
+    }
+
+    fn matches(&self, credential: &CredentialView) -> bool {
+        match self {
+            Self::Reference(pattern) => {
+                let pattern = pattern.strip_prefix("kubernetes/").filter(|_| credential.backend != "kubernetes").unwrap_or(pattern);
+                glob(pattern, credential.at.as_str())
+            }
+            Self::IdPrefix(prefix) => credential.id.to_string().starts_with(prefix),
+            Self::Kind(kind) => credential.kind == *kind,
+            Self::Backend(name) => credential.backend == *name,
+            Self::Owner(owner) => credential.owner.as_deref().is_some_and(|given| glob(owner, given)),
+            Self::Identity(identity) => credential.identity.as_ref().is_some_and(|given| glob(identity, given.as_str())),
+            Self::Label(name, value) => credential.labels.get(name).is_some_and(|given| glob(value, given)),
+            Self::Finding(slug) => credential.findings.iter().any(|given| glob(slug, given)),
+            Self::State(state) => credential.state.as_str() == state,
+        }
+    }
+}
+
+fn refuse(text: &str, reason: &str) -> Error {
+    Error::Selector { text: text.to_owned(), reason: reason.to_owned() }
+}
+
+/// Matches `*` (any run of characters, `/` included) and `?` (one character); everything else stands for itself.
+pub fn glob(pattern: &str, text: &str) -> bool {
+    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
+    let (mut p, mut t, mut star) = (0, 0, None);
+    while t < text.len() {
+        match pattern.get(p) {
+            Some('*') => {
+                star = Some((p, t));
+                p += 1;
+            }
+            Some(c) if *c == '?' || *c == text[t] => {
+                p += 1;
+                t += 1;
+            }
+            _ => match star {
+                Some((at, from)) => {
+                    star = Some((at, from + 1));
+                    p = at + 1;
+                    t = from + 1;
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[p..].iter().all(|c| *c == '*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn globs_match_as_people_expect() {
+        for (pattern, text, expected) in [
+            ("prod/payments/*", "prod/payments/Secret/db", true),
+            ("prod/payments/*", "prod/web/Secret/db", false),
+            ("*", "", true),
+            ("a?c", "abc", true),
+            ("a?c", "ac", false),
+            ("*Secret*", "prod/x/Secret/y", true),
+            ("a*b*c", "axxbyyc", true),
+            ("a*b*c", "axxcyyb", false),
+            ("db/role/app", "db/role/app2", false),
+        ] {
+            assert_eq!(glob(pattern, text), expected, "{pattern} on {text}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_or_kind_is_refused_with_the_known_ones() {
+        for text in ["", "colour=red", "kind=passwort", "owner="] {
+            assert!(matches!(Selector::parse(text), Err(Error::Selector { .. })), "{text}");
+        }
+        assert!(Selector::parse("kind=password backend=db label.env=prod").is_ok());
+        assert!(Selector::parse("aws/secretsmanager/a=b").is_ok(), "a ref may hold an equals sign");
+    }
+}
