@@ -1,0 +1,123 @@
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use claviger_backend::{
+    Backend, BackendInfo, Capability, Issuer, Overlap, Permission, PermissionStatus, Phase, Result, Runtime, ScanSink,
+    Store, ValueOrigin,
+};
+use claviger_core::clock::Clock;
+
+use crate::{
+    config::{PostgresqlConfig, Target},
+    inventory,
+    role::{Role, Server},
+    session::Session,
+    tls,
+};
+
+/// From this version on CREATEROLE alters only roles that one administers.
+const ADMIN_OPTION_NEEDED: i32 = 160_000;
+
+/// One PostgreSQL server.
+pub struct PostgresqlBackend {
+    pub(crate) info: BackendInfo,
+    pub(crate) session: Session,
+    pub(crate) identify_budget: usize,
+    clock: Arc<dyn Clock>,
+}
+
+impl PostgresqlBackend {
+    /// Checks the configuration. Nothing is sent: the first call connects.
+    ///
+    /// # Errors
+    /// `Config`: the URL cannot be used or holds a password, or the authorities cannot be read.
+    pub fn new(name: &str, config: PostgresqlConfig, clock: Arc<dyn Clock>) -> Result<Self> {
+        let target = Target::parse(name, &config.url, config.ca.is_some())?;
+        let tls = tls::connector(name, target.tls, config.ca.as_deref())?;
+        let info = BackendInfo { name: name.to_owned(), kind: "postgresql", endpoint: target.endpoint() };
+        let session = Session::new(target, tls, config.password);
+        Ok(Self { info, session, identify_budget: config.identify_budget, clock })
+    }
+
+    fn name(&self) -> &str {
+        &self.info.name
+    }
+}
+
+#[async_trait]
+impl Backend for PostgresqlBackend {
+    fn info(&self) -> &BackendInfo {
+        &self.info
+    }
+
+    fn capability(&self) -> Capability {
+        Capability {
+            inventory: true,
+            issue: true,
+            verify: true,
+            identify: true,
+            restore: true,
+            revoke: false,
+            revoke_cache_seconds: 0,
+            read: false,
+            write: false,
+            write_with_expect: false,
+            write_keeps_former: false,
+            refresh: false,
+            adopted: false,
+            overlap: Overlap::None,
+            origin: ValueOrigin::SetByUs,
+        }
+    }
+
+    async fn check(&self) -> Result<Vec<Permission>> {
+        let client = self.session.client("check").await?;
+        let server = Server::ask(&self.session, &client, "check").await?;
+        let own = Role::find(&self.session, &client, "check", server, &self.session.target.user).await?;
+        let standby = self.session.query(&client, "check", "SELECT pg_is_in_recovery()", &[]).await?;
+        let standby = standby.first().is_some_and(|row| row.get(0));
+        let permission = |flow, name: &str, status| Permission { flow, name: name.to_owned(), status };
+        let verifiers = || {
+            if server.verifiers {
+                PermissionStatus::Present
+            } else {
+                PermissionStatus::Missing(inventory::missing_grant(&self.session))
+            }
+        };
+        let user = self.session.target.user.replace('"', "\"\"");
+        let alter = match own {
+            _ if standby => PermissionStatus::Missing("the server is a standby: name the primary in `url`".to_owned()),
+            Some(own) if own.superuser => PermissionStatus::Present,
+            Some(own) if own.createrole && server.version < ADMIN_OPTION_NEEDED => PermissionStatus::Present,
+            Some(own) if own.createrole => PermissionStatus::Unknown(format!(
+                "each role needs: GRANT \"<role>\" TO \"{user}\" WITH ADMIN OPTION"
+            )),
+            _ => PermissionStatus::Missing(format!("a superuser can run: ALTER ROLE \"{user}\" CREATEROLE")),
+        };
+        Ok(vec![
+            permission("scan", "SELECT on pg_roles", PermissionStatus::Present),
+            permission("scan", "SELECT (rolname, rolpassword) on pg_authid", verifiers()),
+            permission("rotate", "ALTER ROLE … PASSWORD", alter),
+            permission("rotate", "SELECT (rolname, rolpassword) on pg_authid, for a rollback without the old password", verifiers()),
+        ])
+    }
+
+    async fn inventory(&self, phase: Phase, sink: &mut ScanSink) -> Result<()> {
+        match phase {
+            Phase::Issuers => inventory::read(self.name(), &self.session, self.clock.now(), sink).await,
+            Phase::Stores => Ok(()),
+        }
+    }
+
+    fn issuer(&self) -> Option<&dyn Issuer> {
+        Some(self)
+    }
+
+    fn store(&self) -> Option<&dyn Store> {
+        None
+    }
+
+    fn runtime(&self) -> Option<&dyn Runtime> {
+        None
+    }
+}
