@@ -1,0 +1,1 @@
+//! The planted estate: small, and nasty.
