@@ -1,1 +1,60 @@
-//! Placeholder while the crate is being written.
+//! An estate that lives in one JSON file: what `claviger demo` and the crash sweep run on.
+//!
+//! It stands for a database, a cloud account, a secret store and a cluster at once, with the rules that matter for rotation kept true to
+//! the systems: a role has one password and setting it ends the old one; a path keeps its former versions and takes check-and-set; a
+//! legacy token is a function of its Secret's name and its ServiceAccount's uid, so that the same name gives the same token again; pods go
+//! on with what they read when they started. It must not know the engine, the journal or any real system. **It holds its values in the
+//! clear**: it plays the target, and a target knows its own secrets.
+//!
+//! | ref | stands for |
+//! | --- | --- |
+//! | `sim/db/role/<role>` | a PostgreSQL login role |
+//! | `sim/iam/user/<user>/access-key/<id>` | an AWS access key |
+//! | `sim/kv/<path>#<key>` | a field of a KV version 2 path |
+//! | `sim/auth/token/accessor/<accessor>` | a Vault token |
+//! | `sim/k8s/<namespace>/Secret/<name>#<key>`, `…/ConfigMap/<name>#<key>` | a field of a Kubernetes object |
+//! | `sim/k8s/<namespace>/Secret/<name>` | a legacy token, where the Secret is one |
+//! | `sim/k8s/<namespace>/ServiceAccount/<name>`, `…/Deployment/<name>` | the same |
+//! | `sim/k8s/<namespace>/Deployment/<name>#containers/<container>/env/<NAME>` | a literal |
+//!
+//! Faults: see [`fault`]. What the estate has seen and what holds in it is asked through [`observer::Observer`].
+//!
+//! # Attributes
+//!
+//! | on | key | type | meaning |
+//! | --- | --- | --- | --- |
+//! | role, its password | `superuser`, `createrole`, `replication` | bool | as in `pg_roles` |
+//! | password | `password_method` | string | `scram-sha-256` or `md5` |
+//! | IAM user | `access_keys` | number | how many keys it has |
+//! | access key | `status` | string | `Active` |
+//! | access key, Vault token | `never_used` | bool | the issuer knows and says never |
+//! | Vault token | `policies` | strings | its policies |
+//! | Vault token | `root` | bool | holds the policy `root` |
+//! | Vault token | `ttl_seconds` | number | 0 = never expires |
+//! | legacy token | `legacy`, `auto_generated` | bool | a token Secret; made by the control plane, not by hand |
+//! | copy | `immutable` | bool | cannot be written |
+//! | copy | `managed_by` | string | who writes this place |
+//! | copy in a Secret | `secret_type` | string | the Secret's type |
+//! | consumer | `replicas` | number | pods wanted |
+//!
+//! To add a kind of target: its part of the estate in `estate/`, a line in [`target::Target`], and its arms in `inventory/`, `issuer`, `store`.
+
+mod backend;
+pub mod estate;
+pub mod fault;
+mod inventory;
+mod issuer;
+pub mod observer;
+mod runtime;
+mod store;
+pub mod target;
+mod token;
+
+#[cfg(test)]
+mod tests;
+
+pub use self::{
+    backend::{SimulatedBackend, SimulatedConfig},
+    estate::{Estate, EstateError, EstateFile},
+    fault::{CrashSignal, Fault, FaultPlan},
+};

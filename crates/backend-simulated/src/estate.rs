@@ -1,0 +1,123 @@
+//! The simulated world: what lies in the file.
+//!
+//! Everything is public so that a test can build any estate, and a person can read and edit the file.
+
+mod cloud;
+mod cluster;
+mod database;
+mod demo;
+mod file;
+mod planted;
+mod secret_store;
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use claviger_core::{random::Random, reference::Ref};
+use serde::{Deserialize, Serialize};
+
+pub use self::{
+    cloud::{AccessKey, Cloud, CloudUser},
+    cluster::{
+        Binding, Cluster, ConfigMap, Container, Deployment, EnvSource, Mount, Namespace, ObjectKind,
+        ObjectName, Pod, Rollout, Secret, SecretType, ServiceAccount, Tombstone, Witness,
+    },
+    database::{Database, Password, Role},
+    demo::demo,
+    file::{EstateError, EstateFile},
+    planted::Planted,
+    secret_store::{KvEntry, KvVersion, SecretStore, VaultToken},
+};
+
+/// Format of the file.
+pub const FORMAT: u32 = 1;
+
+/// How the estate behaves.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Seconds for which the cluster goes on accepting a legacy token whose Secret is gone.
+    pub revoke_cache_seconds: u32,
+    /// Seconds from a rollout until the new pods are ready.
+    pub rollout_seconds: u32,
+    /// Characters that the database refuses in a password.
+    pub refused_characters: String,
+    /// Parts that do not answer: `db`, `iam`, `kv`, `auth`, `k8s`.
+    pub unavailable: BTreeSet<String>,
+}
+
+/// One change that took place, in the order in which it did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Effect {
+    /// Counts from 1 without gaps.
+    pub seq: u64,
+    /// When, by the backend's clock.
+    pub at: DateTime<Utc>,
+    /// `issue`, `restore`, `revoke`, `write`, `refresh`.
+    pub operation: String,
+    /// What was changed.
+    pub target: Ref,
+    /// The operation key that the caller gave.
+    pub key: String,
+}
+
+/// The simulated world.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Estate {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// How it behaves.
+    #[serde(default)]
+    pub settings: Settings,
+    /// Signs tokens and salts verifiers.
+    pub key: Planted,
+    /// Raised by each change; versions of objects are values of it.
+    pub revision: u64,
+    /// Login roles.
+    #[serde(default)]
+    pub database: Database,
+    /// Users with access keys.
+    #[serde(default)]
+    pub cloud: Cloud,
+    /// Paths with versions, and tokens.
+    #[serde(default)]
+    pub secret_store: SecretStore,
+    /// Namespaces and what is in them.
+    #[serde(default)]
+    pub cluster: Cluster,
+    /// What has been changed through a backend.
+    #[serde(default)]
+    pub effects: Vec<Effect>,
+}
+
+impl Estate {
+    /// An estate with nothing in it.
+    pub fn empty(random: &dyn Random) -> Self {
+        Self {
+            format: FORMAT,
+            settings: Settings::default(),
+            key: Planted::random_hex(random, 32),
+            revision: 1,
+            database: Database::default(),
+            cloud: Cloud::default(),
+            secret_store: SecretStore::default(),
+            cluster: Cluster::default(),
+            effects: Vec::new(),
+        }
+    }
+
+    /// The next value of the revision.
+    pub fn next_revision(&mut self) -> u64 {
+        self.revision += 1;
+        self.revision
+    }
+
+    /// The token that the cluster gives a token Secret of this name, whoever makes it and whenever: a function of namespace, name,
+    /// ServiceAccount and its uid. `None` where there is no such ServiceAccount.
+    pub fn legacy_token(&self, namespace: &str, secret: &str, account: &str) -> Option<Planted> {
+        let uid = &self.cluster.namespaces.get(namespace)?.service_accounts.get(account)?.uid;
+        Some(crate::token::mint(&self.key, namespace, secret, account, uid))
+    }
+}

@@ -1,0 +1,44 @@
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use claviger_core::model::Labels;
+use serde::{Deserialize, Serialize};
+
+use super::Planted;
+
+/// A cloud account.
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Cloud {
+    /// Users by name.
+    pub users: BTreeMap<String, CloudUser>,
+}
+
+/// A user with static keys.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CloudUser {
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// Tags.
+    #[serde(default)]
+    pub tags: Labels,
+    /// Names of attached policies.
+    #[serde(default)]
+    pub policies: Vec<String>,
+    /// Keys by id.
+    pub keys: BTreeMap<String, AccessKey>,
+}
+
+/// A static key.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AccessKey {
+    /// The secret half.
+    pub secret: Planted,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// Last use; `None` is never.
+    #[serde(default)]
+    pub last_used_at: Option<DateTime<Utc>>,
+}

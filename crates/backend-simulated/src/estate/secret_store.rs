@@ -1,0 +1,88 @@
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use claviger_core::model::Labels;
+use serde::{Deserialize, Serialize};
+
+use super::Planted;
+
+/// A secret store.
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SecretStore {
+    /// Paths of its key-value engine.
+    pub paths: BTreeMap<String, KvEntry>,
+    /// Tokens by accessor.
+    pub tokens: BTreeMap<String, VaultToken>,
+}
+
+/// A path with its versions. The store keeps the last [`KvEntry::KEPT`].
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KvEntry {
+    /// Versions, oldest first; the last is the current one.
+    pub versions: Vec<KvVersion>,
+    /// Custom metadata.
+    #[serde(default)]
+    pub labels: Labels,
+    /// We may not read it.
+    #[serde(default)]
+    pub denied: bool,
+}
+
+/// One version of a path.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KvVersion {
+    /// Counts from 1 within the path.
+    pub number: u64,
+    /// When it was written.
+    pub created_at: DateTime<Utc>,
+    /// Operation key of the write.
+    #[serde(default)]
+    pub written_by: Option<String>,
+    /// Fields.
+    pub fields: BTreeMap<String, Planted>,
+}
+
+/// A token of the store itself.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VaultToken {
+    /// The token.
+    pub value: Planted,
+    /// Its display name.
+    pub display_name: String,
+    /// Its policies; `root` is everything.
+    pub policies: Vec<String>,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// When it ends; `None` is never.
+    #[serde(default)]
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+impl KvEntry {
+    /// How many versions are kept, as by default in KV version 2.
+    pub const KEPT: usize = 10;
+
+    /// The current version.
+    pub fn current(&self) -> Option<&KvVersion> {
+        self.versions.last()
+    }
+
+    /// Appends a version and drops the oldest where there are too many.
+    pub fn push(
+        &mut self,
+        fields: BTreeMap<String, Planted>,
+        at: DateTime<Utc>,
+        written_by: Option<String>,
+    ) -> u64 {
+        let number = self.current().map_or(0, |version| version.number) + 1;
+        self.versions.push(KvVersion { number, created_at: at, written_by, fields });
+        if self.versions.len() > Self::KEPT {
+            self.versions.remove(0);
+        }
+        number
+    }
+}

@@ -1,0 +1,91 @@
+use async_trait::async_trait;
+use chrono::{DateTime, Duration, Utc};
+use claviger_backend::{Adoption, Error, ErrorKind, Operation, Result, Runtime};
+use claviger_core::{model::ConsumerHow, reference::Ref};
+
+use crate::{
+    SimulatedBackend,
+    backend::Change,
+    estate::{Estate, Pod, Rollout},
+    target::Target,
+};
+
+#[async_trait]
+impl Runtime for SimulatedBackend {
+    async fn refresh(&self, op: &Operation, consumer: &Ref, _how: ConsumerHow) -> Result<()> {
+        let key = op.key.to_string();
+        self.mutate("refresh", op, consumer, |estate, target, now| {
+            let (namespace, name) = workload("refresh", consumer, target)?;
+            let Some(held) = estate.cluster.namespaces.get(namespace) else { return Ok(Change::nothing(())) };
+            if held.denied {
+                return Err(Error::new(ErrorKind::Denied, "refresh", format!("{consumer}: closed to us")));
+            }
+            let Some(deployment) = held.deployments.get(name) else { return Ok(Change::nothing(())) };
+            if deployment.rollouts.iter().any(|rollout| rollout.key == key) {
+                return Ok(Change::nothing(()));
+            }
+            roll_out(estate, namespace, name, &key, now);
+            Ok(Change::made(()))
+        })
+        .await
+    }
+
+    async fn adopted(&self, op: &Operation, consumer: &Ref) -> Result<Adoption> {
+        let key = op.key.to_string();
+        self.look("adopted", consumer, |estate, target, now| {
+            let (namespace, name) = workload("adopted", consumer, &target)?;
+            let deployment =
+                estate.cluster.namespaces.get(namespace).and_then(|held| held.deployments.get(name));
+            let Some(deployment) = deployment else {
+                return Ok(Adoption::Adopted("it does not exist".into()));
+            };
+            let Some(asked) = deployment.rollouts.iter().position(|rollout| rollout.key == key) else {
+                return Ok(Adoption::Pending("no rollout was asked for with this key".into()));
+            };
+            // A later rollout read the copies later: it counts as well.
+            let since = &deployment.rollouts[asked..];
+            if let Some(ready) =
+                since.iter().find(|rollout| rollout.failed.is_none() && rollout.ready_at <= now)
+            {
+                return Ok(Adoption::Adopted(format!("pods ready at {}", ready.ready_at.to_rfc3339())));
+            }
+            Ok(match since.last().and_then(|rollout| rollout.failed.clone()) {
+                Some(why) => Adoption::Failing(why),
+                None => Adoption::Pending("the new pods are not ready".into()),
+            })
+        })
+        .await
+    }
+}
+
+fn workload<'a>(operation: &'static str, consumer: &Ref, target: &'a Target) -> Result<(&'a str, &'a str)> {
+    match target {
+        Target::Deployment { namespace, name } => Ok((namespace, name)),
+        _ => Err(Error::new(ErrorKind::Invalid, operation, format!("{consumer} is no workload"))),
+    }
+}
+
+/// Starts new pods that read the copies now. The former ones go on until the new are ready, and for ever where they never are.
+pub(crate) fn roll_out(estate: &mut Estate, namespace: &str, name: &str, key: &str, now: DateTime<Utc>) {
+    let revision = estate.next_revision();
+    let ready_at = now + Duration::seconds(i64::from(estate.settings.rollout_seconds));
+    let Some(held) = estate.cluster.namespaces.get_mut(namespace) else { return };
+    let Some(deployment) = held.deployments.get(name) else { return };
+    let started = match &deployment.broken {
+        Some(why) => Err(why.clone()),
+        None => held.read_at_start(deployment),
+    };
+    let Some(deployment) = held.deployments.get_mut(name) else { return };
+    deployment.version = revision;
+    let failed = match started {
+        Ok(holds) => {
+            let newest_ready =
+                deployment.pods.iter().filter(|pod| pod.ready_at <= now).map(|pod| pod.ready_at).max();
+            deployment.pods.retain(|pod| Some(pod.ready_at) == newest_ready && ready_at > now);
+            deployment.pods.push(Pod { started_at: now, ready_at, holds });
+            None
+        }
+        Err(why) => Some(why),
+    };
+    deployment.rollouts.push(Rollout { key: key.to_owned(), ready_at, failed });
+}
