@@ -316,10 +316,11 @@ async fn a_repeated_issue_writes_once_and_shows_no_password() {
     let weird = "weird \"q'uote\" ☃ #1/2";
     let client = admin(
         &server,
-        "ALTER SYSTEM SET log_statement = 'all'; SELECT pg_reload_conf();
-         CREATE ROLE once LOGIN PASSWORD 'first-password'; CREATE ROLE \"weird \"\"q'uote\"\" ☃ #1/2\" LOGIN",
+        "CREATE ROLE once LOGIN PASSWORD 'first-password'; CREATE ROLE \"weird \"\"q'uote\"\" ☃ #1/2\" LOGIN",
     )
     .await;
+    client.batch_execute("ALTER SYSTEM SET log_statement = 'all'").await.expect("the setting");
+    client.batch_execute("SELECT pg_reload_conf()").await.expect("reloaded");
     tokio::time::sleep(Duration::from_millis(300)).await;
     let backend = superuser(&server);
     for name in ["once", weird] {

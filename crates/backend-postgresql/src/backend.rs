@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use claviger_backend::{
-    Backend, BackendInfo, Capability, Issuer, Overlap, Permission, PermissionStatus, Phase, Result, Runtime, ScanSink,
-    Store, ValueOrigin,
+    Backend, BackendInfo, Capability, Issuer, Overlap, Permission, PermissionStatus, Phase, Result, Runtime,
+    ScanSink, Store, ValueOrigin,
 };
 use claviger_core::clock::Clock;
 
@@ -86,7 +86,9 @@ impl Backend for PostgresqlBackend {
         };
         let user = self.session.target.user.replace('"', "\"\"");
         let alter = match own {
-            _ if standby => PermissionStatus::Missing("the server is a standby: name the primary in `url`".to_owned()),
+            _ if standby => {
+                PermissionStatus::Missing("the server is a standby: name the primary in `url`".to_owned())
+            }
             Some(own) if own.superuser => PermissionStatus::Present,
             Some(own) if own.createrole && server.version < ADMIN_OPTION_NEEDED => PermissionStatus::Present,
             Some(own) if own.createrole => PermissionStatus::Unknown(format!(
@@ -98,7 +100,11 @@ impl Backend for PostgresqlBackend {
             permission("scan", "SELECT on pg_roles", PermissionStatus::Present),
             permission("scan", "SELECT (rolname, rolpassword) on pg_authid", verifiers()),
             permission("rotate", "ALTER ROLE … PASSWORD", alter),
-            permission("rotate", "SELECT (rolname, rolpassword) on pg_authid, for a rollback without the old password", verifiers()),
+            permission(
+                "rotate",
+                "SELECT (rolname, rolpassword) on pg_authid, for a rollback without the old password",
+                verifiers(),
+            ),
         ])
     }
 

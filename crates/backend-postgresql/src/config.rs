@@ -1,6 +1,6 @@
 //! Where the server is and who we are there.
 
-use std::{path::PathBuf, str::FromStr as _};
+use std::{net::IpAddr, path::PathBuf, str::FromStr as _};
 
 use claviger_backend::{Error, ErrorKind, Result};
 use claviger_core::secret::SecretValue;
@@ -10,7 +10,7 @@ use crate::tls::TlsMode;
 
 /// How to reach one PostgreSQL server.
 pub struct PostgresqlConfig {
-    /// `postgres://user@host:port/database?sslmode=…`, one host, no password. `sslmode` is `disable`, `prefer`, `require`, `verify-ca` or
+    /// `postgres://user@host:port/database?sslmode=…`, one host (`hostaddr` may say where it is), no password. `sslmode` is `disable`, `prefer`, `require`, `verify-ca` or
     /// `verify-full`; left out it is `prefer`, and `verify-full` as soon as `ca` is given.
     pub url: String,
     /// Password of the URL's user. `None` where the server asks for none.
@@ -34,7 +34,8 @@ impl PostgresqlConfig {
 /// One place to connect to: a TCP host or the directory of a Unix socket.
 #[derive(Clone)]
 pub(crate) enum Place {
-    Tcp(String),
+    /// A name, and the address to use instead of looking it up (`hostaddr`).
+    Tcp(String, Option<IpAddr>),
     Unix(PathBuf),
 }
 
@@ -57,7 +58,10 @@ impl Target {
             Error::new(ErrorKind::Config, "connect", format!("backends.{name}.url {what}")).with_hint(hint)
         };
         if !(url.starts_with("postgres://") || url.starts_with("postgresql://")) {
-            return Err(refuse("does not begin with postgres://", "write postgres://user@host:5432/database"));
+            return Err(refuse(
+                "does not begin with postgres://",
+                "write postgres://user@host:5432/database",
+            ));
         }
         let (plain, mode) = split_sslmode(url);
         let tls = match mode {
@@ -80,12 +84,19 @@ impl Target {
             ));
         }
         let user = parsed.get_user().filter(|user| !user.is_empty()).map(str::to_owned).ok_or_else(|| {
-            refuse("names no user", "write postgres://user@host:5432/database: the role that claviger logs in as")
+            refuse(
+                "names no user",
+                "write postgres://user@host:5432/database: the role that claviger logs in as",
+            )
         })?;
         let place = match (parsed.get_hosts(), parsed.get_hostaddrs()) {
-            ([Host::Tcp(host)], []) if !host.is_empty() => Place::Tcp(host.clone()),
+            ([Host::Tcp(host)], []) if !host.is_empty() => Place::Tcp(host.clone(), None),
+            ([Host::Tcp(host)], [address]) if !host.is_empty() => Place::Tcp(host.clone(), Some(*address)),
+            ([], [address]) => Place::Tcp(address.to_string(), Some(*address)),
             ([Host::Unix(path)], []) => Place::Unix(path.clone()),
-            ([], _) => return Err(refuse("names no host", "write postgres://user@host:5432/database")),
+            ([] | [Host::Tcp(_)], _) if parsed.get_hostaddrs().len() < 2 => {
+                return Err(refuse("names no host", "write postgres://user@host:5432/database"));
+            }
             _ => {
                 return Err(refuse(
                     "names more than one host",
@@ -107,8 +118,8 @@ impl Target {
     /// Host and port (or socket) as a person would write them.
     pub(crate) fn address(&self) -> String {
         match &self.place {
-            Place::Tcp(host) if host.contains(':') => format!("[{host}]:{}", self.port),
-            Place::Tcp(host) => format!("{host}:{}", self.port),
+            Place::Tcp(host, _) if host.contains(':') => format!("[{host}]:{}", self.port),
+            Place::Tcp(host, _) => format!("{host}:{}", self.port),
             Place::Unix(path) => format!("{}/.s.PGSQL.{}", path.display(), self.port),
         }
     }
@@ -144,9 +155,12 @@ mod tests {
 
     #[test]
     fn a_url_is_taken_apart() {
-        let target =
-            Target::parse("db", "postgres://claviger@db.internal:6432/app?sslmode=verify-full&application_name=x", false)
-                .expect("a target");
+        let target = Target::parse(
+            "db",
+            "postgres://claviger@db.internal:6432/app?sslmode=verify-full&application_name=x",
+            false,
+        )
+        .expect("a target");
         assert_eq!(target.endpoint(), "postgres://db.internal:6432/app");
         assert_eq!((target.user.as_str(), target.tls), ("claviger", TlsMode::VerifyFull));
         assert_eq!(target.rest.get_application_name(), Some("x"));

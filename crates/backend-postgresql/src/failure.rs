@@ -83,10 +83,13 @@ impl From<tokio_postgres::Error> for Failure {
 }
 
 fn tls_fault(error: &tokio_postgres::Error) -> TlsFault {
-    let fault = error.source().and_then(|source| source.downcast_ref::<io::Error>()).and_then(io::Error::get_ref);
+    let fault =
+        error.source().and_then(|source| source.downcast_ref::<io::Error>()).and_then(io::Error::get_ref);
     match fault.and_then(|fault| fault.downcast_ref::<rustls::Error>()) {
         Some(rustls::Error::InvalidCertificate(fault)) => match fault {
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => TlsFault::Name,
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                TlsFault::Name
+            }
             CertificateError::Expired
             | CertificateError::ExpiredContext { .. }
             | CertificateError::NotValidYet
@@ -122,9 +125,12 @@ impl Failure {
             }
             Self::Connect(source) => {
                 let text = format!("{text} ({})", source.kind());
-                error(ErrorKind::Unavailable, text, "check host and port in `url`, and that the server runs").with_source(source)
+                error(ErrorKind::Unavailable, text, "check host and port in `url`, and that the server runs")
+                    .with_source(source)
             }
-            Self::Timeout(_) => error(ErrorKind::Unavailable, text, "check host and port in `url`, and the network between"),
+            Self::Timeout(_) => {
+                error(ErrorKind::Unavailable, text, "check host and port in `url`, and the network between")
+            }
             Self::NoTls => error(
                 ErrorKind::Config,
                 format!("{text} and sslmode is {}", target.tls.word()),
@@ -132,10 +138,22 @@ impl Failure {
             ),
             Self::Tls(fault) => {
                 let (what, hint) = match fault {
-                    TlsFault::Name => ("the certificate is for another name", "use the certificate's name in `url`, or sslmode=verify-ca"),
-                    TlsFault::Expired => ("the certificate is not valid now", "renew the server's certificate, or check this machine's clock"),
-                    TlsFault::Authority => ("an unknown authority signed the certificate", "set `ca` to the PEM file of the authority that did"),
-                    TlsFault::Other => ("the handshake broke off", "check that PostgreSQL listens there and which TLS versions it takes"),
+                    TlsFault::Name => (
+                        "the certificate is for another name",
+                        "use the certificate's name in `url`, or sslmode=verify-ca",
+                    ),
+                    TlsFault::Expired => (
+                        "the certificate is not valid now",
+                        "renew the server's certificate, or check this machine's clock",
+                    ),
+                    TlsFault::Authority => (
+                        "an unknown authority signed the certificate",
+                        "set `ca` to the PEM file of the authority that did",
+                    ),
+                    TlsFault::Other => (
+                        "the handshake broke off",
+                        "check that PostgreSQL listens there and which TLS versions it takes",
+                    ),
                 };
                 error(ErrorKind::Unavailable, format!("{text}: {what}"), hint).with_retry(Retry::Permanent)
             }
@@ -182,7 +200,9 @@ fn from_answer(answer: &Answer, operation: &'static str, target: &Target) -> Err
         "57P03" => (ErrorKind::Unavailable, "the server is starting or stopping".to_owned(), ""),
         "55P03" => (ErrorKind::Unavailable, "another session holds the role".to_owned(), ""),
         "57014" => (ErrorKind::Unavailable, "the statement took too long and was cancelled".to_owned(), ""),
-        _ if answer.collided => (ErrorKind::Unavailable, "another session changed the same role".to_owned(), ""),
+        _ if answer.collided => {
+            (ErrorKind::Unavailable, "another session changed the same role".to_owned(), "")
+        }
         _ => match &code[..code.len().min(2)] {
             "08" | "53" | "57" | "58" => (ErrorKind::Unavailable, "the server is in trouble".to_owned(), ""),
             "40" => (ErrorKind::Unavailable, "the transaction collided with another".to_owned(), ""),

@@ -22,7 +22,12 @@ const PAGE: i64 = 500;
 ///
 /// # Errors
 /// Nothing could be read at all, or the reader is gone.
-pub(crate) async fn read(backend: &str, session: &Session, now: DateTime<Utc>, sink: &mut ScanSink) -> Result<()> {
+pub(crate) async fn read(
+    backend: &str,
+    session: &Session,
+    now: DateTime<Utc>,
+    sink: &mut ScanSink,
+) -> Result<()> {
     let client = session.client("inventory").await?;
     let server = Server::ask(session, &client, "inventory").await?;
     let roles = Scope::new("roles", "");
@@ -47,7 +52,8 @@ pub(crate) async fn read(backend: &str, session: &Session, now: DateTime<Utc>, s
         let full = page.len() >= usize::try_from(PAGE).unwrap_or(usize::MAX);
         let mut items = Vec::with_capacity(page.len() * 2 + grants.len());
         for role in page {
-            items.extend(privilege::of_attributes(backend, &role, server).into_iter().map(Observation::Grant));
+            items
+                .extend(privilege::of_attributes(backend, &role, server).into_iter().map(Observation::Grant));
             observe(backend, role, now, &mut items);
         }
         items.extend(grants.into_iter().map(Observation::Grant));

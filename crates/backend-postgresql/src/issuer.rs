@@ -18,14 +18,19 @@ use crate::{
     statement::{self, Method},
 };
 
-
 #[async_trait]
 impl Issuer for PostgresqlBackend {
     async fn issue(&self, op: &Operation, subject: &Ref, value: Option<&SecretValue>) -> Result<Issued> {
         let name = role_of(&self.info.name, "issue", subject)?;
-        let value = value.ok_or_else(|| Error::new(ErrorKind::Invalid, "issue", "a password is set by us: there is no value"))?;
+        let value = value.ok_or_else(|| {
+            Error::new(ErrorKind::Invalid, "issue", "a password is set by us: there is no value")
+        })?;
         if value.is_empty() || value.expose_text().is_none_or(|text| text.contains('\0')) {
-            return Err(Error::new(ErrorKind::Invalid, "issue", "a PostgreSQL password is text of at least one character"));
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                "issue",
+                "a PostgreSQL password is text of at least one character",
+            ));
         }
         let (client, role) = self.subject("issue", name).await?;
         if let Stored::Verifier(stored) = &role.stored
@@ -69,14 +74,23 @@ impl Issuer for PostgresqlBackend {
                 .collect();
             tried += candidates.len();
             if tried > self.identify_budget {
-                let text = format!("{}: the budget of {} verifiers is spent", self.info.endpoint, self.identify_budget);
-                return Err(Error::new(ErrorKind::Unsupported, "identify", text).with_hint("raise the budget, or name the role"));
+                let text = format!(
+                    "{}: the budget of {} verifiers is spent",
+                    self.info.endpoint, self.identify_budget
+                );
+                return Err(Error::new(ErrorKind::Unsupported, "identify", text)
+                    .with_hint("raise the budget, or name the role"));
             }
             let value = Arc::clone(&shared);
             let found = tokio::task::spawn_blocking(move || {
-                candidates.into_iter().find(|(role, stored)| opens(stored, role, &value)).map(|(role, _)| role)
+                candidates
+                    .into_iter()
+                    .find(|(role, stored)| opens(stored, role, &value))
+                    .map(|(role, _)| role)
             });
-            let found = found.await.map_err(|_| Error::new(ErrorKind::Unexpected, "identify", "the comparison broke off"))?;
+            let found = found
+                .await
+                .map_err(|_| Error::new(ErrorKind::Unexpected, "identify", "the comparison broke off"))?;
             if let Some(role) = found {
                 return Ok(Some(Identified { at: role_ref(&self.info.name, &role) }));
             }
@@ -98,7 +112,11 @@ impl Issuer for PostgresqlBackend {
         let name = role_of(&self.info.name, "restore", subject)?;
         let saved = saved.0.expose_text().unwrap_or("\0");
         if !saved.is_empty() && Method::of(saved).is_none() {
-            return Err(Error::new(ErrorKind::Invalid, "restore", "what was saved is no verifier of PostgreSQL's"));
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                "restore",
+                "what was saved is no verifier of PostgreSQL's",
+            ));
         }
         let (client, role) = self.subject("restore", name).await?;
         let already = match &role.stored {
@@ -128,8 +146,11 @@ impl Issuer for PostgresqlBackend {
 
     async fn revoke(&self, _op: &Operation, subject: &Ref, _expect: Option<&str>) -> Result<()> {
         let name = role_of(&self.info.name, "revoke", subject)?;
-        let text = format!("a password alone cannot be revoked at PostgreSQL: role `{name}` would stay, and its sessions too");
-        Err(Error::new(ErrorKind::Unsupported, "revoke", text).with_hint("rotate it: the old password is refused at once"))
+        let text = format!(
+            "a password alone cannot be revoked at PostgreSQL: role `{name}` would stay, and its sessions too"
+        );
+        Err(Error::new(ErrorKind::Unsupported, "revoke", text)
+            .with_hint("rotate it: the old password is refused at once"))
     }
 
     async fn last_used(&self, _subject: &Ref) -> Result<Option<DateTime<Utc>>> {
@@ -139,7 +160,11 @@ impl Issuer for PostgresqlBackend {
 }
 
 impl PostgresqlBackend {
-    pub(crate) async fn find(&self, operation: &'static str, name: &str) -> Result<(Arc<Client>, Option<Role>)> {
+    pub(crate) async fn find(
+        &self,
+        operation: &'static str,
+        name: &str,
+    ) -> Result<(Arc<Client>, Option<Role>)> {
         let client = self.session.client(operation).await?;
         let server = Server::ask(&self.session, &client, operation).await?;
         let role = Role::find(&self.session, &client, operation, server, name).await?;
@@ -154,7 +179,8 @@ impl PostgresqlBackend {
         let (client, role) = self.find(operation, name).await?;
         let role = role.ok_or_else(|| self.missing(operation, name))?;
         if role.own {
-            let text = format!("{}: role `{name}` is the one that claviger itself logs in as", self.info.endpoint);
+            let text =
+                format!("{}: role `{name}` is the one that claviger itself logs in as", self.info.endpoint);
             return Err(Error::new(ErrorKind::Unsupported, operation, text)
                 .with_hint("give claviger a role of its own, and change that one's password by hand"));
         }

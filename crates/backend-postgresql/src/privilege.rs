@@ -35,7 +35,14 @@ pub(crate) fn of_attributes(backend: &str, role: &Role, server: Server) -> Vec<O
     .map(|(_, privilege, level)| {
         let at = role_ref(backend, &role.name);
         let attributes = Attributes::new();
-        ObservedGrant { identity: at.clone(), source: at, privilege: privilege.to_owned(), reach: "*".to_owned(), level, attributes }
+        ObservedGrant {
+            identity: at.clone(),
+            source: at,
+            privilege: privilege.to_owned(),
+            reach: "*".to_owned(),
+            level,
+            attributes,
+        }
     })
     .collect()
 }
@@ -48,9 +55,16 @@ fn predefined(role: &str) -> Option<PrivilegeLevel> {
         // Reads pg_authid; reads its file.
         "pg_read_all_data" | "pg_read_server_files" => PrivilegeLevel::Sensitive,
         // Subscriptions carry passwords; ending sessions is an outage.
-        "pg_create_subscription" | "pg_write_all_data" | "pg_signal_backend" | "pg_checkpoint" | "pg_maintain"
-        | "pg_use_reserved_connections" | "pg_signal_autovacuum_worker" => PrivilegeLevel::Write,
-        "pg_monitor" | "pg_read_all_settings" | "pg_read_all_stats" | "pg_stat_scan_tables" => PrivilegeLevel::Read,
+        "pg_create_subscription"
+        | "pg_write_all_data"
+        | "pg_signal_backend"
+        | "pg_checkpoint"
+        | "pg_maintain"
+        | "pg_use_reserved_connections"
+        | "pg_signal_autovacuum_worker" => PrivilegeLevel::Write,
+        "pg_monitor" | "pg_read_all_settings" | "pg_read_all_stats" | "pg_stat_scan_tables" => {
+            PrivilegeLevel::Read
+        }
         _ => return None,
     })
 }

@@ -32,7 +32,9 @@ impl PostgresqlBackend {
                 drop(client);
                 self.was_it_asked_for(name, &database).await
             }
-            Err(Failure::Server(answer)) if answer.code == "28P01" => self.was_it_the_password(name, value).await,
+            Err(Failure::Server(answer)) if answer.code == "28P01" => {
+                self.was_it_the_password(name, value).await
+            }
             Err(failure) => Verdict::Inconclusive(said(&failure)),
         };
         Probe { verdict, path }
@@ -44,11 +46,13 @@ impl PostgresqlBackend {
         match open(&self.session.target, &self.session.tls, &login).await {
             Err(Failure::PasswordWanted) => Verdict::Accepted,
             Ok(_) => Verdict::Inconclusive(
-                "the server lets this role in without a password (trust, peer or cert in pg_hba.conf)".to_owned(),
+                "the server lets this role in without a password (trust, peer or cert in pg_hba.conf)"
+                    .to_owned(),
             ),
-            Err(failure) => {
-                Verdict::Inconclusive(format!("whether a password was asked for could not be seen: {}", said(&failure)))
-            }
+            Err(failure) => Verdict::Inconclusive(format!(
+                "whether a password was asked for could not be seen: {}",
+                said(&failure)
+            )),
         }
     }
 
@@ -59,12 +63,17 @@ impl PostgresqlBackend {
             Ok((_, Some(role))) => role,
             Ok((_, None)) => return Verdict::Inconclusive(format!("{CODE}, and the role does not exist")),
             Err(error) => {
-                return Verdict::Inconclusive(format!("{CODE}, and the role could not be looked at ({})", error.message()));
+                return Verdict::Inconclusive(format!(
+                    "{CODE}, and the role could not be looked at ({})",
+                    error.message()
+                ));
             }
         };
         match doubt(&role, value) {
             Some(doubt) => Verdict::Inconclusive(format!("{CODE}, but {doubt}")),
-            None => Verdict::Refused(format!("{CODE} (invalid password) from {}", self.session.target.address())),
+            None => {
+                Verdict::Refused(format!("{CODE} (invalid password) from {}", self.session.target.address()))
+            }
         }
     }
 }
@@ -78,9 +87,9 @@ fn doubt(role: &Role, value: &SecretValue) -> Option<&'static str> {
         return Some("the role has NOLOGIN");
     }
     match &role.stored {
-        Stored::Verifier(stored) if opens(stored, &role.name, value) => {
-            Some("the server holds this very password: it may want another method than the one it is stored for")
-        }
+        Stored::Verifier(stored) if opens(stored, &role.name, value) => Some(
+            "the server holds this very password: it may want another method than the one it is stored for",
+        ),
         _ => None,
     }
 }

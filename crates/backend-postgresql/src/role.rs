@@ -21,7 +21,9 @@ impl Server {
         const SQL: &str = "SELECT current_setting('server_version_num')::int4,
             has_column_privilege('pg_authid', 'rolname', 'SELECT') AND has_column_privilege('pg_authid', 'rolpassword', 'SELECT')";
         let rows = session.query(client, operation, SQL, &[]).await?;
-        let row = rows.first().ok_or_else(|| Error::new(ErrorKind::Unexpected, operation, "the server gave no answer"))?;
+        let row = rows
+            .first()
+            .ok_or_else(|| Error::new(ErrorKind::Unexpected, operation, "the server gave no answer"))?;
         let server = Self { version: row.get(0), verifiers: row.get(1) };
         if server.version < 100_000 {
             let text = format!("{}: versions before 10 have no SCRAM passwords", session.target.endpoint());
@@ -117,7 +119,8 @@ impl Role {
                         GROUP BY usesysid) s ON s.usesysid = r.oid
              WHERE (r.rolcanlogin {with_password}) AND r.rolname > $1 ORDER BY r.rolname LIMIT $2"
         );
-        let rows = session.query(client, "inventory", &sql, &[(&after, Type::TEXT), (&limit, Type::INT8)]).await?;
+        let rows =
+            session.query(client, "inventory", &sql, &[(&after, Type::TEXT), (&limit, Type::INT8)]).await?;
         Ok(rows.iter().map(|row| Self::from_row(row, server)).collect())
     }
 
@@ -130,7 +133,9 @@ impl Role {
         name: &str,
     ) -> Result<Option<Self>> {
         let (password, join, _) = password_sql(server);
-        let sql = format!("SELECT {COLUMNS}, {password}, 0::int8, false FROM pg_roles r {join} WHERE r.rolname::text = $1");
+        let sql = format!(
+            "SELECT {COLUMNS}, {password}, 0::int8, false FROM pg_roles r {join} WHERE r.rolname::text = $1"
+        );
         let rows = session.query(client, operation, &sql, &[(&name, Type::TEXT)]).await?;
         Ok(rows.first().map(|row| Self::from_row(row, server)))
     }
@@ -176,7 +181,10 @@ impl Role {
 
 fn at(seconds: f64) -> ValidUntil {
     // Whole microseconds are what the server keeps; a float holds them exactly until the year 2255.
-    #[expect(clippy::cast_possible_truncation, reason = "out of range saturates, and is then no date of ours")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "out of range saturates, and is then no date of ours"
+    )]
     let micros = (seconds * 1e6).round() as i64;
     DateTime::from_timestamp_micros(micros).map_or(ValidUntil::Never, ValidUntil::At)
 }
@@ -219,7 +227,11 @@ mod tests {
         }
         for other in ["other/role/app", "db/database/app", "db/role/", "dbx/role/app"] {
             let at = Ref::from_text(other);
-            assert_eq!(role_of("db", "verify", &at).expect_err("no role").kind(), ErrorKind::Invalid, "{other}");
+            assert_eq!(
+                role_of("db", "verify", &at).expect_err("no role").kind(),
+                ErrorKind::Invalid,
+                "{other}"
+            );
         }
     }
 

@@ -26,7 +26,8 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// For everything from the first byte to ReadyForQuery, and for each statement.
 pub(crate) const REQUEST: Duration = Duration::from_secs(30);
 /// What the server is told, so that it gives up before we do: an answer "cancelled" is better than no answer.
-const SETTINGS: &str = "SET statement_timeout = '25s'; SET lock_timeout = '10s'; SET search_path = pg_catalog";
+const SETTINGS: &str =
+    "SET statement_timeout = '25s'; SET lock_timeout = '10s'; SET search_path = pg_catalog";
 
 /// Who logs in, and to which database.
 pub(crate) struct Login<'a> {
@@ -37,7 +38,11 @@ pub(crate) struct Login<'a> {
 }
 
 /// Logs in and waits for ReadyForQuery: an AuthenticationOk alone comes also for roles that may not log in.
-pub(crate) async fn open(target: &Target, tls: &MakeRustlsConnect, login: &Login<'_>) -> Result<Client, Failure> {
+pub(crate) async fn open(
+    target: &Target,
+    tls: &MakeRustlsConnect,
+    login: &Login<'_>,
+) -> Result<Client, Failure> {
     // The driver keeps its copy of the password in an ordinary buffer; it lives as long as this call.
     let mut config = target.rest.clone();
     config.user(login.user);
@@ -53,8 +58,11 @@ pub(crate) async fn open(target: &Target, tls: &MakeRustlsConnect, login: &Login
             let stream = within(CONNECT, UnixStream::connect(&path)).await?.map_err(Failure::Connect)?;
             start(stream, tls, "", &config).await
         }
-        Place::Tcp(host) => {
-            let stream = dial(host, target.port).await?;
+        Place::Tcp(host, address) => {
+            let stream = match address {
+                Some(address) => dial(&address.to_string(), target.port).await?,
+                None => dial(host, target.port).await?,
+            };
             // Small questions, small answers: waiting to fill a packet only adds latency. A failure to say so is no failure.
             let _ = stream.set_nodelay(true);
             start(stream, tls, host, &config).await
@@ -64,7 +72,8 @@ pub(crate) async fn open(target: &Target, tls: &MakeRustlsConnect, login: &Login
 
 /// The first address that takes the connection. Later failures are that server's answer: no other address is asked then.
 async fn dial(host: &str, port: u16) -> Result<TcpStream, Failure> {
-    let addresses = within(CONNECT, tokio::net::lookup_host((host, port))).await?.map_err(Failure::Resolve)?;
+    let addresses =
+        within(CONNECT, tokio::net::lookup_host((host, port))).await?.map_err(Failure::Resolve)?;
     let mut last = None;
     for address in addresses {
         match within(CONNECT, TcpStream::connect(address)).await {
@@ -86,7 +95,8 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let mut maker = tls.clone();
-    let connect = MakeTlsConnect::<S>::make_tls_connect(&mut maker, host).unwrap_or_else(|never| match never {});
+    let connect =
+        MakeTlsConnect::<S>::make_tls_connect(&mut maker, host).unwrap_or_else(|never| match never {});
     let (client, connection) =
         within(REQUEST, config.connect_raw(stream, connect)).await?.map_err(Failure::from)?;
     tokio::spawn(async move {
@@ -133,9 +143,13 @@ impl Session {
             password: self.password.as_ref().map(SecretValue::expose),
             database: self.target.database.as_deref(),
         };
-        let fail = |failure: Failure| failure.into_error(operation, &self.target).with_effect(Effect::NotApplied);
+        let fail =
+            |failure: Failure| failure.into_error(operation, &self.target).with_effect(Effect::NotApplied);
         let client = open(&self.target, &self.tls, &login).await.map_err(fail)?;
-        within(REQUEST, client.batch_execute(SETTINGS)).await.map_err(fail)?.map_err(|error| fail(error.into()))?;
+        within(REQUEST, client.batch_execute(SETTINGS))
+            .await
+            .map_err(fail)?
+            .map_err(|error| fail(error.into()))?;
         let client = Arc::new(client);
         *slot = Some(Arc::clone(&client));
         Ok(client)
@@ -157,8 +171,13 @@ impl Session {
         sql: &str,
         parameters: &[(&(dyn ToSql + Sync), Type)],
     ) -> Result<Vec<Row>> {
-        let fail = |failure: Failure| -> Error { failure.into_error(operation, &self.target).with_effect(Effect::NotApplied) };
-        within(REQUEST, client.query_typed(sql, parameters)).await.map_err(fail)?.map_err(|error| fail(error.into()))
+        let fail = |failure: Failure| -> Error {
+            failure.into_error(operation, &self.target).with_effect(Effect::NotApplied)
+        };
+        within(REQUEST, client.query_typed(sql, parameters))
+            .await
+            .map_err(fail)?
+            .map_err(|error| fail(error.into()))
     }
 
     /// Carries out one statement that changes the server, in one message, committed when it answers.

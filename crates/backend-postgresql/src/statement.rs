@@ -15,10 +15,13 @@ impl Method {
         if let Some(rest) = stored.strip_prefix("SCRAM-SHA-256$") {
             let (iterations, rest) = rest.split_once(':')?;
             let iterations = iterations.parse().ok()?;
-            let base64 = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/=".contains(&b));
+            let base64 = |part: &str| {
+                !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/=".contains(&b))
+            };
             let (salt, keys) = rest.split_once('$')?;
             let (stored_key, server_key) = keys.split_once(':')?;
-            return (base64(salt) && base64(stored_key) && base64(server_key)).then_some(Self::Scram(iterations));
+            return (base64(salt) && base64(stored_key) && base64(server_key))
+                .then_some(Self::Scram(iterations));
         }
         let digest = stored.strip_prefix("md5")?;
         (digest.len() == 32 && digest.bytes().all(|b| b.is_ascii_hexdigit())).then_some(Self::Md5)
@@ -51,7 +54,14 @@ mod tests {
     fn stored_passwords_are_recognised() {
         assert_eq!(Method::of(SCRAM), Some(Method::Scram(4096)));
         assert_eq!(Method::of("md5900150983cd24fb0d6963f7d28e17f72"), Some(Method::Md5));
-        for other in ["hunter2", "", "md5", "md5xyz", "SCRAM-SHA-256$4096:c2FsdA==$c3RvcmVk", "SCRAM-SHA-256$4096:a'$b:c"] {
+        for other in [
+            "hunter2",
+            "",
+            "md5",
+            "md5xyz",
+            "SCRAM-SHA-256$4096:c2FsdA==$c3RvcmVk",
+            "SCRAM-SHA-256$4096:a'$b:c",
+        ] {
             assert_eq!(Method::of(other), None, "{other}");
         }
     }

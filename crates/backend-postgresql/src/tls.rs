@@ -102,7 +102,12 @@ impl ServerCertVerifier for Lenient {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+        rustls::crypto::verify_tls12_signature(
+            message,
+            cert,
+            dss,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn verify_tls13_signature(
@@ -111,7 +116,12 @@ impl ServerCertVerifier for Lenient {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+        rustls::crypto::verify_tls13_signature(
+            message,
+            cert,
+            dss,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -130,9 +140,12 @@ pub(crate) fn connector(name: &str, mode: TlsMode, ca: Option<&Path>) -> Result<
         .expect("aws-lc-rs has the default protocol versions");
     let lenient = |trust| Arc::new(Lenient { trust, provider: Arc::clone(&provider) });
     let chain = |roots: RootCertStore| {
-        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build().map_err(|source| {
-            refuse(name, "the authorities cannot be used", "put PEM certificates into it").with_source(source)
-        })
+        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build().map_err(
+            |source| {
+                refuse(name, "the authorities cannot be used", "put PEM certificates into it")
+                    .with_source(source)
+            },
+        )
     };
     let config = match (mode, ca) {
         (TlsMode::Disable | TlsMode::Prefer, _) | (TlsMode::Require, None) => {
@@ -158,20 +171,33 @@ fn roots(name: &str, ca: Option<&Path>) -> Result<RootCertStore> {
     let Some(path) = ca else {
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         if roots.is_empty() {
-            return Err(refuse(name, "the operating system has no certificate authorities", "set `ca` to a PEM file"));
+            return Err(refuse(
+                name,
+                "the operating system has no certificate authorities",
+                "set `ca` to a PEM file",
+            ));
         }
         return Ok(roots);
     };
     let certificates = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let certificates = certificates
-        .map_err(|_| refuse(name, &format!("{} cannot be read as PEM", path.display()), "check path and content"))?;
+    let certificates = certificates.map_err(|_| {
+        refuse(name, &format!("{} cannot be read as PEM", path.display()), "check path and content")
+    })?;
     for certificate in certificates {
         roots.add(certificate).map_err(|_| {
-            refuse(name, &format!("{} holds a certificate that is no authority", path.display()), "check its content")
+            refuse(
+                name,
+                &format!("{} holds a certificate that is no authority", path.display()),
+                "check its content",
+            )
         })?;
     }
     if roots.is_empty() {
-        return Err(refuse(name, &format!("{} holds no certificate", path.display()), "put PEM certificates into it"));
+        return Err(refuse(
+            name,
+            &format!("{} holds no certificate", path.display()),
+            "put PEM certificates into it",
+        ));
     }
     Ok(roots)
 }
