@@ -10,6 +10,7 @@
 mod backend;
 mod capability;
 mod error;
+pub mod layers;
 mod operation;
 mod roles;
 mod sink;

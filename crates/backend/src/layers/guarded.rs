@@ -1,0 +1,227 @@
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use claviger_core::{model::ConsumerHow, reference::Ref, secret::SecretValue};
+use tokio::{sync::Semaphore, time::Instant};
+
+use super::{Call, LayerConfig, check, limit, retry, timeout, trace};
+use crate::{
+    Adoption, Backend, BackendInfo, Capability, Error, ErrorKind, Expect, Identified, Issued, Issuer,
+    Operation, Permission, Phase, Presence, Probe, Restore, Result, Runtime, ScanSink, Store, StoreState,
+    StoredValue, ValueOrigin,
+};
+
+/// A backend behind the layers. It has the roles of the backend within.
+pub struct Guarded {
+    inner: Arc<dyn Backend>,
+    config: LayerConfig,
+    permits: Semaphore,
+}
+
+impl Guarded {
+    /// Puts the layers around a backend.
+    pub fn new(inner: Arc<dyn Backend>, config: LayerConfig) -> Self {
+        Self { inner, config, permits: Semaphore::new(config.concurrency.max(1)) }
+    }
+
+    async fn call<T, F>(&self, call: Call<'_>, attempt: impl Fn() -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        trace::traced(self.inner.info(), &call, async {
+            let deadline = Instant::now() + call.total;
+            let _permit = limit::permit(&self.permits, &call, deadline).await?;
+            retry::retried(&self.config.retry, &call, deadline, || {
+                timeout::bounded(&call, deadline, attempt())
+            })
+            .await
+        })
+        .await
+    }
+
+    fn checked(&self, claimed: bool, at: Option<&Ref>, operation: &'static str) -> Result<()> {
+        let info = self.inner.info();
+        check::supported(claimed, info, operation)?;
+        at.map_or(Ok(()), |at| check::ours(at, info, operation))
+    }
+
+    fn inner_issuer(&self, claimed: bool, at: Option<&Ref>, operation: &'static str) -> Result<&dyn Issuer> {
+        self.checked(claimed, at, operation)?;
+        self.inner.issuer().ok_or_else(|| self.no_role("issuer", operation))
+    }
+
+    fn inner_store(&self, claimed: bool, at: &Ref, operation: &'static str) -> Result<&dyn Store> {
+        self.checked(claimed, Some(at), operation)?;
+        self.inner.store().ok_or_else(|| self.no_role("store", operation))
+    }
+
+    fn inner_runtime(&self, claimed: bool, at: &Ref, operation: &'static str) -> Result<&dyn Runtime> {
+        self.checked(claimed, Some(at), operation)?;
+        self.inner.runtime().ok_or_else(|| self.no_role("runtime", operation))
+    }
+
+    fn no_role(&self, role: &str, operation: &'static str) -> Error {
+        let message = format!("`{}` is no {role}", self.inner.info().name);
+        Error::new(ErrorKind::Unsupported, operation, message)
+    }
+
+    /// A value is brought exactly where the origin says that we make it.
+    fn value_fits_origin(&self, value: Option<&SecretValue>) -> Result<()> {
+        let set_by_us = self.inner.capability().origin == ValueOrigin::SetByUs;
+        if set_by_us == value.is_some() {
+            return Ok(());
+        }
+        let message =
+            if set_by_us { "the value has to be given" } else { "the issuer makes the value itself" };
+        Err(Error::new(ErrorKind::Invalid, "issue", message))
+    }
+}
+
+#[async_trait]
+impl Backend for Guarded {
+    fn info(&self) -> &BackendInfo {
+        self.inner.info()
+    }
+
+    fn capability(&self) -> Capability {
+        self.inner.capability()
+    }
+
+    async fn check(&self) -> Result<Vec<Permission>> {
+        self.call(Call::reads("backend.check", &self.config), || self.inner.check()).await
+    }
+
+    async fn inventory(&self, phase: Phase, sink: &mut ScanSink) -> Result<()> {
+        let call = Call::reads("backend.inventory", &self.config);
+        trace::traced(self.inner.info(), &call, async {
+            self.checked(self.inner.capability().inventory, None, "inventory")?;
+            self.inner.inventory(phase, sink).await
+        })
+        .await
+    }
+
+    fn issuer(&self) -> Option<&dyn Issuer> {
+        self.inner.issuer().map(|_| self as &dyn Issuer)
+    }
+
+    fn store(&self) -> Option<&dyn Store> {
+        self.inner.store().map(|_| self as &dyn Store)
+    }
+
+    fn runtime(&self) -> Option<&dyn Runtime> {
+        self.inner.runtime().map(|_| self as &dyn Runtime)
+    }
+}
+
+#[async_trait]
+impl Issuer for Guarded {
+    async fn issue(&self, op: &Operation, subject: &Ref, value: Option<&SecretValue>) -> Result<Issued> {
+        self.call(Call::changes("issuer.issue", op).at(subject), || async move {
+            let issuer = self.inner_issuer(self.capability().issue, Some(subject), "issue")?;
+            self.value_fits_origin(value)?;
+            issuer.issue(op, subject, value).await
+        })
+        .await
+    }
+
+    async fn verify(&self, subject: &Ref, value: &SecretValue) -> Result<Probe> {
+        self.call(Call::reads("issuer.verify", &self.config).at(subject), || async move {
+            self.inner_issuer(self.capability().verify, Some(subject), "verify")?.verify(subject, value).await
+        })
+        .await
+    }
+
+    async fn identify(&self, value: &SecretValue) -> Result<Option<Identified>> {
+        self.call(Call::reads("issuer.identify", &self.config), || async move {
+            self.inner_issuer(self.capability().identify, None, "identify")?.identify(value).await
+        })
+        .await
+    }
+
+    async fn snapshot(&self, subject: &Ref) -> Result<Option<Restore>> {
+        self.call(Call::reads("issuer.snapshot", &self.config).at(subject), || async move {
+            self.inner_issuer(self.capability().restore, Some(subject), "snapshot")?.snapshot(subject).await
+        })
+        .await
+    }
+
+    async fn restore(&self, op: &Operation, subject: &Ref, saved: &Restore) -> Result<()> {
+        self.call(Call::changes("issuer.restore", op).at(subject), || async move {
+            self.inner_issuer(self.capability().restore, Some(subject), "restore")?
+                .restore(op, subject, saved)
+                .await
+        })
+        .await
+    }
+
+    async fn presence(&self, subject: &Ref) -> Result<Presence> {
+        self.call(Call::reads("issuer.presence", &self.config).at(subject), || async move {
+            self.inner_issuer(true, Some(subject), "presence")?.presence(subject).await
+        })
+        .await
+    }
+
+    async fn revoke(&self, op: &Operation, subject: &Ref, expect: Option<&str>) -> Result<()> {
+        self.call(Call::changes("issuer.revoke", op).at(subject), || async move {
+            self.inner_issuer(self.capability().revoke, Some(subject), "revoke")?
+                .revoke(op, subject, expect)
+                .await
+        })
+        .await
+    }
+
+    async fn last_used(&self, subject: &Ref) -> Result<Option<DateTime<Utc>>> {
+        self.call(Call::reads("issuer.last_used", &self.config).at(subject), || async move {
+            self.inner_issuer(true, Some(subject), "last_used")?.last_used(subject).await
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl Store for Guarded {
+    async fn read(&self, at: &Ref) -> Result<Option<StoredValue>> {
+        self.call(Call::reads("store.read", &self.config).at(at), || async move {
+            self.inner_store(self.capability().read, at, "read")?.read(at).await
+        })
+        .await
+    }
+
+    async fn writable(&self, at: &Ref) -> Result<StoreState> {
+        self.call(Call::reads("store.writable", &self.config).at(at), || async move {
+            self.inner_store(self.capability().write, at, "writable")?.writable(at).await
+        })
+        .await
+    }
+
+    async fn write(&self, op: &Operation, at: &Ref, value: &SecretValue, expect: &Expect) -> Result<String> {
+        self.call(Call::changes("store.write", op).at(at), || async move {
+            let capability = self.capability();
+            // An expectation that the store would ignore is a lost update waiting to happen.
+            let claimed =
+                capability.write && (capability.write_with_expect || !matches!(expect, Expect::Version(_)));
+            self.inner_store(claimed, at, "write")?.write(op, at, value, expect).await
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl Runtime for Guarded {
+    async fn refresh(&self, op: &Operation, consumer: &Ref, how: ConsumerHow) -> Result<()> {
+        self.call(Call::changes("runtime.refresh", op).at(consumer), || async move {
+            self.inner_runtime(self.capability().refresh, consumer, "refresh")?
+                .refresh(op, consumer, how)
+                .await
+        })
+        .await
+    }
+
+    async fn adopted(&self, op: &Operation, consumer: &Ref) -> Result<Adoption> {
+        self.call(Call::reads("runtime.adopted", &self.config).at(consumer), || async move {
+            self.inner_runtime(self.capability().adopted, consumer, "adopted")?.adopted(op, consumer).await
+        })
+        .await
+    }
+}
