@@ -9,6 +9,8 @@
 
 mod backend;
 mod capability;
+#[cfg(feature = "contract")]
+pub mod contract;
 mod error;
 pub mod layers;
 mod operation;

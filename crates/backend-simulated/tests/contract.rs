@@ -1,0 +1,79 @@
+//! The contract suite on the simulated estate, bare and behind the layers.
+
+use std::{
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use chrono::{TimeZone, Utc};
+use claviger_backend::{
+    Backend,
+    contract::{Consumer, Fixture, Subject, trials},
+    layers::{Guarded, LayerConfig},
+};
+use claviger_backend_simulated::{
+    EstateFile, SimulatedBackend, SimulatedConfig,
+    estate::{Estate, demo},
+    observer::Observer,
+};
+use claviger_core::{
+    clock::ManualClock, model::ConsumerHow, random::SeededRandom, reference::Ref, secret::SecretValue,
+};
+
+fn main() -> ExitCode {
+    let arguments = libtest_mimic::Arguments::from_args();
+    let folder = tempfile::tempdir().expect("a folder for estates");
+    let mut all = Vec::new();
+    for (name, layers) in [("simulated", false), ("simulated_guarded", true)] {
+        let file = EstateFile::new(folder.path().join(format!("{name}.json")));
+        let (backend, fixture) = bench(&file);
+        let backend: Arc<dyn Backend> =
+            if layers { Arc::new(Guarded::new(backend, LayerConfig::default())) } else { backend };
+        all.extend(trials(name, backend, fixture));
+    }
+    libtest_mimic::run(&arguments, all).exit_code()
+}
+
+fn bench(file: &EstateFile) -> (Arc<SimulatedBackend>, Fixture) {
+    let now = Utc.with_ymd_and_hms(2030, 6, 1, 0, 0, 0).single().expect("a date");
+    let estate = demo(&SeededRandom::new(11), now);
+    file.create(&estate).expect("an estate");
+    let config = SimulatedConfig { path: file.path().to_owned() };
+    let backend = SimulatedBackend::open("sim", config, Arc::new(ManualClock::new(now))).expect("opens");
+    (Arc::new(backend), fixture(file, &estate))
+}
+
+fn fixture(file: &EstateFile, estate: &Estate) -> Fixture {
+    let at = |text: &str| Ref::from_text(text);
+    let password = || estate.secret_store.paths["payments/db"].versions[0].fields["password"].secret();
+    let token =
+        || estate.legacy_token("ci", "deployer-token", "deployer").expect("it is in the estate").secret();
+    let drawn = AtomicU64::new(0);
+    let observer = |file: &EstateFile| Observer::new("sim", file.clone());
+    let (rollouts, changes) = (observer(file), observer(file));
+    Fixture {
+        credential: Some(Subject { at: at("sim/db/role/payments_app"), value: password() }),
+        revocable: Some(Subject { at: at("sim/k8s/ci/Secret/deployer-token"), value: token() }),
+        absent_credential: Some(at("sim/db/role/nobody")),
+        new_value: Some(Box::new(move || {
+            let number = drawn.fetch_add(1, Ordering::SeqCst);
+            SecretValue::from_text(format!("new-{number}-0123456789abcdef"))
+        })),
+        copy: Some(at("sim/kv/payments/db#password")),
+        absent_copy: Some(at("sim/kv/payments/nothing#password")),
+        consumer: Some(Consumer { at: at("sim/k8s/payments/Deployment/api"), how: ConsumerHow::Env }),
+        absent_consumer: Some(Consumer {
+            at: at("sim/k8s/payments/Deployment/nothing"),
+            how: ConsumerHow::Env,
+        }),
+        rollouts: Some(Box::new(move || {
+            let estate = rollouts.estate().expect("reads");
+            estate.cluster.namespaces["payments"].deployments["api"].rollouts.len() as u64
+        })),
+        changes: Some(Box::new(move || changes.effective_mutations().expect("reads"))),
+        secrets: vec![password(), token()],
+    }
+}

@@ -1,0 +1,93 @@
+//! The suite that every backend must pass: trials made from what its capability claims.
+//!
+//! ```ignore
+//! // tests/contract.rs of a backend, with `harness = false`
+//! fn main() -> std::process::ExitCode {
+//!     let arguments = libtest_mimic::Arguments::from_args();
+//!     libtest_mimic::run(&arguments, claviger_backend::contract::trials("vault", backend, fixture)).exit_code()
+//! }
+//! ```
+//!
+//! A [`Fixture`] names what the trials may touch. A capability that is claimed without a subject to try it on is a *failed* trial: a claim that
+//! nothing shows is what the suite is there to prevent. Trials run one at a time and leave credential and copy as they found them, the
+//! subject of the revocation excepted.
+//!
+//! If `trials` is called within a tokio runtime, they run on it (a backend's connections live there); else on one of their own.
+//!
+//! To add a rule of the contract: the sentence at the method in `roles.rs` or `backend.rs`, and a trial in the file of its role here.
+
+mod bench;
+mod description;
+mod inventory;
+mod issuer;
+mod runtime;
+mod store;
+
+use std::sync::Arc;
+
+use claviger_core::{model::ConsumerHow, reference::Ref, secret::SecretValue};
+use libtest_mimic::Trial;
+
+use self::bench::Bench;
+use crate::Backend;
+
+/// A credential and the value that its issuer accepts now.
+pub struct Subject {
+    /// Its ref.
+    pub at: Ref,
+    /// Its value.
+    pub value: SecretValue,
+}
+
+/// A workload.
+#[derive(Debug, Clone)]
+pub struct Consumer {
+    /// Its ref.
+    pub at: Ref,
+    /// How it reads.
+    pub how: ConsumerHow,
+}
+
+/// Counts what took place at the target, as the target sees it: rollouts of a consumer, changes of a credential.
+pub type Counter = Box<dyn Fn() -> u64 + Send + Sync>;
+
+/// Makes a value that the issuer takes, another one each time.
+pub type NewValue = Box<dyn Fn() -> SecretValue + Send + Sync>;
+
+/// What the trials may touch.
+#[derive(Default)]
+pub struct Fixture {
+    /// A credential that can be set, verified, identified and restored.
+    pub credential: Option<Subject>,
+    /// A credential that will be revoked; it is gone afterwards.
+    pub revocable: Option<Subject>,
+    /// A credential of the same issuer that does not exist.
+    pub absent_credential: Option<Ref>,
+    /// Values for `credential`.
+    pub new_value: Option<NewValue>,
+    /// A field that can be read and written.
+    pub copy: Option<Ref>,
+    /// A field that does not exist, in a place that we may read.
+    pub absent_copy: Option<Ref>,
+    /// A workload that can be refreshed.
+    pub consumer: Option<Consumer>,
+    /// A workload that does not exist.
+    pub absent_consumer: Option<Consumer>,
+    /// How often `consumer` was rolled out so far.
+    pub rollouts: Option<Counter>,
+    /// How often anything was changed at the target so far, where it can be counted.
+    pub changes: Option<Counter>,
+    /// Values that the backend knows, its own credential first: none may show up in what it prints.
+    pub secrets: Vec<SecretValue>,
+}
+
+/// The trials for a backend.
+pub fn trials(name: &str, backend: Arc<dyn Backend>, fixture: Fixture) -> Vec<Trial> {
+    let bench = Arc::new(Bench::new(backend, fixture));
+    let mut trials = description::trials(&bench);
+    trials.extend(inventory::trials(&bench));
+    trials.extend(issuer::trials(&bench));
+    trials.extend(store::trials(&bench));
+    trials.extend(runtime::trials(&bench));
+    trials.into_iter().map(|trial| trial.named(name)).collect()
+}

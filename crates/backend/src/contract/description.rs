@@ -1,0 +1,60 @@
+//! What a backend says of itself.
+
+use std::sync::Arc;
+
+use claviger_core::secret::SecretValue;
+
+use super::bench::{Bench, Unnamed, failed, must, trial};
+
+pub(super) fn trials(bench: &Arc<Bench>) -> Vec<Unnamed> {
+    vec![
+        trial(bench, "info_has_a_name_that_begins_refs_and_an_endpoint", |bench| async move {
+            let info = bench.backend.info();
+            must(
+                !info.name.is_empty() && !info.name.contains(['/', '#']),
+                "the name cannot be a ref's first segment",
+            )?;
+            must(!info.kind.is_empty(), "no kind")?;
+            must(!info.endpoint.is_empty(), "no endpoint")
+        }),
+        trial(bench, "info_holds_no_secret", |bench| async move {
+            let printed = format!("{:?}", bench.backend.info());
+            must(!shows(&printed, &bench.fixture.secrets), "a secret is in `info`")
+        }),
+        trial(bench, "capability_is_constant", |bench| async move {
+            must(bench.backend.capability() == bench.capability, "it changed")?;
+            let _ = bench.backend.check().await;
+            must(bench.backend.capability() == bench.capability, "it changed after `check`")
+        }),
+        trial(bench, "capability_and_roles_agree", |bench| async move {
+            let claimed = bench.capability;
+            let issuer =
+                claimed.issue || claimed.verify || claimed.identify || claimed.restore || claimed.revoke;
+            must(!issuer || bench.backend.issuer().is_some(), "it claims an issuer's methods and is none")?;
+            must(
+                !(claimed.read || claimed.write) || bench.backend.store().is_some(),
+                "it claims a store's methods and is none",
+            )?;
+            must(
+                !(claimed.refresh || claimed.adopted) || bench.backend.runtime().is_some(),
+                "it claims a runtime's methods and is none",
+            )
+        }),
+        trial(bench, "check_lists_permissions_without_a_secret_and_changes_nothing", |bench| async move {
+            let before = bench.fixture.changes.as_ref().map(|count| count());
+            let permissions = failed("check", bench.backend.check().await)?;
+            must(
+                permissions.iter().all(|held| ["scan", "rotate", "revoke"].contains(&held.flow)),
+                "an unknown flow",
+            )?;
+            must(!shows(&format!("{permissions:?}"), &bench.fixture.secrets), "a secret is in a permission")?;
+            must(before == bench.fixture.changes.as_ref().map(|count| count()), "something was changed")
+        }),
+    ]
+}
+
+/// Does a text hold one of the secrets?
+pub(super) fn shows(text: &str, secrets: &[SecretValue]) -> bool {
+    let held = secrets.iter().filter_map(|secret| secret.expose_text()).filter(|secret| !secret.is_empty());
+    held.into_iter().any(|secret| text.contains(secret))
+}
