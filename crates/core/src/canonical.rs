@@ -65,6 +65,16 @@ pub enum Weakness {
     Guessable,
 }
 
+impl std::fmt::Display for Weakness {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Short => "short",
+            Self::KnownDefault => "known-default",
+            Self::Guessable => "guessable",
+        })
+    }
+}
+
 /// What is known about a value besides its bytes.
 pub struct Input<'a> {
     /// The field's name in its store.

@@ -132,6 +132,9 @@ pub struct GrantView {
     pub reach: String,
     /// How much.
     pub level: PrivilegeLevel,
+    /// Facts: `rules`, `risks`, `default_binding`, `dangling`, …
+    #[serde(default)]
+    pub attributes: Attributes,
 }
 
 /// A row of `list identities`.
