@@ -8,6 +8,8 @@
 mod event;
 mod plan;
 mod progress;
+#[cfg(test)]
+mod tests;
 
 pub use self::{
     event::{Event, Failure, FailureEffect, StepOutput},
