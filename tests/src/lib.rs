@@ -7,5 +7,6 @@
 //! One more server: a file in `lab/` with a type that has `start()`, a line in [`lab`], its pins in `tests/lab/`, a branch
 //! in `tests/lab/install`, and (when it is to be seeded) a file in `estate/`.
 
+pub mod binary;
 pub mod estate;
 pub mod lab;

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand, ValueEnum};
+use claviger_tests::estate::values::random_seed;
+use claviger_tests::estate::{self, Servers};
 use claviger_tests::lab::kubernetes::Kubernetes;
 use claviger_tests::lab::ministack::{Ministack, REGION};
 use claviger_tests::lab::moto::Moto;
@@ -38,6 +40,9 @@ struct Up {
     /// Plant nothing.
     #[arg(long)]
     empty: bool,
+    /// Plant the same values as another time (servers choose theirs anew).
+    #[arg(long)]
+    seed: Option<u64>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -66,7 +71,7 @@ impl Up {
 
         let kubernetes = if wanted(Server::Kubernetes) { require(Kubernetes::start().await) } else { None };
         if let Some(server) = &kubernetes {
-            let path = dir.join("admin.kubeconfig");
+            let path = dir.join("administrator.kubeconfig");
             std::fs::copy(server.kubeconfig(), &path)?;
             exports.push(format!("export KUBECONFIG={}", path.display()));
         }
@@ -91,7 +96,21 @@ impl Up {
             exports.push(format!(
                 "export AWS_ENDPOINT_URL={endpoint} AWS_REGION={REGION} AWS_ACCESS_KEY_ID=test"
             ));
-            exports.push(secret(&dir, "AWS_SECRET_ACCESS_KEY", "aws.secret-key", "test")?);
+            exports.push(secret(&dir, "AWS_SECRET_ACCESS_KEY", "aws.root-secret-key", "test")?);
+        }
+
+        if !self.empty {
+            let servers = Servers {
+                kubernetes: kubernetes.as_ref(),
+                openbao: openbao.as_ref(),
+                ministack: ministack.as_ref(),
+                postgres: postgres.as_ref(),
+            };
+            let seed = self.seed.map_or_else(random_seed, Ok)?;
+            let planted = estate::plant(&servers, &dir, seed).await?;
+            let path = dir.join("planted.json");
+            std::fs::write(&path, serde_json::to_vec_pretty(&planted.to_json())?)?;
+            exports.push(format!("export CLAVIGER_CONFIG={}", dir.join("claviger.toml").display()));
         }
 
         let environment = exports.join("\n") + "\n";

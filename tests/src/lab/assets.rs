@@ -73,7 +73,7 @@ fn installer() -> Command {
 }
 
 /// Cargo marks a target directory with `CACHEDIR.TAG`; our program lies somewhere below it.
-fn target_directory() -> Option<PathBuf> {
+pub(crate) fn target_directory() -> Option<PathBuf> {
     let program = std::env::current_exe().ok()?;
     program.ancestors().find(|directory| directory.join("CACHEDIR.TAG").exists()).map(Path::to_path_buf)
 }

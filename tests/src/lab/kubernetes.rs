@@ -121,8 +121,8 @@ impl Kubernetes {
             })
             .await?;
         let ca_pem = std::fs::read(&ca)?;
-        let kubeconfig =
-            directory.write("admin.kubeconfig", kubeconfig(&url, &ca_pem, "lab-admin", &token, "default"))?;
+        let kubeconfig = directory
+            .write("admin.kubeconfig", render_kubeconfig(&url, &ca_pem, "lab-admin", &token, "default"))?;
 
         let mut controllers = bare_command(controllers, &home);
         controllers.args([
@@ -302,35 +302,44 @@ impl Kubernetes {
     /// # Errors
     /// When it cannot be written.
     pub fn write_kubeconfig(&self, path: &Path, user: &str, token: &str) -> Result<()> {
-        write_private(path, &kubeconfig(&self.url, &self.ca_pem, user, token, "default"))
+        write_private(path, &render_kubeconfig(&self.url, &self.ca_pem, user, token, "default"))
     }
 
-    /// A kubeconfig of a new identity that may do what `rules` (RBAC rules, JSON) say in `namespaces` and what
-    /// `cluster_rules` say everywhere. Its ServiceAccount is `namespace/name`; the namespace must exist. The token is
-    /// good for a day.
+    /// A kubeconfig of a new identity that may do what its rules say and no more. Its ServiceAccount is
+    /// `namespace/name`; the namespace must exist. The token is good for a day.
     ///
     /// # Errors
     /// When one of the objects cannot be created.
     pub async fn restricted_kubeconfig(&self, path: &Path, identity: &Restricted<'_>) -> Result<()> {
-        let Restricted { namespace, name, cluster_rules, rules, namespaces } = identity;
+        let Restricted { namespace, name, cluster_rules, grants } = identity;
         let subject = json!([{"kind": "ServiceAccount", "name": name, "namespace": namespace}]);
         let rbac = "rbac.authorization.k8s.io/v1";
-        let cluster_role = |name: &str| json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name});
-        let (everywhere, inside) = (format!("{name}-cluster"), format!("{name}-namespaced"));
+        let role = |name: &str, rules: &Value| json!({"apiVersion": rbac, "kind": "ClusterRole", "metadata": {"name": name}, "rules": rules});
+        let reference = |name: &str| json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name});
+        let everywhere = format!("{name}-cluster");
         let mut objects = vec![
             json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": namespace}}),
-            json!({"apiVersion": rbac, "kind": "ClusterRole", "metadata": {"name": everywhere}, "rules": cluster_rules}),
-            json!({"apiVersion": rbac, "kind": "ClusterRole", "metadata": {"name": inside}, "rules": rules}),
+            role(&everywhere, cluster_rules),
             json!({"apiVersion": rbac, "kind": "ClusterRoleBinding", "metadata": {"name": everywhere},
-                   "roleRef": cluster_role(&everywhere), "subjects": subject}),
+                   "roleRef": reference(&everywhere), "subjects": subject}),
         ];
-        for readable in *namespaces {
-            objects.push(json!({"apiVersion": rbac, "kind": "RoleBinding", "metadata": {"name": inside, "namespace": readable},
-                                "roleRef": cluster_role(&inside), "subjects": subject}));
+        for (number, (rules, namespaces)) in grants.iter().enumerate() {
+            let inside = format!("{name}-{number}");
+            objects.push(role(&inside, rules));
+            for readable in *namespaces {
+                objects.push(json!({"apiVersion": rbac, "kind": "RoleBinding",
+                                    "metadata": {"name": inside, "namespace": readable},
+                                    "roleRef": reference(&inside), "subjects": subject}));
+            }
         }
         self.create(&objects)?;
         let token = self.service_account_token(namespace, name, 86_400).await?;
         self.write_kubeconfig(path, name, &token)
+    }
+
+    /// The text of a kubeconfig that authenticates with `token`.
+    pub fn kubeconfig_text(&self, user: &str, token: &str) -> String {
+        render_kubeconfig(&self.url, &self.ca_pem, user, token, "default")
     }
 
     /// Waits until every Deployment, StatefulSet and Pod of a namespace is as it should be.
@@ -367,14 +376,12 @@ pub struct Restricted<'a> {
     pub name: &'a str,
     /// RBAC rules that hold everywhere.
     pub cluster_rules: Value,
-    /// RBAC rules that hold in `namespaces`.
-    pub rules: Value,
-    /// Where `rules` hold.
-    pub namespaces: &'a [&'a str],
+    /// RBAC rules, and the namespaces they hold in.
+    pub grants: &'a [(Value, &'a [&'a str])],
 }
 
 /// A kubeconfig with the token and the certificates in it; JSON, which is YAML.
-fn kubeconfig(url: &str, ca_pem: &[u8], user: &str, token: &str, namespace: &str) -> String {
+fn render_kubeconfig(url: &str, ca_pem: &[u8], user: &str, token: &str, namespace: &str) -> String {
     json!({
         "apiVersion": "v1", "kind": "Config", "current-context": "lab",
         "clusters": [{"name": "lab", "cluster": {"server": url, "certificate-authority-data": STANDARD.encode(ca_pem)}}],

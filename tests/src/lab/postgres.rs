@@ -1,4 +1,5 @@
-//! A real PostgreSQL, version 15 or newer, never as root, with SCRAM passwords on every connection.
+//! A real PostgreSQL, version 15 or newer, never as root, with a password on every connection: SCRAM, but for roles whose
+//! verifier is MD5.
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::process::CommandExt as _;
@@ -103,6 +104,11 @@ impl Postgres {
             bail!("initdb: {}", String::from_utf8_lossy(&output.stderr).trim());
         }
 
+        // This method takes SCRAM verifiers too, and asks for SCRAM then; the other one would shut out old MD5 roles.
+        std::fs::write(
+            data.join("pg_hba.conf"),
+            "local all all md5\nhost all,replication all 127.0.0.1/32 md5\n",
+        )?;
         let port = ports::free()?;
         let mut server = unprivileged(&bin.join("postgres"), &home, root);
         server.arg("-D").arg(&data).args(["-p", &port.to_string()]);
