@@ -14,6 +14,7 @@ use crate::{
     client::Api,
     config::{MountFilter, VaultConfig},
     inventory::Survey,
+    issuer::Roles,
     mounts::Mount,
     names::Names,
 };
@@ -26,6 +27,8 @@ pub struct VaultBackend {
     pub(crate) filter: MountFilter,
     pub(crate) extra: Vec<String>,
     pub(crate) version_key: Option<Arc<FingerprintKey>>,
+    /// AppRoles, for a short while: a scan asks about many values.
+    pub(crate) roles: Mutex<Option<Roles>>,
     /// Mounts that refs were resolved to.
     pub(crate) known: Mutex<Vec<Mount>>,
 }
@@ -44,6 +47,7 @@ impl VaultBackend {
             filter: MountFilter::new(config.include, config.exclude),
             extra: config.mounts,
             version_key: config.version_key,
+            roles: Mutex::new(None),
             known: Mutex::new(Vec::new()),
         })
     }

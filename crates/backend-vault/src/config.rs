@@ -61,6 +61,12 @@ impl MountFilter {
         Self { include: tidy(include), exclude: tidy(exclude) }
     }
 
+    /// The mounts that are asked for by their full names; `None` when there is a glob, or no list, and any mount may be meant.
+    pub(crate) fn exact(&self) -> Option<&[String]> {
+        let exact = !self.include.is_empty() && self.include.iter().all(|glob| !glob.contains(['*', '?']));
+        exact.then_some(self.include.as_slice())
+    }
+
     /// `mount` without slash at its end.
     pub(crate) fn admits(&self, mount: &str) -> bool {
         let hit = |globs: &[String]| globs.iter().any(|glob| matches(glob.as_bytes(), mount.as_bytes()));

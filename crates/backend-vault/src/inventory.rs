@@ -70,8 +70,17 @@ impl Survey<'_> {
             None => sink.complete(&listing).await?,
         }
         self.namespaces(sink).await?;
-        let (leases, gaps) = self.leases().await;
-        gaps.end(&Scope::new("sys", "leases"), sink).await?;
+        for name in &mounts.missing {
+            let reason = "there is no such mount, or our token has no rule for anything in it".to_owned();
+            sink.end(&Scope::new(name, ""), ScopeStatus::Failed, Some(reason)).await?;
+        }
+        let counted = |mount: &Mount| matches!(mount.kind, MountKind::AppRole | MountKind::Database);
+        let mut leases = LeaseCounts::new();
+        if mounts.mounts.iter().any(counted) {
+            let gaps;
+            (leases, gaps) = self.leases().await;
+            gaps.end(&Scope::new("sys", "leases"), sink).await?;
+        }
 
         let mut held = Held::default();
         for mount in &mounts.mounts {

@@ -2,8 +2,10 @@
 
 mod probe;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use claviger_backend::{
     Effect, Error, ErrorKind, Identified, Issued, Issuer, Operation, Presence, Probe, Restore, Result,
 };
@@ -17,6 +19,13 @@ use crate::{
     mounts::{MountKind, Mounts},
     names::{Names, Subject},
 };
+
+/// AppRoles as they were a moment ago.
+pub(crate) struct Roles {
+    read_at: DateTime<Utc>,
+    found: Arc<Vec<(String, String)>>,
+    denied: Option<String>,
+}
 
 /// What a token can be: a service token's prefixes (`hvs.`, `hvr.`, `s.`, `r.`, optionally with a namespace behind a dot), or anything an
 /// operator chose for a dev server's root or by `-id`, of which only UUIDs are recognised. Batch tokens (`hvb.`, `b.`) have no accessor,
@@ -105,32 +114,44 @@ impl VaultBackend {
     }
 
     async fn identify_secret_id(&self, value: &str) -> Result<Option<Identified>> {
-        let mounts = Mounts::read(&self.api, &self.filter, &self.extra).await?;
-        let mut denied = None;
-        for mount in mounts.mounts.iter().filter(|mount| mount.kind == MountKind::AppRole) {
-            let roles = match self.api.list("identify", &format!("{}/role", mount.path)).await {
-                Ok(roles) => roles,
-                Err(error) if error.kind() == ErrorKind::Denied => {
-                    denied = Some(error);
-                    continue;
+        let (roles, mut denied) = self.roles().await?;
+        for (mount, role) in roles.iter() {
+            match self.secret_id_by_value("identify", mount, role, value).await {
+                Ok(Some(found)) => {
+                    return Ok(Some(Identified {
+                        at: self.names.secret_id(mount, role, &found.secret_id_accessor),
+                    }));
                 }
+                Ok(None) => {}
+                Err(error) if error.kind() == ErrorKind::Denied => denied = Some(error.message().to_owned()),
                 Err(error) => return Err(error),
-            };
-            for role in roles {
-                match self.secret_id_by_value("identify", &mount.path, &role, value).await {
-                    Ok(Some(found)) => {
-                        return Ok(Some(Identified {
-                            at: self.names.secret_id(&mount.path, &role, &found.secret_id_accessor),
-                        }));
-                    }
-                    Ok(None) => {}
-                    Err(error) if error.kind() == ErrorKind::Denied => denied = Some(error),
-                    Err(error) => return Err(error),
-                }
             }
         }
         // "Not one of ours" may be said only when every role could be asked.
-        denied.map_or(Ok(None), Err)
+        denied.map_or(Ok(None), |message| Err(Error::new(ErrorKind::Denied, "identify", message)))
+    }
+
+    /// Every AppRole as (mount, role), and why some may be missing; at most a minute old.
+    async fn roles(&self) -> Result<(Arc<Vec<(String, String)>>, Option<String>)> {
+        let mut known = self.roles.lock().await;
+        let now = self.api.clock().now();
+        if let Some(roles) =
+            known.as_ref().filter(|roles| (now - roles.read_at).abs() < TimeDelta::seconds(60))
+        {
+            return Ok((Arc::clone(&roles.found), roles.denied.clone()));
+        }
+        let mounts = Mounts::read(&self.api, &self.filter, &self.extra).await?;
+        let (mut found, mut denied) = (Vec::new(), None);
+        for mount in mounts.mounts.iter().filter(|mount| mount.kind == MountKind::AppRole) {
+            match self.api.list("identify", &format!("{}/role", mount.path)).await {
+                Ok(roles) => found.extend(roles.into_iter().map(|role| (mount.path.clone(), role))),
+                Err(error) if error.kind() == ErrorKind::Denied => denied = Some(error.message().to_owned()),
+                Err(error) => return Err(error),
+            }
+        }
+        let found = Arc::new(found);
+        *known = Some(Roles { read_at: now, found: Arc::clone(&found), denied: denied.clone() });
+        Ok((found, denied))
     }
 
     fn unsupported<T>(operation: &'static str, why: &str) -> Result<T> {

@@ -10,6 +10,14 @@ pub(crate) fn time(text: &str) -> Option<DateTime<Utc>> {
     (parsed.timestamp() > 0).then_some(parsed)
 }
 
+/// Labels by which other systems say that they own a secret.
+const MANAGED_BY: [&str; 3] = ["managed_by", "managed-by", "app.kubernetes.io/managed-by"];
+
+/// The system that says that it owns this.
+pub(crate) fn managed_by(labels: &Labels) -> Option<&str> {
+    MANAGED_BY.iter().find_map(|key| labels.get(*key)).map(String::as_str)
+}
+
 /// Owners named by labels: `owner` outweighs `team`.
 pub(crate) fn owners(source: &str, labels: &Labels) -> Vec<OwnerEvidence> {
     [("owner", 80), ("team", 60)]

@@ -44,6 +44,7 @@
 //! | static role | `db_name`, `username`, `rotation_period` (seconds), `rotation_schedule`, `rotated_by_server` | |
 //! | certificate | `serial`, `names`, `ca`, `revoked`, `revoked_at`, `parsed` | state `suspended` when revoked |
 //! | KV copy | `kv_version`, `cas_required`, `versions`, `max_versions`, `deleted_versions`, `destroyed_versions` | |
+//! | | `managed_by` | the system that owns it, from `custom_metadata`; for `static-creds` the static role |
 //!
 //! # Known limits
 //! Batch tokens are not listed by any server. Secret-ids and tokens have no last use. Destroying a secret-id leaves the tokens that it gave

@@ -41,8 +41,10 @@ pub(crate) struct Mounts {
     pub(crate) mounts: Vec<Mount>,
     /// Folders inside KV mounts that the configuration names, as (mount's path, folder with slash at its end).
     pub(crate) folders: Vec<(String, String)>,
-    /// Why the list may be short.
+    /// Why mounts may be missing that we are to read.
     pub(crate) gap: Option<String>,
+    /// Mounts that are asked for by name and were not found.
+    pub(crate) missing: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -129,7 +131,19 @@ impl Mounts {
         mounts.retain(|mount| filter.admits(&mount.path));
         mounts.sort_by(|left, right| left.path.cmp(&right.path));
         mounts.dedup_by(|left, right| left.path == right.path);
-        Ok(Self { mounts, folders, gap })
+        let (gap, missing) = match filter.exact() {
+            None => (gap, Vec::new()),
+            // Asked for by name: a list that shows less than all is no gap, as long as each of them is there.
+            Some(names) => {
+                let absent = |name: &&String| {
+                    *name != "auth/token"
+                        && filter.admits(name)
+                        && !mounts.iter().any(|mount| mount.path == **name)
+                };
+                (None, names.iter().filter(absent).cloned().collect())
+            }
+        };
+        Ok(Self { mounts, folders, gap, missing })
     }
 }
 

@@ -12,12 +12,10 @@ use crate::{
     check::capabilities,
     client::ApiPath,
     kv::{Field, read_version},
+    labels::managed_by,
     mounts::{Mount, MountKind, resolve},
     names::{Names, Subject},
 };
-
-/// Labels by which other systems say that they own a secret.
-const MANAGED_BY: [&str; 3] = ["managed_by", "managed-by", "app.kubernetes.io/managed-by"];
 
 /// A field's place, resolved.
 struct Place {
@@ -122,8 +120,8 @@ impl Store for VaultBackend {
         if !may(needed) {
             return Ok(StoreState::Refused(format!("our token lacks `{needed}` on {path}")));
         }
-        Ok(match MANAGED_BY.iter().find_map(|key| labels.get(*key)) {
-            Some(owner) => StoreState::ManagedElsewhere(owner.clone()),
+        Ok(match managed_by(&labels) {
+            Some(owner) => StoreState::ManagedElsewhere(owner.to_owned()),
             None => StoreState::Writable,
         })
     }

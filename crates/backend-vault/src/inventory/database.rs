@@ -202,7 +202,10 @@ impl Survey<'_> {
                 last_used_at: None,
                 labels: Labels::new(),
                 owners: Vec::new(),
-                attributes: Attributes::from([("rotated_by_server".to_owned(), json!(true))]),
+                attributes: Attributes::from([(
+                    "managed_by".to_owned(),
+                    json!(format!("{mount}/static-roles/{name}")),
+                )]),
             }));
         }
         sink.page(&scope, page).await?;

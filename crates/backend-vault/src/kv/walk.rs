@@ -19,7 +19,7 @@ use vaultrs::api::kv2::responses::ReadSecretMetadataResponse;
 use super::{Fields, VersionMetadata, ask_version, field::digest, read_version, value_of};
 use crate::{
     client::{Api, ApiPath},
-    labels::{owners, time},
+    labels::{managed_by, owners, time},
     names::Names,
 };
 
@@ -349,6 +349,9 @@ impl Walk<'_> {
         }
         let labels: BTreeMap<String, String> =
             metadata.custom_metadata.clone().unwrap_or_default().into_iter().collect();
+        if let Some(manager) = managed_by(&labels) {
+            attributes.insert("managed_by".to_owned(), json!(manager));
+        }
         Facts { created_at: time(&metadata.created_time), labels, attributes }
     }
 
