@@ -1,0 +1,170 @@
+//! Which permissions we hold: asked of the API server itself (`SelfSubjectAccessReview`), which answers for all its authorizers.
+
+use claviger_backend::{Permission, PermissionStatus, Result};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use http::Method;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    backend::KubernetesBackend,
+    connection::{Ask, JSON, OBJECT_LIMIT},
+    failure::Failure,
+    resource::{self, Resource},
+    wire,
+};
+
+const PATH: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+/// Questions that are open at the same time.
+const AT_ONCE: usize = 8;
+/// Of the namespaces that `include` names, so many are asked about one by one.
+const MOST_NAMESPACES: usize = 20;
+
+/// What each flow needs.
+const NEEDED: [(&str, &str, Resource); 27] = [
+    ("scan", "list", resource::NAMESPACES),
+    ("scan", "list", resource::SECRETS),
+    ("scan", "list", resource::CONFIG_MAPS),
+    ("scan", "get", resource::CONFIG_MAPS),
+    ("scan", "list", resource::SERVICE_ACCOUNTS),
+    ("scan", "list", resource::DEPLOYMENTS),
+    ("scan", "list", resource::STATEFUL_SETS),
+    ("scan", "list", resource::DAEMON_SETS),
+    ("scan", "list", resource::REPLICA_SETS),
+    ("scan", "list", resource::REPLICATION_CONTROLLERS),
+    ("scan", "list", resource::CRON_JOBS),
+    ("scan", "list", resource::JOBS),
+    ("scan", "list", resource::PODS),
+    ("scan", "list", resource::ROLES),
+    ("scan", "list", resource::ROLE_BINDINGS),
+    ("scan", "list", resource::CLUSTER_ROLES),
+    ("scan", "list", resource::CLUSTER_ROLE_BINDINGS),
+    ("rotate", "get", resource::SECRETS),
+    ("rotate", "patch", resource::SECRETS),
+    ("rotate", "get", resource::DEPLOYMENTS),
+    ("rotate", "patch", resource::DEPLOYMENTS),
+    ("rotate", "get", resource::STATEFUL_SETS),
+    ("rotate", "patch", resource::STATEFUL_SETS),
+    ("rotate", "get", resource::DAEMON_SETS),
+    ("rotate", "patch", resource::DAEMON_SETS),
+    ("revoke", "get", resource::SECRETS),
+    ("revoke", "delete", resource::SECRETS),
+];
+
+/// May we do `verb` to a resource, or to one object of it, in one namespace or everywhere?
+pub(crate) async fn allowed(
+    backend: &KubernetesBackend,
+    verb: &str,
+    resource: Resource,
+    namespace: Option<&str>,
+    name: Option<&str>,
+) -> Result<bool, Failure> {
+    let review = Review {
+        api_version: "authorization.k8s.io/v1",
+        kind: "SelfSubjectAccessReview",
+        spec: ReviewSpec {
+            resource_attributes: ResourceAttributes {
+                verb,
+                group: resource.group,
+                resource: resource.plural,
+                namespace,
+                name,
+            },
+        },
+    };
+    let body = serde_json::to_vec(&review).map_err(|_| Failure::Malformed("the review".to_owned()))?;
+    let answer = backend
+        .connection
+        .ask(Ask::with_body(Method::POST, PATH.to_owned(), JSON, body), OBJECT_LIMIT)
+        .await?;
+    Ok(wire::read::<Reviewed>(&answer)?.status.allowed)
+}
+
+/// Every permission of every flow.
+pub(crate) async fn check(backend: &KubernetesBackend) -> Result<Vec<Permission>> {
+    let mut asked = Vec::with_capacity(NEEDED.len());
+    for (flow, verb, resource) in NEEDED {
+        asked.push(permission(backend, flow, verb, resource));
+    }
+    stream::iter(asked)
+        .buffered(AT_ONCE)
+        .try_collect()
+        .await
+        .map_err(|failure: Failure| backend.error(failure, "check", "ask for our own permissions"))
+}
+
+async fn permission(
+    backend: &KubernetesBackend,
+    flow: &'static str,
+    verb: &'static str,
+    resource: Resource,
+) -> Result<Permission, Failure> {
+    Ok(Permission {
+        flow,
+        name: format!("{verb} {}", resource.plural),
+        status: status(backend, verb, resource).await?,
+    })
+}
+
+async fn status(
+    backend: &KubernetesBackend,
+    verb: &str,
+    resource: Resource,
+) -> Result<PermissionStatus, Failure> {
+    if allowed(backend, verb, resource, None, None).await? {
+        return Ok(PermissionStatus::Present);
+    }
+    let missing = |place: &str| PermissionStatus::Missing(format!("{} in {place}", resource.rule(verb)));
+    let clustered =
+        [resource::NAMESPACES, resource::CLUSTER_ROLES, resource::CLUSTER_ROLE_BINDINGS].contains(&resource);
+    let namespaces = backend.filter.named();
+    if clustered || namespaces.is_empty() || namespaces.len() > MOST_NAMESPACES {
+        return Ok(missing("a ClusterRole"));
+    }
+    let mut without = Vec::new();
+    for namespace in &namespaces {
+        if !allowed(backend, verb, resource, Some(namespace), None).await? {
+            without.push(namespace.as_str());
+        }
+    }
+    Ok(if without.is_empty() {
+        PermissionStatus::Present
+    } else {
+        missing(&format!("a Role of {}", without.join(", ")))
+    })
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Review<'a> {
+    api_version: &'static str,
+    kind: &'static str,
+    spec: ReviewSpec<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ReviewSpec<'a> {
+    resource_attributes: ResourceAttributes<'a>,
+}
+
+#[derive(Serialize)]
+struct ResourceAttributes<'a> {
+    verb: &'a str,
+    group: &'a str,
+    resource: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+}
+
+#[derive(Deserialize)]
+struct Reviewed {
+    status: ReviewStatus,
+}
+
+#[derive(Deserialize)]
+struct ReviewStatus {
+    #[serde(default)]
+    allowed: bool,
+}

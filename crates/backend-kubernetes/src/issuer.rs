@@ -1,0 +1,250 @@
+//! The API server as the issuer of the tokens that live in Secrets.
+
+use async_trait::async_trait;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use chrono::{DateTime, Utc};
+use claviger_backend::{
+    Effect, Error, ErrorKind, Identified, Issued, Issuer, Operation, Presence, Probe, Restore, Result,
+    Verdict,
+};
+use claviger_core::{reference::Ref, secret::SecretValue};
+use http::Method;
+use serde::Deserialize;
+use subtle::ConstantTimeEq as _;
+use zeroize::Zeroizing;
+
+use crate::{
+    backend::KubernetesBackend,
+    connection::{Ask, JSON, OBJECT_LIMIT},
+    failure::{Failure, Transport},
+    inventory::token_secrets,
+    place::Place,
+    resource::SECRETS,
+    token, wire,
+};
+
+/// Asks who one is: everybody who is authenticated may, and nobody else (Kubernetes 1.28).
+const WHO_AM_I: &str = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
+/// For older servers.
+const DISCOVERY: &str = "/api";
+const ANONYMOUS: &str = "system:anonymous";
+
+#[async_trait]
+impl Issuer for KubernetesBackend {
+    async fn issue(&self, _: &Operation, subject: &Ref, _: Option<&SecretValue>) -> Result<Issued> {
+        Err(unsupported(
+            "issue",
+            subject,
+            "a new legacy token is not made: give the workload a bound token instead",
+        ))
+    }
+
+    async fn verify(&self, subject: &Ref, value: &SecretValue) -> Result<Probe> {
+        let place = token_secret("verify", subject)?;
+        let composed = bootstrap_token(&place, value);
+        let path = format!("POST {}{WHO_AM_I} as bearer", self.connection.endpoint());
+        let inconclusive =
+            |why: String| Ok(Probe { verdict: Verdict::Inconclusive(why), path: path.clone() });
+        let bearer = match self.connection.as_bearer(composed.as_ref().unwrap_or(value)).await {
+            Ok(bearer) => bearer,
+            Err(failure) => return inconclusive(failure.to_string()),
+        };
+        if bearer.is_unauthenticated() {
+            return inconclusive(
+                "the kubeconfig does not check the server's certificate: anybody may have answered"
+                    .to_owned(),
+            );
+        }
+        let body = br#"{"apiVersion":"authentication.k8s.io/v1","kind":"SelfSubjectReview"}"#.to_vec();
+        let answer = match bearer
+            .ask(Ask::with_body(Method::POST, WHO_AM_I.to_owned(), JSON, body), OBJECT_LIMIT)
+            .await
+        {
+            Err(failure) if failure.is_absent() => {
+                return self.verify_by_discovery(&bearer).await;
+            }
+            answer => answer,
+        };
+        let verdict = match answer {
+            Ok(body) => match wire::read::<WhoAmI>(&body) {
+                Ok(who) if who.status.user_info.username == ANONYMOUS => {
+                    Verdict::Inconclusive("the API server took the request as anonymous".to_owned())
+                }
+                Ok(_) => Verdict::Accepted,
+                Err(failure) => Verdict::Inconclusive(failure.to_string()),
+            },
+            Err(failure) => judge(&failure, &path),
+        };
+        Ok(Probe { verdict, path })
+    }
+
+    async fn identify(&self, value: &SecretValue) -> Result<Option<Identified>> {
+        let Some(claims) = token::claims(value.expose()) else { return Ok(None) };
+        let Some((namespace, name)) = claims.legacy_secret() else { return Ok(None) };
+        let at = self.names.object(namespace, "Secret", name);
+        // Names that no object can have were not written by an API server.
+        let Ok(place) = Place::parse("identify", &at) else { return Ok(None) };
+        let body = match self
+            .connection
+            .ask(Ask::get(SECRETS.object(&place.namespace, &place.name)), OBJECT_LIMIT)
+            .await
+        {
+            Ok(body) => body,
+            Err(failure) if failure.is_absent() => return Ok(None),
+            Err(failure) => return Err(self.error(failure, "identify", &format!("get {at}"))),
+        };
+        let secret: wire::Secret<'_> =
+            wire::read(&body).map_err(|failure| self.error(failure, "identify", &format!("get {at}")))?;
+        // Another cluster may have a Secret of the same name: only the value itself proves it.
+        let stored =
+            secret.data.get("token").and_then(|token| STANDARD.decode(token).ok()).map(Zeroizing::new);
+        let is_same =
+            stored.is_some_and(|stored| bool::from(stored.trim_ascii().ct_eq(value.expose().trim_ascii())));
+        Ok(is_same.then_some(Identified { at }))
+    }
+
+    async fn snapshot(&self, subject: &Ref) -> Result<Option<Restore>> {
+        Err(unsupported("snapshot", subject, "a deleted token Secret is not restored"))
+    }
+
+    async fn restore(&self, _: &Operation, subject: &Ref, _: &Restore) -> Result<()> {
+        Err(unsupported("restore", subject, "a deleted token Secret is not restored"))
+    }
+
+    async fn presence(&self, subject: &Ref) -> Result<Presence> {
+        let place = token_secret("presence", subject)?;
+        let ask = Ask::get(SECRETS.object(&place.namespace, &place.name)).metadata_only();
+        match self.connection.ask(ask, OBJECT_LIMIT).await {
+            Ok(body) => {
+                let bare: wire::Bare<'_> = wire::read(&body)
+                    .map_err(|failure| self.error(failure, "presence", &format!("get {subject}")))?;
+                Ok(Presence::Present(bare.metadata.uid.plain()))
+            }
+            Err(failure) if failure.is_absent() => Ok(Presence::Absent),
+            Err(failure) => Err(self.error(failure, "presence", &format!("get {subject}"))),
+        }
+    }
+
+    async fn revoke(&self, op: &Operation, subject: &Ref, expect: Option<&str>) -> Result<()> {
+        let place = token_secret("revoke", subject)?;
+        let path = SECRETS.object(&place.namespace, &place.name);
+        let (kind, uid) =
+            match self.connection.ask(Ask::get(path.clone()).within(op.deadline), OBJECT_LIMIT).await {
+                Ok(body) => {
+                    let secret: wire::Secret<'_> = wire::read(&body)
+                        .map_err(|failure| self.error(failure, "revoke", &format!("get {subject}")))?;
+                    (secret.kind.plain(), secret.metadata.uid.plain())
+                }
+                Err(failure) if failure.is_absent() => return Ok(()),
+                // Nothing was asked for yet that could have an effect.
+                Err(failure) => {
+                    return Err(self
+                        .error(failure, "revoke", &format!("get {subject}"))
+                        .with_effect(Effect::NotApplied));
+                }
+            };
+        if ![token_secrets::LEGACY, token_secrets::BOOTSTRAP].contains(&kind.as_str()) {
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                "revoke",
+                format!("{subject} is of type {kind}, which the API server does not issue"),
+            )
+            .with_hint("revoke the credential at its issuer; this Secret only holds a copy"));
+        }
+        if let Some(expected) = expect
+            && expected != uid
+        {
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                "revoke",
+                format!("{subject} is not the Secret that was meant: it was re-created"),
+            ));
+        }
+        let body =
+            serde_json::json!({"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}});
+        let ask =
+            Ask::with_body(Method::DELETE, path, JSON, body.to_string().into_bytes()).within(op.deadline);
+        match self.connection.ask(ask, OBJECT_LIMIT).await {
+            Ok(_) => Ok(()),
+            Err(failure) if failure.is_absent() => Ok(()),
+            Err(failure) => Err(self.error(failure, "revoke", &format!("delete {subject}"))),
+        }
+    }
+
+    async fn last_used(&self, subject: &Ref) -> Result<Option<DateTime<Utc>>> {
+        let place = token_secret("last_used", subject)?;
+        let ask = Ask::get(SECRETS.object(&place.namespace, &place.name)).metadata_only();
+        match self.connection.ask(ask, OBJECT_LIMIT).await {
+            Ok(body) => {
+                let bare: wire::Bare<'_> = wire::read(&body)
+                    .map_err(|failure| self.error(failure, "last_used", &format!("get {subject}")))?;
+                Ok(token_secrets::last_used(&bare.metadata))
+            }
+            Err(failure) if failure.is_absent() => Ok(None),
+            Err(failure) => Err(self.error(failure, "last_used", &format!("get {subject}"))),
+        }
+    }
+}
+
+impl KubernetesBackend {
+    async fn verify_by_discovery(&self, bearer: &crate::connection::Connection) -> Result<Probe> {
+        let path = format!("GET {}{DISCOVERY} as bearer", self.connection.endpoint());
+        let verdict = match bearer.ask(Ask::get(DISCOVERY.to_owned()), OBJECT_LIMIT).await {
+            Ok(_) => Verdict::Accepted,
+            Err(failure) => judge(&failure, &path),
+        };
+        Ok(Probe { verdict, path })
+    }
+}
+
+/// A bearer token that the API server does not know is 401; one that it knows and allows nothing is 403. The rest says nothing.
+fn judge(failure: &Failure, path: &str) -> Verdict {
+    match failure.code() {
+        Some(401) => Verdict::Refused(format!("401 Unauthorized from {path}")),
+        Some(403) => Verdict::Accepted,
+        _ => match failure {
+            Failure::Transport(Transport::NotSendable) => {
+                Verdict::Inconclusive("the value cannot be sent in a header".to_owned())
+            }
+            _ => Verdict::Inconclusive(failure.to_string()),
+        },
+    }
+}
+
+/// A bootstrap token authenticates as `<id>.<secret>`; the id is in the Secret's name, and a copy holds the secret half.
+fn bootstrap_token(place: &Place, value: &SecretValue) -> Option<SecretValue> {
+    let id =
+        (place.namespace == "kube-system").then(|| place.name.strip_prefix("bootstrap-token-")).flatten()?;
+    let secret = value.expose_text()?.trim_ascii();
+    (secret.len() == 16 && !secret.contains('.')).then(|| SecretValue::from_text(format!("{id}.{secret}")))
+}
+
+fn token_secret(operation: &'static str, subject: &Ref) -> Result<Place> {
+    let place = Place::parse(operation, subject)?;
+    if place.kind == "Secret" {
+        Ok(place)
+    } else {
+        Err(unsupported(operation, subject, "only tokens in Secrets have an issuer here"))
+    }
+}
+
+fn unsupported(operation: &'static str, subject: &Ref, why: &str) -> Error {
+    Error::new(ErrorKind::Unsupported, operation, format!("{subject}: {why}"))
+}
+
+#[derive(Deserialize)]
+struct WhoAmI {
+    status: WhoAmIStatus,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WhoAmIStatus {
+    user_info: UserInfo,
+}
+
+#[derive(Deserialize)]
+struct UserInfo {
+    #[serde(default)]
+    username: String,
+}
