@@ -1,1 +1,77 @@
-//! Placeholder while the crate is being written.
+//! AWS: IAM access keys as an issuer, Secrets Manager and SSM parameters as stores.
+//!
+//! This crate knows the APIs of IAM, STS, Secrets Manager and Systems Manager. It must not know sagas, the inventory's database or
+//! other backends. The SDK's own retries are off: only a throttled page of a scan is asked for again here, because nobody
+//! outside could repeat one page.
+//!
+//! # Refs
+//!
+//! `<name>/iam/user/<user>`, `…/access-key/<id>` · `<name>/iam/role/<role>` · `<name>/iam/policy/<policy>`, `<name>/iam/user/<user>/policy/<inline>`,
+//! `<name>/iam/group/<group>` · `<name>/secretsmanager/<secret>`, `#<JSON key>` where the secret is a JSON object · `<name>/ssm/<parameter>`,
+//! as in its ARN: without the leading slash.
+//!
+//! # Scopes
+//!
+//! | scope | holds |
+//! | --- | --- |
+//! | `iam` | users, their access keys, what they may do |
+//! | `iam/roles` | roles and what they may do |
+//! | `iam/account` | access keys of the account's root |
+//! | `secretsmanager`, `secretsmanager/<secret>` | secrets; a secret whose value is denied has a scope of its own and the whole is denied too, so that nothing there is taken for gone |
+//! | `ssm`, `ssm/<parameter>` | parameters; the same |
+//!
+//! # Attributes
+//!
+//! | subject | key | value |
+//! | --- | --- | --- |
+//! | user, role (identity) | `arn`, `path` | string |
+//! | | `permissions_boundary` | ARN; absent: none |
+//! | user | `keys_of_user`, `active_keys_of_user` | number |
+//! | | `password_last_used` | RFC 3339; absent: never, or no password |
+//! | role | `web_identity` | boolean: the trust policy takes tokens of an OIDC issuer |
+//! | | `web_identity_providers`, `web_identity_subjects`, `web_identity_audiences` | list of strings: issuers, and what `sub` and `aud` must be |
+//! | | `trusted_principals` | list of strings: accounts, users, roles, services |
+//! | | `trust_wildcard` | boolean: anybody, or any subject of an OIDC issuer |
+//! | access key | `status` | `Active` or `Inactive` |
+//! | | `keys_of_user`, `active_keys_of_user` | number |
+//! | | `own` | boolean: claviger works with it |
+//! | | `root` | boolean: the account's root |
+//! | | `never_used` | true where AWS says so; never said by compatible servers, which do not count |
+//! | | `last_used_service`, `last_used_region` | string |
+//! | grant | `arn`, `group` | string |
+//! | | `inline`, `conditional` | boolean |
+//! | | `actions` | list of strings, the first 20 |
+//! | secret (copy) | `arn`, `kms_key`, `rotation_lambda`, `owning_service`, `primary_region` | string |
+//! | | `rotation_enabled` | boolean |
+//! | | `rotation_days` | number |
+//! | | `last_rotated`, `last_changed`, `last_accessed`, `next_rotation`, `deleted_date` | RFC 3339; `last_accessed` has a day's precision |
+//! | | `stages` | list of strings: the version's labels |
+//! | | `binary` | boolean |
+//! | parameter (copy) | `arn`, `type`, `tier`, `kms_key`, `last_modified_user` | string |
+//! | | `history_unread`, `tags_unread` | true where they were denied |
+//!
+//! # To add
+//!
+//! Another service: its client in `clients.rs`, a file with a scope and a line in the tables, its permissions in `check.rs`. Another
+//! dangerous IAM action: `iam/policy.rs`.
+//!
+//! # Known limits
+//!
+//! One region per backend. An access key that is revoked leaves the session credentials that it made: they live until they expire. SSM
+//! has no compare-and-set: a write that raced is found afterwards and told.
+
+mod backend;
+mod check;
+mod clients;
+mod config;
+mod document;
+mod failure;
+mod iam;
+mod issuer;
+mod labels;
+mod names;
+mod parameter;
+mod secret;
+mod store;
+
+pub use self::{backend::AwsBackend, config::AwsConfig};

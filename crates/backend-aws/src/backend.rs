@@ -1,0 +1,107 @@
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use claviger_backend::{
+    Backend, BackendInfo, Capability, ErrorKind, Issuer, Overlap, Permission, Phase, Result, Runtime,
+    ScanSink, Store, ValueOrigin,
+};
+use claviger_core::clock::Clock;
+
+use crate::{
+    check,
+    clients::{Account, Caller},
+    config::AwsConfig,
+    iam::{self, Scan},
+    parameter, secret,
+};
+
+/// How long IAM may still accept a key that was deleted: changes reach all its servers within seconds, not at once.
+const PROPAGATION_SECONDS: u32 = 30;
+
+/// One AWS account in one region.
+pub struct AwsBackend {
+    pub(crate) info: BackendInfo,
+    pub(crate) account: Account,
+}
+
+impl AwsBackend {
+    /// Checks the configuration. Nothing is sent: the first call connects. The clock is not needed: AWS's times are its own.
+    ///
+    /// # Errors
+    /// `Config`: half a key, no region, an endpoint that is none.
+    pub fn new(name: &str, config: AwsConfig, _clock: Arc<dyn Clock>) -> Result<Self> {
+        config.check(name)?;
+        let info = BackendInfo { name: name.to_owned(), kind: "aws", endpoint: config.endpoint_text() };
+        Ok(Self { info, account: Account::new(config) })
+    }
+
+    pub(crate) async fn scan(&self) -> Result<Scan<'_>> {
+        Ok(Scan { backend: &self.info.name, account: &self.account, clients: self.account.clients().await? })
+    }
+
+    /// Who we are; somebody unknown where a compatible server does not let us ask.
+    async fn caller(&self, operation: &'static str) -> Result<&Caller> {
+        const NOBODY: &Caller = &Caller { arn: String::new(), key_id: None };
+        match self.account.caller(operation).await {
+            Err(error) if matches!(error.kind(), ErrorKind::Denied | ErrorKind::Unsupported) => Ok(NOBODY),
+            other => other,
+        }
+    }
+}
+
+#[async_trait]
+impl Backend for AwsBackend {
+    fn info(&self) -> &BackendInfo {
+        &self.info
+    }
+
+    fn capability(&self) -> Capability {
+        Capability {
+            inventory: true,
+            issue: false,
+            verify: true,
+            identify: false,
+            restore: false,
+            revoke: true,
+            revoke_cache_seconds: PROPAGATION_SECONDS,
+            read: true,
+            write: true,
+            write_with_expect: true,
+            write_keeps_former: true,
+            refresh: false,
+            adopted: false,
+            overlap: Overlap::Dual,
+            origin: ValueOrigin::Minted,
+        }
+    }
+
+    async fn check(&self) -> Result<Vec<Permission>> {
+        let caller = self.caller("check").await?;
+        check::permissions(self.scan().await?, caller).await
+    }
+
+    async fn inventory(&self, phase: Phase, sink: &mut ScanSink) -> Result<()> {
+        // A key that is not accepted reads nothing at all: said once, not scope by scope.
+        let caller = self.caller("inventory").await?;
+        let scan = self.scan().await?;
+        match phase {
+            Phase::Issuers => iam::read(scan, caller, sink).await,
+            Phase::Stores => {
+                secret::read(scan, sink).await?;
+                parameter::read(scan, sink).await
+            }
+        }
+    }
+
+    fn issuer(&self) -> Option<&dyn Issuer> {
+        Some(self)
+    }
+
+    fn store(&self) -> Option<&dyn Store> {
+        Some(self)
+    }
+
+    fn runtime(&self) -> Option<&dyn Runtime> {
+        None
+    }
+}
