@@ -27,11 +27,14 @@
 //! | password | `password_method` | string | `scram-sha-256` or `md5` |
 //! | IAM user | `access_keys` | number | how many keys it has |
 //! | access key | `status` | string | `Active` |
-//! | access key, Vault token | `never_used` | bool | the issuer knows and says never |
+//! | access key | `never_used` | bool | the issuer knows and says never |
+//! | access key | `active_keys_of_user` | number | with its user's others |
 //! | Vault token | `policies` | strings | its policies |
 //! | Vault token | `root` | bool | holds the policy `root` |
-//! | Vault token | `ttl_seconds` | number | 0 = never expires |
-//! | legacy token | `legacy`, `auto_generated` | bool | a token Secret; made by the control plane, not by hand |
+//! | Vault token | `ttl_seconds` | number | 0 where it never expires |
+//! | Vault token | `no_expiry` | bool | never expires |
+//! | legacy token | `legacy` | bool | a token Secret |
+//! | legacy token | `auto`, `manual` | bool | made by the control plane, or by hand |
 //! | copy | `immutable` | bool | cannot be written |
 //! | copy | `managed_by` | string | who writes this place |
 //! | copy in a Secret | `secret_type` | string | the Secret's type |

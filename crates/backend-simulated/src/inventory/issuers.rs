@@ -132,8 +132,11 @@ pub(super) fn cloud(backend: &SimulatedBackend, estate: &Estate) -> Vec<Observat
             what.last_used_at = key.last_used_at;
             what.labels = user.tags.clone();
             what.owners = owners("tag", &user.tags);
-            what.attributes =
-                facts([("status", json!("Active")), ("never_used", json!(key.last_used_at.is_none()))]);
+            what.attributes = facts([
+                ("status", json!("Active")),
+                ("never_used", json!(key.last_used_at.is_none())),
+                ("active_keys_of_user", json!(user.keys.len())),
+            ]);
             items.push(Observation::Credential(what));
         }
     }
@@ -168,6 +171,7 @@ pub(super) fn tokens(backend: &SimulatedBackend, estate: &Estate) -> Vec<Observa
             ("policies", json!(token.policies)),
             ("root", json!(token.policies.iter().any(|policy| policy == "root"))),
             ("ttl_seconds", json!(ttl)),
+            ("no_expiry", json!(token.expires_at.is_none())),
         ]);
         items.push(Observation::Credential(what));
     }
@@ -207,7 +211,11 @@ pub(super) fn service_accounts(
         what.handle = Some(Handle::new(HandleScheme::KubernetesLegacyToken, handle));
         what.labels = super::cluster::merged(&labels, &held.labels);
         what.owners = owners("label", &held.labels);
-        what.attributes = facts([("legacy", json!(true)), ("auto_generated", json!(auto_generated))]);
+        what.attributes = facts([
+            ("legacy", json!(true)),
+            ("auto", json!(auto_generated)),
+            ("manual", json!(!auto_generated)),
+        ]);
         items.push(Observation::Credential(what));
     }
     items
