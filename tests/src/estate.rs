@@ -93,7 +93,7 @@ impl Context<'_> {
 }
 
 /// Escapes all but RFC 3986's unreserved characters.
-pub(crate) fn percent_encode(text: &str) -> String {
+pub fn percent_encode(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {

@@ -13,6 +13,9 @@ use claviger_tests::estate::Estate;
 use claviger_tests::estate::planted::Stage;
 use claviger_tests::lab::http;
 use claviger_tests::lab::kubernetes::Kubernetes;
+use claviger_tests::lab::microburst::Microburst;
+use claviger_tests::lab::ministack::{Call, Ministack, calls};
+use claviger_tests::lab::moto::Moto;
 use claviger_tests::lab::openbao::OpenBao;
 use claviger_tests::lab::postgres::{Options, Postgres};
 use claviger_tests::require_lab;
@@ -287,5 +290,66 @@ async fn workloads_roll_out_and_roll_again() -> Result<()> {
     server.request(Method::PATCH, path, Some(&restart)).await?.good("a restart")?;
     server.rolled_out("payments").await?;
     assert!(pods().await?.iter().any(|name| !before.contains(name)), "no new pod");
+    Ok(())
+}
+
+#[tokio::test]
+async fn ministack_refuses_an_inactive_key() -> Result<()> {
+    let server = require_lab!(Ministack::start().await, Ok(()));
+    let call = |service, operation, parameters| Call { service, operation, parameters };
+    let user = || serde_json::json!({"UserName": "someone"});
+    let made =
+        server.calls(&[call("iam", "create_user", user()), call("iam", "create_access_key", user())])?;
+    let key = |field: &str| made[1]["AccessKey"][field].as_str().context("an access key").map(str::to_owned);
+    let (id, secret) = (key("AccessKeyId")?, key("SecretAccessKey")?);
+    let who = || -> Result<Value> {
+        let mut answers = calls(
+            server.endpoint(),
+            (&id, &secret),
+            &[call("sts", "get_caller_identity", serde_json::json!({}))],
+        )?;
+        answers.pop().context("an answer")
+    };
+    assert!(who()?["Arn"].as_str().is_some_and(|arn| arn.ends_with("user/someone")));
+    let off = serde_json::json!({"UserName": "someone", "AccessKeyId": id, "Status": "Inactive"});
+    server.calls(&[call("iam", "update_access_key", off)])?;
+    assert!(who()?["Error"]["Code"].is_string(), "the inactive key still works");
+    Ok(())
+}
+
+#[tokio::test]
+async fn moto_answers() -> Result<()> {
+    let server = require_lab!(Moto::start().await, Ok(()));
+    let user = serde_json::json!({"UserName": "someone"});
+    let call = Call { service: "iam", operation: "create_user", parameters: user };
+    let made = calls(server.endpoint(), ("test", "test"), &[call])?;
+    assert_eq!(made[0]["User"]["UserName"], "someone");
+    Ok(())
+}
+
+#[tokio::test]
+async fn microburst_cuts_an_answer_after_the_effect() -> Result<()> {
+    let bao = require_lab!(OpenBao::start().await, Ok(()));
+    let proxy = require_lab!(Microburst::start(bao.address()).await, Ok(()));
+    let rule = serde_json::json!([{"service": "*", "times": 1, "response": {"abort_frac": 0.2}}]);
+    proxy.add_rules(&rule).await?;
+    let url = format!("{}/v1/secret/data/cut", proxy.endpoint());
+    let body = serde_json::json!({"data": {"a": "b"}});
+    let headers = [("x-vault-token", bao.token())];
+    let client = http::client(None)?;
+    assert!(
+        http::send(&client, Method::POST, &url, &headers, Some(&body)).await.is_err(),
+        "the answer was not cut"
+    );
+    assert_eq!(
+        bao.request(Method::GET, "secret/data/cut", None).await?.status,
+        200,
+        "the write did not reach the server"
+    );
+    assert_eq!(
+        http::send(&client, Method::POST, &url, &headers, Some(&body)).await?.status,
+        200,
+        "cut twice"
+    );
     Ok(())
 }

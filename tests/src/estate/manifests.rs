@@ -41,16 +41,16 @@ pub fn plant(
     }
     write(".env", env.as_bytes())?;
 
-    write("docker/config.json", registry_config(values.registry.expose()).to_string().as_bytes())?;
-    planted.credential("registry", "registry").value(&values.registry).copy("repo/docker/config.json");
+    write(".docker/config.json", registry_config(values.registry.expose()).to_string().as_bytes())?;
+    planted.credential("registry", "registry").value(&values.registry).copy("repo/.docker/config.json");
 
     if let Some(keys) = context.aws {
         let (id, secret) = (&keys.deployer.id, keys.deployer.secret.expose());
         let credentials = format!(
             "[default]\naws_access_key_id = {id}\naws_secret_access_key = {secret}\n\n[empty]\nregion = eu-central-1\n"
         );
-        write("aws/credentials", credentials.as_bytes())?;
-        planted.credential("aws-deployer", "access-key").copy("repo/aws/credentials");
+        write(".aws/credentials", credentials.as_bytes())?;
+        planted.credential("aws-deployer", "access-key").copy("repo/.aws/credentials");
     }
     if let Some(kubeconfig) = kubeconfig {
         write("kubeconfig", kubeconfig.as_bytes())?;

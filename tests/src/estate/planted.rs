@@ -49,11 +49,11 @@ pub struct Copy {
 }
 
 impl Copy {
-    /// Whether a copy with this ref is this one. The path inside a manifest is not compared.
+    /// Whether a copy with this ref is this one: the place itself, or a place inside it (a path in a document).
     pub fn is(&self, reference: &str) -> bool {
-        reference == self.reference
-            || (self.reference.starts_with("repo/")
-                && reference.strip_prefix(&self.reference).is_some_and(|rest| rest.starts_with('#')))
+        reference
+            .strip_prefix(&self.reference)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('#') || rest.starts_with('/'))
     }
 }
 
@@ -230,5 +230,17 @@ impl Planted {
         let denied: Vec<Json> =
             self.denied.iter().map(|(backend, scope)| json!({"backend": backend, "scope": scope})).collect();
         json!({"seed": self.seed, "credentials": credentials, "decoys": self.decoys, "denied": denied})
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_is_its_place_and_what_is_inside() {
+        let copy = Copy { reference: "repo/.env".to_owned(), stage: Stage::Current };
+        assert!(copy.is("repo/.env") && copy.is("repo/.env#DATABASE_URL"));
+        assert!(!copy.is("repo/.env.production#X") && !copy.is("repo/"));
     }
 }

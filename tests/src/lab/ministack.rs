@@ -1,5 +1,5 @@
 //! ministack, an emulator of AWS, with authentication on: the only one quickly had that refuses an inactive access key,
-//! so it is here that a revocation is proven. It is wrong elsewhere: see `tests/lab/seed_aws.py` and the notes there.
+//! so it is here that a revocation is proven. It is wrong elsewhere: see `tests/README.md`.
 
 use std::io::Write as _;
 use std::process::Stdio;

