@@ -1,3 +1,23 @@
 //! The schema's history: one file per migration, never edited once landed.
+//!
+//! Each migration is plain SQL that SQLite and PostgreSQL both take, with the few words in which they differ written as `{uuid}`, `{time}`,
+//! `{bytes}`, `{ref}` (see `sql.rs`); what exists in one of them only stands in that migration. Every migration runs in a transaction on both.
+//!
+//! To add one: a file `m<yyyymmdd>_<hhmmss>_<purpose>.rs`, and a line in [`Migrator::migrations`], at the end.
 
-pub use sea_orm_migration::MigratorTrait;
+mod m20251122_080000_audit;
+mod m20251122_080100_saga;
+mod sql;
+
+pub use sea_orm_migration::{MigrationTrait, MigratorTrait};
+
+/// All migrations, oldest first.
+#[derive(Debug, Clone, Copy)]
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(m20251122_080000_audit::Migration), Box::new(m20251122_080100_saga::Migration)]
+    }
+}

@@ -1,0 +1,157 @@
+//! How the two databases are opened, and what each of them must be told.
+
+use std::{
+    fs::OpenOptions, os::unix::fs::OpenOptionsExt as _, path::Path, str::FromStr as _, time::Duration,
+};
+
+use claviger_core::secret::SecretValue;
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, SqliteTransactionMode,
+    TransactionOptions, TransactionTrait,
+};
+use sqlx::{
+    ConnectOptions as _, Executor as _,
+    postgres::{PgConnectOptions, PgPoolOptions},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+
+use crate::{Error, Result};
+
+/// Longest wait for a lock or a connection before the database counts as not available.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// Readers beside the one writer of SQLite, and connections to PostgreSQL.
+const CONNECTIONS: u32 = 8;
+
+/// The connections of one database.
+///
+/// SQLite has one writer, so writers of one process queue for one connection instead of polling each other's lock; readers have their own
+/// and are never blocked (WAL). At PostgreSQL both are the same pool.
+#[derive(Clone)]
+pub(crate) struct Database {
+    pub(crate) read: DatabaseConnection,
+    pub(crate) write: DatabaseConnection,
+}
+
+impl Database {
+    /// Opens `sqlite://PATH` (made if absent, mode 0600) or `postgres://…`.
+    pub(crate) async fn open(url: &str, password: Option<&SecretValue>) -> Result<Self> {
+        if let Some(path) = url.strip_prefix("sqlite://") {
+            return sqlite(path).await;
+        }
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            return postgres(url, password).await;
+        }
+        Err(Error::Address("it begins with neither `sqlite://` nor `postgres://`".to_owned()))
+    }
+
+    /// Closes both ends; an error here has no consequence, as every commit was acknowledged already.
+    pub(crate) async fn close(&self) {
+        let _ = self.read.close_by_ref().await;
+        let _ = self.write.close_by_ref().await;
+    }
+
+    /// Which of the two.
+    pub(crate) fn kind(&self) -> DbBackend {
+        ConnectionTrait::get_database_backend(&self.write)
+    }
+
+    /// Begins a transaction that writes. On SQLite it takes the write lock at once: a transaction that reads first and writes later
+    /// would fail at the first write after anybody else's.
+    pub(crate) async fn begin(&self) -> Result<DatabaseTransaction> {
+        let options = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        Ok(self.write.begin_with_options(options).await?)
+    }
+
+    /// Milliseconds since the Unix epoch by the database's clock, as an SQL expression: of the present, not of the transaction's begin.
+    pub(crate) fn now_millis(&self) -> &'static str {
+        match self.kind() {
+            DbBackend::Postgres => "cast(extract(epoch from clock_timestamp()) * 1000 as bigint)",
+            _ => "cast(round(unixepoch('now', 'subsec') * 1000) as integer)",
+        }
+    }
+}
+
+async fn sqlite(path: &str) -> Result<Database> {
+    let path = path.split('?').next().unwrap_or_default();
+    if path.is_empty() || path == ":memory:" {
+        return Err(Error::Address("`sqlite://` wants the path of a file".to_owned()));
+    }
+    // SQLite gives its journal files the mode of the database's file.
+    let made = OpenOptions::new().create_new(true).write(true).mode(0o600).open(path);
+    if let Err(error) = made
+        && error.kind() != std::io::ErrorKind::AlreadyExists
+    {
+        return Err(Error::Unavailable(format!("cannot make the file `{path}`: {error}")));
+    }
+    let options = SqliteConnectOptions::new()
+        .filename(Path::new(path))
+        .create_if_missing(false)
+        .journal_mode(SqliteJournalMode::Wal)
+        // A commit that was acknowledged outlives a power cut, or a secret could be lost that is already live at its target.
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(PATIENCE)
+        .pragma("cache_size", "-16000")
+        .pragma("secure_delete", "on")
+        .disable_statement_logging();
+    let write = SqlitePoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(PATIENCE)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .connect_with(options.clone())
+        .await?;
+    let read = SqlitePoolOptions::new()
+        .max_connections(CONNECTIONS)
+        .acquire_timeout(PATIENCE)
+        .connect_lazy_with(options.pragma("query_only", "on"));
+    Ok(Database { read: read.into(), write: write.into() })
+}
+
+async fn postgres(url: &str, password: Option<&SecretValue>) -> Result<Database> {
+    // The parser's own error would repeat the address, password included.
+    let mut options =
+        PgConnectOptions::from_str(url).map_err(|_| Error::Address("it cannot be parsed".to_owned()))?;
+    if let Some(password) = password {
+        let text =
+            password.expose_text().ok_or_else(|| Error::Address("the password is not UTF-8".to_owned()))?;
+        options = options.password(text);
+    }
+    let options = options.application_name("claviger").disable_statement_logging();
+    let pool = PgPoolOptions::new()
+        .max_connections(CONNECTIONS)
+        .acquire_timeout(PATIENCE)
+        .after_connect(|connection, _| {
+            Box::pin(async move {
+                // The setting of today is pinned for the session: a change on the server reaches only connections that are checked again.
+                connection
+                    .execute(
+                        "select set_config('synchronous_commit', current_setting('synchronous_commit'), false), \
+                         set_config('lock_timeout', '15s', false), set_config('timezone', 'UTC', false)",
+                    )
+                    .await?;
+                Ok(())
+            })
+        })
+        .connect_with(options)
+        .await?;
+    let (commit, fsync): (String, String) =
+        sqlx::query_as("select current_setting('synchronous_commit'), current_setting('fsync')")
+            .fetch_one(&pool)
+            .await?;
+    if commit == "off" {
+        return Err(Error::Unsafe(
+            "`synchronous_commit` is off, so a commit may be lost after it was acknowledged; set it to `on` for \
+             this role or database"
+                .to_owned(),
+        ));
+    }
+    if fsync == "off" {
+        tracing::warn!("the database server runs with `fsync` off: a power cut can lose the journal");
+    }
+    let connection = DatabaseConnection::from(pool);
+    Ok(Database { read: connection.clone(), write: connection })
+}

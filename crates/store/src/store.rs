@@ -1,0 +1,49 @@
+//! The three ports on SeaORM.
+
+mod audit;
+mod journal;
+mod lease;
+mod saga;
+mod schema;
+mod text;
+
+use std::sync::Arc;
+
+use claviger_core::{clock::Clock, random::Random, secret::SecretValue};
+
+pub use self::schema::{MigrationState, SchemaStatus};
+use crate::{Result, database::Database};
+
+/// The lifecycle database. Cheap to clone; all clones share the connections.
+#[derive(Clone)]
+pub struct SeaStore {
+    database: Database,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+}
+
+impl SeaStore {
+    /// Opens `sqlite://PATH` (relative to the working directory; `sqlite:///PATH` is absolute; the file is made with mode 0600 if it is
+    /// absent) or `postgres://USER@HOST:PORT/DATABASE`. `password` wins over one in the address. The schema is neither made nor checked:
+    /// see [`SeaStore::migrate`] and [`SeaStore::require_schema`].
+    ///
+    /// `clock` gives the times that people read, never those that leases run on; `clock` and `random` give ids.
+    ///
+    /// # Errors
+    /// [`Error::Address`](crate::Error::Address), [`Error::Unavailable`](crate::Error::Unavailable), and
+    /// [`Error::Unsafe`](crate::Error::Unsafe) for a PostgreSQL whose commits may be lost after they were acknowledged.
+    pub async fn connect(
+        url: &str,
+        password: Option<SecretValue>,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Result<Self> {
+        let database = Database::open(url, password.as_ref()).await?;
+        Ok(Self { database, clock, random })
+    }
+
+    /// Closes the connections, after what runs has ended. Calls after it fail with [`Error::Unavailable`](crate::Error::Unavailable).
+    pub async fn close(&self) {
+        self.database.close().await;
+    }
+}
