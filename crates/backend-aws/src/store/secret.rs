@@ -154,7 +154,7 @@ impl AwsBackend {
         if let Some(labels) = versions.get(&token) {
             // An earlier attempt of this very operation got this far.
             let ours = self.whole("write", name, Some(&token)).await?;
-            if !ours.and_then(|whole| whole.field(key)).is_some_and(|it| it.expose() == value.expose()) {
+            if ours.and_then(|whole| whole.field(key)).is_none_or(|it| it.expose() != value.expose()) {
                 return Err(conflict("the operation's version holds another value"));
             }
             if has(labels, CURRENT) {
