@@ -48,7 +48,7 @@ pub struct Servers<'a> {
 /// # Errors
 /// When a server refuses something.
 pub async fn plant(servers: &Servers<'_>, directory: &Path, seed: u64) -> Result<Planted> {
-    let values = Values::generate(seed)?;
+    let values = Values::generate(seed);
     let mut planted = Planted::new(seed);
     if let Some(server) = servers.postgres {
         postgres::plant(server, &values, &mut planted, directory).await?;

@@ -91,13 +91,10 @@ pub struct Values {
 
 impl Values {
     /// The values of a seed.
-    ///
-    /// # Errors
-    /// None today; keys that need an allocator of their own may come.
-    pub fn generate(seed: u64) -> Result<Self> {
+    pub fn generate(seed: u64) -> Self {
         let mut stream = Stream::new(seed);
         let stream = &mut stream;
-        Ok(Self {
+        Self {
             app: Secret::new(format!("{}@{}/{}%7", stream.text(8), stream.text(10), stream.text(8))),
             app_former: [stream.password(), stream.password()],
             batch_admin: stream.password(),
@@ -120,7 +117,7 @@ impl Values {
             )),
             rewritten: [stream.password(), stream.password(), stream.password()],
             ssh_seed: stream.bytes(32),
-        })
+        }
     }
 }
 
@@ -153,7 +150,7 @@ mod tests {
 
     #[test]
     fn values_are_distinct_and_awkward() {
-        let values = Values::generate(1).expect("values");
+        let values = Values::generate(1);
         assert_ne!(values.app.bytes(), values.app_former[0].bytes());
         assert!(values.app.expose().contains('@') && values.app.expose().contains('/'));
         assert!(std::str::from_utf8(values.binary.bytes()).is_err());
