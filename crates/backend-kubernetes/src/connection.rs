@@ -154,7 +154,7 @@ impl Connection {
     }
 
     async fn exchange(&self, ask: Ask, limit: usize, body: &mut Buffer) -> Result<(), Failure> {
-        body.zeroize();
+        wipe(body);
         let request = Request::builder()
             .method(ask.method)
             .uri(ask.path)
@@ -191,6 +191,13 @@ impl Connection {
         }
         if good { Ok(()) } else { Err(refusal(code, body, retry_after)) }
     }
+}
+
+/// Zeroizes what was used. What lies beyond never holds anything: it was wiped, or not written yet, and touching it would make it
+/// resident.
+fn wipe(body: &mut Buffer) {
+    body.as_mut_slice().zeroize();
+    body.clear();
 }
 
 /// Appends; when the buffer must move, the old place is zeroized.

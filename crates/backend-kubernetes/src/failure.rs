@@ -96,7 +96,7 @@ impl Transport {
                 return Self::from_tls(tls);
             }
             if let Some(io) = current.downcast_ref::<std::io::Error>() {
-                if let Some(tls) = io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+                if let Some(tls) = tls_within(io) {
                     return Self::from_tls(tls);
                 }
                 match io.kind() {
@@ -141,6 +141,15 @@ impl Transport {
             ) => Self::UnknownAuthority,
             _ => Self::Tls,
         }
+    }
+}
+
+/// The TLS error that I/O errors wrap, perhaps one within another: their `source` leaves out what they wrap.
+fn tls_within(error: &std::io::Error) -> Option<&rustls::Error> {
+    let inner = error.get_ref()?;
+    match inner.downcast_ref::<std::io::Error>() {
+        Some(io) => tls_within(io),
+        None => inner.downcast_ref::<rustls::Error>(),
     }
 }
 

@@ -130,6 +130,8 @@ pub(crate) struct Scan<'s> {
     /// The namespaces to read, so far as they are known.
     selected: BTreeSet<String>,
     left_out: Vec<String>,
+    /// The API server told us the namespaces.
+    listed: bool,
 }
 
 /// Runs one phase.
@@ -165,8 +167,8 @@ impl<'s> Scan<'s> {
             sink,
         )
         .await?;
-        let (selected, left_out) = match read {
-            Ok(()) => (reader.found.keys().cloned().collect(), std::mem::take(&mut reader.left_out)),
+        let (selected, left_out, listed) = match read {
+            Ok(()) => (reader.found.keys().cloned().collect(), std::mem::take(&mut reader.left_out), true),
             Err(failure) if failure.is_forbidden() => {
                 // Nobody tells us the names: what the configuration names, and the context's own namespace.
                 let mut named: BTreeSet<String> = backend.filter.named().into_iter().collect();
@@ -174,7 +176,7 @@ impl<'s> Scan<'s> {
                 if named.is_empty() && backend.filter.selects(own) {
                     named.insert(own.to_owned());
                 }
-                (named, Vec::new())
+                (named, Vec::new(), false)
             }
             Err(failure) => return Err(backend.error(failure, "inventory", "list namespaces")),
         };
@@ -184,7 +186,7 @@ impl<'s> Scan<'s> {
             filter: &backend.filter,
             owners: reader.found.into_iter().filter(|(_, owners)| !owners.is_empty()).collect(),
         };
-        Ok(Self { backend, context: Arc::new(context), selected, left_out })
+        Ok(Self { backend, context: Arc::new(context), selected, left_out, listed })
     }
 
     /// Reads all objects of a kind: in one list where we may, else namespace by namespace. `selected` learns of namespaces that only

@@ -126,7 +126,8 @@ pub(crate) async fn read_collection(
         path: resource.collection(namespace),
         fields: fields.map(escape),
         size: PageSize::first(),
-        buffer: Buffer::new(Vec::new()),
+        // All of it at once, so that it never moves; memory that is not written to costs nothing.
+        buffer: Buffer::new(Vec::with_capacity(MOST_BYTES)),
     };
     let mut restarts = 0;
     let mut token: Option<String> = None;

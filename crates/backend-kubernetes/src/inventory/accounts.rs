@@ -22,7 +22,7 @@ pub(super) const PART: &str = "serviceaccounts";
 /// What other kinds of object must know of ServiceAccounts. Kept only for those that differ from the plain case.
 #[derive(Debug, Default)]
 pub(super) struct AccountIndex {
-    /// All of them were read: who is missing does not exist.
+    /// All of those in namespaces that are to be read were read: who is missing there does not exist.
     pub(super) complete: bool,
     known: BTreeSet<(String, String)>,
     unusual: BTreeMap<(String, String), Unusual>,
@@ -90,7 +90,7 @@ impl Scan<'_> {
         let mut reader = AccountReader { context: &context, observe, index: AccountIndex::default() };
         let troubles = self.read(SERVICE_ACCOUNTS, &mut reader, sink).await?;
         let mut index = reader.index;
-        index.complete = troubles.is_empty() && self.left_out.is_empty();
+        index.complete = troubles.is_empty() && self.listed;
         if observe {
             self.end(PART, &troubles, sink).await?;
         }
