@@ -12,6 +12,7 @@ mod age_over_policy;
 mod aws_key_unused;
 mod aws_root_key;
 mod aws_two_active_keys;
+mod cloud_role_admin;
 mod copy_cross_cluster;
 mod copy_cross_env;
 mod copy_drift;
@@ -27,6 +28,7 @@ mod facts;
 mod framework;
 mod k8s_bootstrap_live;
 mod k8s_cert_masters;
+mod k8s_client_cert_user;
 mod k8s_helm_release;
 mod k8s_last_applied;
 mod k8s_legacy_auto_in_use;
@@ -58,6 +60,7 @@ mod tf_state_secret;
 mod vault_no_ttl;
 mod vault_root;
 mod vault_secretid_unlimited;
+mod wif_trust_wildcard;
 
 use chrono::{DateTime, Utc};
 
@@ -158,6 +161,7 @@ pub const RULES: &[Rule] = &[
     k8s_legacy_invalidated::RULE,
     k8s_bootstrap_live::RULE,
     k8s_cert_masters::RULE,
+    k8s_client_cert_user::RULE,
     k8s_secret_in_configmap::RULE,
     k8s_literal_in_podspec::RULE,
     k8s_secret_as_env::RULE,
@@ -197,6 +201,8 @@ pub const RULES: &[Rule] = &[
     priv_anonymous::RULE,
     priv_authenticated::RULE,
     sa_default_bound::RULE,
+    cloud_role_admin::RULE,
+    wif_trust_wildcard::RULE,
     self_overpriv::RULE,
     cov_adapter_blind::RULE,
 ];
@@ -286,7 +292,9 @@ mod tests {
                 "AC-2b", "AC-2(3)b", "AC-2(3)d", "AC-6", "AC-6(5)", "CA-7", "IA-5c", "IA-5e", "IA-5f",
                 "IA-5i", "SC-12",
             ],
-            ("CIS Kubernetes", "1.10") => &["3.1.3", "5.1.1", "5.1.3", "5.1.5", "5.1.6", "5.1.7", "5.4.1"],
+            ("CIS Kubernetes", "1.10") => {
+                &["3.1.1", "3.1.3", "5.1.1", "5.1.3", "5.1.5", "5.1.6", "5.1.7", "5.4.1"]
+            }
             ("CIS GKE", "1.6.0") => &["4.1.8", "4.1.9", "4.1.10"],
             ("PCI DSS", "4.0.1") => &["2.2.2", "8.6.2", "8.6.3"],
             ("ISO/IEC 27001", "2022") => &["A.5.9", "A.5.16", "A.5.17", "A.8.31"],

@@ -33,8 +33,7 @@ fn check(detail: &CredentialDetail, _: &Context) -> Option<Draft> {
             .with("places", facts::refs(contradicting().map(|copy| &copy.at)))
         });
     }
-    let proven = |copy: &&CopyView| !matches!(copy.evidence.as_str(), "claimed" | "declared");
-    let stale = values.values().filter(|copies| !copies.iter().any(|copy| proven(copy))).flatten();
+    let stale = values.values().filter(|copies| !copies.iter().any(|copy| is_proven(copy))).flatten();
     let stale: Vec<&CopyView> = stale.copied().collect();
     let draft = Draft::of(
         &detail.credential.at,
@@ -47,6 +46,10 @@ fn check(detail: &CredentialDetail, _: &Context) -> Option<Draft> {
     } else {
         draft.with("unproven", facts::refs(stale.iter().map(|copy| &copy.at)))
     })
+}
+
+fn is_proven(copy: &CopyView) -> bool {
+    !matches!(copy.evidence.as_str(), "claimed" | "declared")
 }
 
 #[cfg(test)]

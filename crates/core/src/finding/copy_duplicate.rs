@@ -1,7 +1,8 @@
 //! One value in several places that nothing keeps in step: a rotation has to know all of them, and each is one more place to leak from.
 //!
-//! Source: OWASP NHI9:2025. Places that another system keeps in step (an ExternalSecret, a sealed Secret: `managed_by`) and places that the
-//! configuration declares are not counted; several fields of one object are one place.
+//! Source: OWASP NHI9:2025. Places that an operator keeps in step with their source (an ExternalSecret, a Secrets Store CSI class) and places
+//! that the configuration declares are not counted; deployment tools (Helm, Argo CD) write what they were given, so theirs are. Several
+//! fields of one object are one place.
 
 use std::collections::BTreeSet;
 
@@ -43,8 +44,25 @@ fn check(detail: &CredentialDetail, _: &Context) -> Option<Draft> {
 }
 
 fn is_synchronised(copy: &CopyView) -> bool {
-    copy.evidence == "declared" || copy.attributes.contains_key("managed_by")
+    let system = facts::text(&copy.attributes, "managed_by").unwrap_or_default();
+    let kind = system.split('/').next().unwrap_or_default();
+    copy.evidence == "declared" || SYNCHRONISERS.contains(&kind)
 }
+
+/// Kinds of owners and names of systems that fetch a value again and again.
+const SYNCHRONISERS: &[&str] = &[
+    "ExternalSecret",
+    "ClusterExternalSecret",
+    "external-secrets",
+    "secrets-store-csi",
+    "SecretProviderClassPodStatus",
+    "VaultStaticSecret",
+    "VaultDynamicSecret",
+    "InfisicalSecret",
+    "OnePasswordItem",
+    "Certificate",
+    "cert-manager",
+];
 
 #[cfg(test)]
 mod tests {
@@ -74,6 +92,7 @@ mod tests {
         let other = || sample::copy("prod/web/Secret/db#password");
         sample::spares(&RULE, &password());
         sample::spares(&RULE, &password().copied(other().say("managed_by", "ExternalSecret/db")));
+        sample::holds(&RULE, password().copied(other().say("managed_by", "helm/web")));
         sample::spares(&RULE, &password().copied(other().staged(CopyStage::Former)));
         sample::spares(&RULE, &password().copied(other().valued("b2")));
         sample::spares(&RULE, &password().copied(sample::copy("vault/secret/app#url")));

@@ -24,7 +24,7 @@ fn check(detail: &CredentialDetail, _: &Context) -> Option<Draft> {
     }
     let endless = match credential.kind {
         // A role that was read from the catalogue: no end in it means none.
-        CredentialKind::Password => {
+        CredentialKind::Password if credential.attributes.contains_key("password_method") => {
             facts::text(&credential.attributes, "password_method").is_some_and(|method| method != "none")
                 && facts::text(&credential.attributes, "valid_until").is_none_or(|until| until == "infinity")
         }
@@ -64,5 +64,7 @@ mod tests {
         let token = || sample::credential("forge/users/ci/tokens/1", CredentialKind::ApiKey);
         sample::spares(&RULE, &token());
         sample::holds(&RULE, token().say("no_expiry", true));
+        let user = sample::credential("vault/auth/userpass/users/ci", CredentialKind::Password);
+        sample::holds(&RULE, user.say("no_expiry", true));
     }
 }

@@ -1,6 +1,6 @@
-//! A private SSH key that lies in a place for configuration or in a file without a passphrase: reading it is having it.
+//! A private SSH key that is stored without a passphrase: reading it is having it.
 //!
-//! Source: OWASP NHI2:2025. The cipher `none` of the key's container says so.
+//! Source: OWASP NHI2:2025. The key's container says whether it is encrypted.
 
 use super::{Check, Context, Draft, Rule, facts, framework::nhi};
 use crate::{
@@ -31,7 +31,8 @@ fn check(detail: &CredentialDetail, _: &Context) -> Option<Draft> {
 }
 
 fn is_open(copy: &CopyView) -> bool {
-    facts::text(&copy.attributes, "cipher") == Some("none")
+    let is_encrypted = copy.attributes.get("encrypted").and_then(serde_json::Value::as_bool);
+    is_encrypted == Some(false)
 }
 
 #[cfg(test)]
@@ -42,11 +43,12 @@ mod tests {
     #[test]
     fn holds_of_keys_in_the_clear() {
         let at = "prod/ci/Secret/deploy#ssh-privatekey";
-        let key = |cipher: &str| {
-            sample::credential(at, CredentialKind::SshKey).copied(sample::copy(at).say("cipher", cipher))
+        let key = |encrypted: bool| {
+            sample::credential(at, CredentialKind::SshKey)
+                .copied(sample::copy(at).say("encrypted", encrypted))
         };
-        sample::holds(&RULE, key("none"));
-        sample::spares(&RULE, &key("aes256-ctr"));
+        sample::holds(&RULE, key(false));
+        sample::spares(&RULE, &key(true));
         sample::spares(&RULE, &sample::credential(at, CredentialKind::SshKey).copied(sample::copy(at)));
     }
 }

@@ -3,10 +3,7 @@
 //! Source: OWASP NHI7:2025. Root tokens have a rule of their own.
 
 use super::{Check, Context, Draft, Rule, facts, framework::nhi};
-use crate::{
-    model::CredentialKind,
-    view::{CredentialDetail, Severity},
-};
+use crate::view::{CredentialDetail, Severity};
 
 pub(super) const RULE: Rule = Rule {
     slug: "vault-no-ttl",
@@ -35,7 +32,7 @@ fn check(detail: &CredentialDetail, _: &Context) -> Option<Draft> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::finding::sample;
+    use crate::{finding::sample, model::CredentialKind};
 
     #[test]
     fn holds_of_tokens_without_an_end() {
