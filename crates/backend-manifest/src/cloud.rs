@@ -66,7 +66,7 @@ mod tests {
     fn each_profile_is_a_credential_with_its_key_id() {
         let home =
             Home::file(&Ref::from_text("repo/.aws/credentials"), Place::SecretStore, "aws-credentials");
-        let text = "[default]\naws_access_key_id = AKIA1\naws_secret_access_key=s1\nregion=eu\n[profile ci]\naws_access_key_id=AKIA2\naws_secret_access_key = s2\n";
+        let text = "[default]\naws_access_key_id = AKIAQ2J5KLMNOPQRSTUV\naws_secret_access_key=s1\nregion=eu\n[profile ci]\naws_access_key_id=AKIAQ2J5KLMNOPQRSTUW\naws_secret_access_key = s2\n";
         let found: Vec<_> = observe(&home, text)
             .into_iter()
             .map(|item| match item {
@@ -82,10 +82,14 @@ mod tests {
             [
                 (
                     "repo/.aws/credentials#default/aws_secret_access_key".to_owned(),
-                    Some("AKIA1".to_owned()),
+                    Some("AKIAQ2J5KLMNOPQRSTUV".to_owned()),
                     key
                 ),
-                ("repo/.aws/credentials#ci/aws_secret_access_key".to_owned(), Some("AKIA2".to_owned()), key),
+                (
+                    "repo/.aws/credentials#ci/aws_secret_access_key".to_owned(),
+                    Some("AKIAQ2J5KLMNOPQRSTUW".to_owned()),
+                    key
+                ),
             ]
         );
     }

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 use claviger_backend::{Backend, ErrorKind, Message, Phase, channel};
 use claviger_backend_manifest::{ManifestBackend, ManifestConfig};
 use claviger_core::{
+    canonical::{Input, leaves},
     clock::SystemClock,
     model::{ConsumerHow, CopyStage, CredentialKind, Place, ScopeStatus},
     observation::{Content, Observation, ObservedConsumer, ObservedCopy},
@@ -235,7 +236,7 @@ fn the_nearest_object_of_the_same_name_is_meant() {
 fn files_that_are_credentials() {
     let seen = scan(&[
         ("app/.env", "export DB_PASSWORD='s3cret'\nTOKEN=${TOKEN}\nDB_USERNAME=app\n"),
-        ("app/.aws/credentials", "[ci]\naws_access_key_id=AKIAX\naws_secret_access_key=abc\n"),
+        ("app/.aws/credentials", "[ci]\naws_access_key_id=AKIAQ2J5KLMNOPQRSTUV\naws_secret_access_key=abc\n"),
         ("app/.docker/config.json", r#"{"auths":{"r.io":{"auth":"YTpi"}}}"#),
         ("app/pull.json", r#"{"auths":{"r.io":{"auth":"YTpi"}}}"#),
         ("app/cluster.yaml", "apiVersion: v1\nkind: Config\nusers: [{name: a, user: {token: t}}]\n"),
@@ -415,4 +416,37 @@ fn a_folder_that_is_none_is_a_coded_error() {
         assert_eq!(error.kind(), ErrorKind::Config);
         assert!(error.hint().is_some());
     }
+}
+
+#[test]
+fn values_are_sent_so_that_the_engine_recognises_them() {
+    let seen = scan(&[
+        (".env", "DB_PASSWORD='r7Kq2mZx9TtB4wQv'\nLOG_LEVEL=debug\nDB_USERNAME=app\n"),
+        ("values.yaml", "image: web\npostgres:\n  password: r7Kq2mZx9TtB4wQv\n  host: db\n"),
+        (
+            "cluster.yaml",
+            "apiVersion: v1\nkind: Config\nclusters: []\nusers:\n- name: a\n  user:\n    token: r7Kq2mZx9TtB4wQv\n",
+        ),
+        (".docker/config.json", r#"{"auths":{"r.io":{"auth":"Ym90OnI3S3EybVp4OVR0QjR3UXY="}}}"#),
+        ("app.json", r#"{"name": "web", "port": 80}"#),
+    ]);
+    let mut found = Vec::new();
+    for copy in seen.copies.values() {
+        let Content::Value(value) = &copy.content else { continue };
+        let input = Input { key: &copy.key, place: copy.place, kind: copy.kind, bundle: &copy.bundle };
+        for leaf in leaves(&input, value) {
+            assert_eq!(leaf.canonical.expose(), b"r7Kq2mZx9TtB4wQv");
+            found.push(copy.at.within(&leaf.pointer).to_string());
+        }
+    }
+    found.sort();
+    assert_eq!(
+        found,
+        [
+            "repo/.docker/config.json#auths/r.io/password",
+            "repo/.env#DB_PASSWORD",
+            "repo/cluster.yaml#users/a/token",
+            "repo/values.yaml#postgres/password",
+        ]
+    );
 }
