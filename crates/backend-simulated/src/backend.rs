@@ -147,7 +147,13 @@ impl SimulatedBackend {
         look(&estate, target, self.clock.now())
     }
 
-    pub(crate) fn load(&self, operation: &'static str) -> Result<Estate> {
+    /// Looks at the whole estate.
+    pub(crate) async fn survey(&self, operation: &'static str) -> Result<Estate> {
+        self.crash.stop_if_dead().await;
+        self.load(operation)
+    }
+
+    fn load(&self, operation: &'static str) -> Result<Estate> {
         self.file.load().map_err(|error| unusable(operation, &error))
     }
 
@@ -272,8 +278,7 @@ impl Backend for SimulatedBackend {
     }
 
     async fn check(&self) -> Result<Vec<Permission>> {
-        self.crash.stop_if_dead().await;
-        let estate = self.load("check")?;
+        let estate = self.survey("check").await?;
         let mut permissions = Vec::new();
         let mut add = |flow: &'static str, name: String, status: PermissionStatus| {
             permissions.push(Permission { flow, name, status });
@@ -307,8 +312,7 @@ impl Backend for SimulatedBackend {
     }
 
     async fn inventory(&self, phase: Phase, sink: &mut ScanSink) -> Result<()> {
-        self.crash.stop_if_dead().await;
-        let estate = self.load("inventory")?;
+        let estate = self.survey("inventory").await?;
         match phase {
             Phase::Issuers => inventory::issuers(self, &estate, sink).await,
             Phase::Stores => inventory::stores(self, &estate, sink).await,

@@ -88,7 +88,7 @@ impl Issuer for SimulatedBackend {
     }
 
     async fn identify(&self, value: &SecretValue) -> Result<Option<Identified>> {
-        let estate = self.load("identify")?;
+        let estate = self.survey("identify").await?;
         Ok(self.owner_of(&estate, value.expose()).map(|at| Identified { at }))
     }
 

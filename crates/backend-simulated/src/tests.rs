@@ -297,6 +297,8 @@ async fn a_crashed_process_does_nothing_more() {
         let place = at("sim/kv/payments/db#password");
         let later = world.backend.read(&place);
         assert!(tokio::time::timeout(std::time::Duration::from_secs(3600), later).await.is_err());
+        let later = world.backend.identify(&value);
+        assert!(tokio::time::timeout(std::time::Duration::from_secs(3600), later).await.is_err());
 
         let config = SimulatedConfig { path: world.file.path().to_owned() };
         let next = SimulatedBackend::open("sim", config, world.clock.clone()).unwrap();
