@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use claviger_backend::Backend;
 use claviger_core::{model::Labels, reference::Ref};
 
-use crate::{Error, Result};
+use crate::{Error, Result, policy::Policy};
 
 /// A backend of the configuration.
 #[derive(Clone)]
@@ -44,6 +44,8 @@ pub struct Estate {
     pub owners: Vec<OwnerRule>,
     /// Links by hand.
     pub declared: Vec<Declared>,
+    /// Policies, in the order of the configuration.
+    pub policies: Vec<Policy>,
 }
 
 impl Estate {
@@ -75,6 +77,9 @@ impl Estate {
 
     /// The credential that the configuration declares for a copy.
     pub fn declared_for(&self, copy: &Ref) -> Option<&Ref> {
-        self.declared.iter().find(|declared| declared.copies.contains(copy)).map(|declared| &declared.credential)
+        self.declared
+            .iter()
+            .find(|declared| declared.copies.contains(copy))
+            .map(|declared| &declared.credential)
     }
 }

@@ -9,6 +9,7 @@ mod engine;
 mod error;
 mod estate;
 pub mod plan;
+pub mod policy;
 pub mod progress;
 pub mod saga;
 pub mod scan;

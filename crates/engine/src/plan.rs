@@ -130,7 +130,8 @@ fn refuse(at: &Ref, code: &str, reason: impl Into<String>) -> Refusal {
 /// Workloads that read the credential's copies, each once, with the most demanding way of reading first.
 fn readers(detail: &CredentialDetail) -> Vec<(Ref, claviger_core::model::ConsumerHow)> {
     let mut seen = BTreeSet::new();
-    let mut consumers: Vec<_> = detail.consumers.iter().map(|consumer| (consumer.at.clone(), consumer.how)).collect();
+    let mut consumers: Vec<_> =
+        detail.consumers.iter().map(|consumer| (consumer.at.clone(), consumer.how)).collect();
     consumers.sort_by_key(|(at, how)| (at.clone(), *how));
     consumers.retain(|(at, _)| seen.insert(at.clone()));
     consumers

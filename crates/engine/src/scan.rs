@@ -14,7 +14,7 @@ use claviger_backend::{Message, Phase, channel};
 use claviger_core::{
     audit::{AuditDraft, AuditKind},
     id::ScanId,
-    model::{Scope, ScopeStatus},
+    model::ScopeStatus,
     view::{BackendScanView, ScanView},
 };
 use claviger_store::port::{MergedPage, ScanStart};
@@ -52,15 +52,24 @@ impl Engine {
                 self.estate.member(name)?;
             }
         }
-        let wanted = |name: &str| options.backends.is_empty() || options.backends.iter().any(|given| given == name);
+        let wanted =
+            |name: &str| options.backends.is_empty() || options.backends.iter().any(|given| given == name);
         let scan = ScanId::generate(self.clock.as_ref(), self.random.as_ref());
         let started_at = self.clock.now();
-        let chosen: Vec<&Member> = self.estate.members().filter(|member| wanted(&member.backend.info().name)).collect();
+        let chosen: Vec<&Member> =
+            self.estate.members().filter(|member| wanted(&member.backend.info().name)).collect();
         let broken: Vec<_> = self.estate.broken.iter().filter(|(name, ..)| wanted(name)).collect();
-        let mut names: Vec<(String, String)> =
-            chosen.iter().map(|m| (m.backend.info().name.clone(), m.backend.info().kind.to_owned())).collect();
+        let mut names: Vec<(String, String)> = chosen
+            .iter()
+            .map(|m| (m.backend.info().name.clone(), m.backend.info().kind.to_owned()))
+            .collect();
         names.extend(broken.iter().map(|(name, kind, _)| (name.clone(), kind.clone())));
-        self.audit(AuditKind::ScanStarted, scan, serde_json::json!({ "backends": names.iter().map(|(n, _)| n).collect::<Vec<_>>() })).await?;
+        self.audit(
+            AuditKind::ScanStarted,
+            scan,
+            serde_json::json!({ "backends": names.iter().map(|(n, _)| n).collect::<Vec<_>>() }),
+        )
+        .await?;
         self.ports.inventory.begin_scan(&ScanStart { id: scan, at: started_at, backends: names }).await?;
 
         let recogniser = Recogniser::new(self);
@@ -79,7 +88,8 @@ impl Engine {
                     async move {
                         let name = member.backend.info().name.clone();
                         let mut outcome = outcomes.lock().await.remove(&name).unwrap_or_default();
-                        let result = self.read(scan, member, phase, merged, recogniser, &mut outcome, progress).await;
+                        let result =
+                            self.read(scan, member, phase, merged, recogniser, &mut outcome, progress).await;
                         outcomes.lock().await.insert(name, outcome);
                         result
                     }
@@ -91,6 +101,15 @@ impl Engine {
             recogniser.settle(phase, &*outcomes.lock().await, !self.estate.broken.is_empty());
         }
         recogniser.save(self).await?;
+        // Both phases may have pages of one scope, so that only now is known what a scope no longer shows.
+        for member in &chosen {
+            let name = &member.backend.info().name;
+            let outcomes = outcomes.lock().await;
+            let Some(outcome) = outcomes.get(name) else { continue };
+            for (scope, status, reason) in outcome.ends() {
+                self.ports.inventory.end_scope(scan, self.clock.now(), name, scope, status, reason).await?;
+            }
+        }
         self.ports.inventory.link(scan, self.clock.now()).await?;
 
         let mut backends = Vec::new();
@@ -164,12 +183,7 @@ impl Engine {
                     let page = MergedPage { backend: name.clone(), scope: page.scope, items };
                     self.ports.inventory.merge(scan, self.clock.now(), page).await?;
                 }
-                Message::ScopeEnd { scope, status, reason } => {
-                    if merged {
-                        self.end_scope(scan, &name, &scope, status, reason.as_deref()).await?;
-                    }
-                    outcome.end(scope, status, reason);
-                }
+                Message::ScopeEnd { scope, status, reason } => outcome.end(scope, status, reason),
             }
         }
         match producer.await {
@@ -180,23 +194,21 @@ impl Engine {
         }
         // A scope that was begun and never ended broke off.
         for scope in outcome.unended() {
-            if merged {
-                self.end_scope(scan, &name, &scope, ScopeStatus::Failed, Some("it broke off")).await?;
-            }
             outcome.end(scope, ScopeStatus::Failed, Some("it broke off".to_owned()));
         }
         outcome.took(begun.elapsed());
         Ok(())
     }
 
-    async fn end_scope(&self, scan: ScanId, backend: &str, scope: &Scope, status: ScopeStatus, reason: Option<&str>) -> Result<()> {
-        self.ports.inventory.end_scope(scan, self.clock.now(), backend, scope, status, reason).await?;
-        Ok(())
-    }
-
     async fn audit(&self, kind: AuditKind, scan: ScanId, detail: serde_json::Value) -> Result<()> {
-        let draft =
-            AuditDraft { kind, actor: self.actor.clone(), subject: format!("scan/{scan}"), saga: None, step: None, detail };
+        let draft = AuditDraft {
+            kind,
+            actor: self.actor.clone(),
+            subject: format!("scan/{scan}"),
+            saga: None,
+            step: None,
+            detail,
+        };
         self.ports.audit.append(vec![draft]).await?;
         Ok(())
     }

@@ -30,9 +30,13 @@ impl Selector {
     /// # Errors
     /// An unknown key, an empty value, or no term at all.
     pub fn parse(text: &str) -> Result<Self> {
-        let terms = text.split_whitespace().map(|word| Term::parse(text, word)).collect::<Result<Vec<_>>>()?;
+        let terms =
+            text.split_whitespace().map(|word| Term::parse(text, word)).collect::<Result<Vec<_>>>()?;
         if terms.is_empty() {
-            return Err(refuse(text, "it is empty: give a ref such as `prod/payments/*`, an id, or `kind=password`"));
+            return Err(refuse(
+                text,
+                "it is empty: give a ref such as `prod/payments/*`, an id, or `kind=password`",
+            ));
         }
         Ok(Self { terms, text: text.to_owned() })
     }
@@ -72,26 +76,37 @@ impl Term {
                     Some(label) => Ok(Self::Label(label.to_owned(), value)),
                     None => Err(refuse(
                         text,
-                        &format!("`{key}` is no key; keys are kind, backend, owner, identity, label.<name>, finding, state"),
+                        &format!(
+                            "`{key}` is no key; keys are kind, backend, owner, identity, label.<name>, finding, state"
+                        ),
                     )),
                 },
             };
         }
         let hex = word.len() >= 4 && word.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
-        Ok(if hex && !word.contains('/') { Self::IdPrefix(word.to_ascii_lowercase()) } else { Self::Reference(word.to_owned()) })
+        Ok(if hex && !word.contains('/') {
+            Self::IdPrefix(word.to_ascii_lowercase())
+        } else {
+            Self::Reference(word.to_owned())
+        })
     }
 
     fn matches(&self, credential: &CredentialView) -> bool {
         match self {
             Self::Reference(pattern) => {
-                let pattern = pattern.strip_prefix("kubernetes/").filter(|_| credential.backend != "kubernetes").unwrap_or(pattern);
+                let pattern = pattern
+                    .strip_prefix("kubernetes/")
+                    .filter(|_| credential.backend != "kubernetes")
+                    .unwrap_or(pattern);
                 glob(pattern, credential.at.as_str())
             }
             Self::IdPrefix(prefix) => credential.id.to_string().starts_with(prefix),
             Self::Kind(kind) => credential.kind == *kind,
             Self::Backend(name) => credential.backend == *name,
             Self::Owner(owner) => credential.owner.as_deref().is_some_and(|given| glob(owner, given)),
-            Self::Identity(identity) => credential.identity.as_ref().is_some_and(|given| glob(identity, given.as_str())),
+            Self::Identity(identity) => {
+                credential.identity.as_ref().is_some_and(|given| glob(identity, given.as_str()))
+            }
             Self::Label(name, value) => credential.labels.get(name).is_some_and(|given| glob(value, given)),
             Self::Finding(slug) => credential.findings.iter().any(|given| glob(slug, given)),
             Self::State(state) => credential.state.as_str() == state,

@@ -73,7 +73,8 @@ impl Engine {
     /// The database.
     pub async fn trace(&self, leaked: &SecretValue) -> Result<Trace> {
         let candidates = self.candidates(leaked);
-        let fingerprints: Vec<Fingerprint> = candidates.iter().map(|candidate| candidate.fingerprint).collect();
+        let fingerprints: Vec<Fingerprint> =
+            candidates.iter().map(|candidate| candidate.fingerprint).collect();
         let mut known = self.ports.inventory.by_fingerprint(&fingerprints).await?;
         for candidate in &candidates {
             if known.iter().any(|(fingerprint, _)| *fingerprint == candidate.fingerprint) {
@@ -138,7 +139,10 @@ impl Engine {
     async fn ask_issuers(&self, value: &SecretValue) -> Result<Vec<CredentialId>> {
         let mut found = Vec::new();
         for member in self.estate.members() {
-            let Some(issuer) = member.backend.issuer().filter(|_| member.backend.capability().identify) else { continue };
+            let Some(issuer) = member.backend.issuer().filter(|_| member.backend.capability().identify)
+            else {
+                continue;
+            };
             match issuer.identify(value).await {
                 Ok(Some(identified)) => found.extend(self.by_ref(&identified.at).await?.map(|view| view.id)),
                 Ok(None) => {}
@@ -151,9 +155,12 @@ impl Engine {
     }
 
     async fn matched(&self, id: CredentialId, candidate: &Candidate) -> Result<Option<TraceMatch>> {
-        let Some(detail) = self.ports.inventory.credential(self.clock.now(), id).await? else { return Ok(None) };
+        let Some(detail) = self.ports.inventory.credential(self.clock.now(), id).await? else {
+            return Ok(None);
+        };
         let print = candidate.fingerprint.to_string();
-        let with_value = |copy: &&claviger_core::view::CopyView| copy.fingerprint.as_deref() == Some(print.as_str());
+        let with_value =
+            |copy: &&claviger_core::view::CopyView| copy.fingerprint.as_deref() == Some(print.as_str());
         let former = detail.copies.iter().any(|copy| with_value(&copy))
             && detail.copies.iter().filter(with_value).all(|copy| copy.stage == CopyStage::Former);
         let credential = detail.credential;
@@ -163,7 +170,9 @@ impl Engine {
             state: credential.state,
             how: candidate.how,
             former,
-            copies: unique(detail.copies.into_iter().filter(|copy| copy.stage != CopyStage::Former).map(|copy| copy.at)),
+            copies: unique(
+                detail.copies.into_iter().filter(|copy| copy.stage != CopyStage::Former).map(|copy| copy.at),
+            ),
             consumers: unique(detail.consumers.into_iter().map(|consumer| consumer.at)),
             identity: credential.identity,
             privilege: detail.identity.map_or(PrivilegeLevel::Unknown, |identity| identity.privilege),

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use claviger_backend::{Backend, Effect, Issuer, Operation, Retry, Runtime, Store};
 use claviger_core::{
     fingerprint::{Fingerprint, Form},
@@ -10,7 +11,6 @@ use claviger_core::{
     secret::SecretValue,
 };
 use claviger_store::port::{SagaRecord, SealedRow};
-use chrono::{DateTime, Utc};
 
 use crate::{Engine, Error, Result};
 
@@ -96,16 +96,24 @@ pub(super) fn temporary(message: impl Into<String>) -> Trouble {
 impl<'a> Context<'a> {
     /// The frame of this step's external call. The key is the same for every attempt and owner.
     pub(super) fn operation(&self, step: &Step) -> Operation {
-        Operation { key: OperationKey::derive(self.record.id, &step.id, step.target.as_str(), 0), deadline: self.deadline }
+        Operation {
+            key: OperationKey::derive(self.record.id, &step.id, step.target.as_str(), 0),
+            deadline: self.deadline,
+        }
     }
 
     /// The operation of another step of this saga, e.g. of the refresh whose adoption is awaited.
     pub(super) fn operation_of(&self, id: &str, target: &Ref) -> Operation {
-        Operation { key: OperationKey::derive(self.record.id, id, target.as_str(), 0), deadline: self.deadline }
+        Operation {
+            key: OperationKey::derive(self.record.id, id, target.as_str(), 0),
+            deadline: self.deadline,
+        }
     }
 
     pub(super) fn issuer(&self) -> Result<&'a dyn Issuer> {
-        self.backend(&self.record.plan.subject)?.issuer().ok_or_else(|| self.lost_role("issuer", &self.record.plan.subject))
+        self.backend(&self.record.plan.subject)?
+            .issuer()
+            .ok_or_else(|| self.lost_role("issuer", &self.record.plan.subject))
     }
 
     pub(super) fn store(&self, at: &Ref) -> Result<&'a dyn Store> {
@@ -124,17 +132,24 @@ impl<'a> Context<'a> {
     fn lost_role(&self, role: &str, at: &Ref) -> Error {
         Error::NeedsOperator {
             id: self.record.id.to_string(),
-            reason: format!("backend `{}` no longer is a {role}: was its kind changed in the configuration?", at.backend()),
+            reason: format!(
+                "backend `{}` no longer is a {role}: was its kind changed in the configuration?",
+                at.backend()
+            ),
         }
     }
 
     fn salt(&self) -> Result<&SagaSalt> {
-        self.record.salt.as_ref().ok_or_else(|| Error::Sealed { saga: self.record.id.to_string(), slot: "salt".to_owned() })
+        self.record
+            .salt
+            .as_ref()
+            .ok_or_else(|| Error::Sealed { saga: self.record.id.to_string(), slot: "salt".to_owned() })
     }
 
     /// Seals a value; the row commits with the step's outcome.
     pub(super) fn seal(&self, slot: Slot, value: &SecretValue) -> Result<SealedRow> {
-        let frame = Frame { saga: self.record.id, credential: self.record.plan.credential, slot, salt: self.salt()? };
+        let frame =
+            Frame { saga: self.record.id, credential: self.record.plan.credential, slot, salt: self.salt()? };
         let sealed = self
             .engine
             .keys
@@ -146,8 +161,11 @@ impl<'a> Context<'a> {
 
     /// Opens a sealed value. `None` where that slot was never sealed.
     pub(super) async fn open(&self, slot: Slot) -> Result<Option<SecretValue>> {
-        let Some(sealed) = self.engine.ports.journal.sealed(self.record.id, &slot.word()).await? else { return Ok(None) };
-        let frame = Frame { saga: self.record.id, credential: self.record.plan.credential, slot, salt: self.salt()? };
+        let Some(sealed) = self.engine.ports.journal.sealed(self.record.id, &slot.word()).await? else {
+            return Ok(None);
+        };
+        let frame =
+            Frame { saga: self.record.id, credential: self.record.plan.credential, slot, salt: self.salt()? };
         self.engine
             .keys
             .sealing
@@ -158,7 +176,9 @@ impl<'a> Context<'a> {
 
     /// Opens a value that an earlier step sealed.
     pub(super) async fn must_open(&self, slot: Slot) -> Result<SecretValue> {
-        self.open(slot).await?.ok_or_else(|| Error::Sealed { saga: self.record.id.to_string(), slot: slot.word() })
+        self.open(slot)
+            .await?
+            .ok_or_else(|| Error::Sealed { saga: self.record.id.to_string(), slot: slot.word() })
     }
 
     /// The fingerprint of a value in text form.

@@ -89,7 +89,12 @@ impl Engine {
     ///
     /// # Errors
     /// The database fails, or another worker owns the saga for longer than the patience.
-    pub async fn drive(&self, id: SagaId, options: &RunOptions, progress: &dyn Progress) -> Result<SagaOutcome> {
+    pub async fn drive(
+        &self,
+        id: SagaId,
+        options: &RunOptions,
+        progress: &dyn Progress,
+    ) -> Result<SagaOutcome> {
         let mut owned = self.own(id, options).await?;
         let result = self.run(&mut owned, options, progress).await;
         // Given up in any case: the next owner need not wait for the lease.
@@ -114,7 +119,12 @@ impl Engine {
     ///
     /// # Errors
     /// The database fails, or the named saga is at rest or owned by somebody.
-    pub async fn resume(&self, only: Option<SagaId>, options: &RunOptions, progress: &dyn Progress) -> Result<Vec<SagaOutcome>> {
+    pub async fn resume(
+        &self,
+        only: Option<SagaId>,
+        options: &RunOptions,
+        progress: &dyn Progress,
+    ) -> Result<Vec<SagaOutcome>> {
         let mut outcomes = Vec::new();
         let ids = match only {
             Some(id) => vec![id],
@@ -127,9 +137,21 @@ impl Engine {
                 SagaState::Paused { .. } if only.is_none() => {}
                 SagaState::Paused { .. } => {
                     let mut owned = self.own(id, options).await?;
-                    let event = Event::Continued { actor: self.actor.clone(), reason: "resumed by hand".to_owned() };
-                    let audit = self.draft(&record, AuditKind::Decision, None, serde_json::json!({ "decision": "continue" }));
-                    self.ports.journal.append(&mut owned.claim, Append { event: Some(event), audit: vec![audit], ..Append::default() }).await?;
+                    let event =
+                        Event::Continued { actor: self.actor.clone(), reason: "resumed by hand".to_owned() };
+                    let audit = self.draft(
+                        &record,
+                        AuditKind::Decision,
+                        None,
+                        serde_json::json!({ "decision": "continue" }),
+                    );
+                    self.ports
+                        .journal
+                        .append(
+                            &mut owned.claim,
+                            Append { event: Some(event), audit: vec![audit], ..Append::default() },
+                        )
+                        .await?;
                     self.ports.journal.release(&owned.claim).await?;
                     outcomes.push(self.drive(id, options, progress).await?);
                     continue;
@@ -174,12 +196,19 @@ impl Engine {
             match record.progress.next(plan) {
                 Next::Nothing => return Ok(()),
                 Next::Run(index, attempt) => {
-                    if attempt > 1 && matches!(record.progress.steps[index], claviger_core::saga::StepState::Failed { .. }) {
+                    if attempt > 1
+                        && matches!(
+                            record.progress.steps[index],
+                            claviger_core::saga::StepState::Failed { .. }
+                        )
+                    {
                         tokio::time::sleep(backoff(attempt)).await;
                     }
                     self.run_step(owned, options, &record, index, attempt, progress).await?;
                 }
-                Next::Reconcile(index) => self.reconcile_step(owned, options, &record, index, progress).await?,
+                Next::Reconcile(index) => {
+                    self.reconcile_step(owned, options, &record, index, progress).await?
+                }
                 Next::Wait(index, until) => {
                     self.wait(owned, options, until).await?;
                     let attempt = match &record.progress.steps[index] {
@@ -204,9 +233,15 @@ impl Engine {
     ) -> Result<()> {
         let step = &record.plan.steps[index];
         self.hold(owned, options).await?;
-        let mut append = Append { event: Some(Event::Started { step: step.id.clone(), attempt }), ..Append::default() };
+        let mut append =
+            Append { event: Some(Event::Started { step: step.id.clone(), attempt }), ..Append::default() };
         if step.action.has_effect() {
-            append.audit.push(self.draft(record, AuditKind::Intent, Some(step), serde_json::json!({ "attempt": attempt, "detail": step.detail })));
+            append.audit.push(self.draft(
+                record,
+                AuditKind::Intent,
+                Some(step),
+                serde_json::json!({ "attempt": attempt, "detail": step.detail }),
+            ));
         }
         if attempt == 1 {
             progress.step_started(record.plan.subject.as_str(), &step.id);
@@ -217,35 +252,68 @@ impl Engine {
         let event = match result {
             Ok(Ok(Ran::Done(done))) => {
                 progress.step_finished(record.plan.subject.as_str(), &step.id, &done.output.detail);
-                return self.succeed(owned, record, index, Event::Succeeded { step: step.id.clone(), output: done.output.clone() }, done).await;
+                return self
+                    .succeed(
+                        owned,
+                        record,
+                        index,
+                        Event::Succeeded { step: step.id.clone(), output: done.output.clone() },
+                        done,
+                    )
+                    .await;
             }
             Ok(Ok(Ran::Wait(until))) => Event::TimerSet { step: step.id.clone(), until },
             Ok(Err(Trouble::Fatal(error))) => return Err(error),
-            Ok(Err(Trouble::Step(failure))) => Event::Failed { step: step.id.clone(), failure: last_attempt(failure, attempt) },
+            Ok(Err(Trouble::Step(failure))) => {
+                Event::Failed { step: step.id.clone(), failure: last_attempt(failure, attempt) }
+            }
             Err(_) => {
-                let effect = if step.action.has_effect() { FailureEffect::Unknown } else { FailureEffect::NotApplied };
+                let effect =
+                    if step.action.has_effect() { FailureEffect::Unknown } else { FailureEffect::NotApplied };
                 let message = format!("no answer within {} s", options.deadline().as_secs());
-                Event::Failed { step: step.id.clone(), failure: last_attempt(Failure { message, effect, temporary: true }, attempt) }
+                Event::Failed {
+                    step: step.id.clone(),
+                    failure: last_attempt(Failure { message, effect, temporary: true }, attempt),
+                }
             }
         };
         self.settle(owned, record, index, event, progress).await
     }
 
     /// Appends a step's success with all that belongs to it.
-    async fn succeed(&self, owned: &mut Owned, record: &SagaRecord, index: usize, event: Event, done: super::context::Done) -> Result<()> {
+    async fn succeed(
+        &self,
+        owned: &mut Owned,
+        record: &SagaRecord,
+        index: usize,
+        event: Event,
+        done: super::context::Done,
+    ) -> Result<()> {
         let step = &record.plan.steps[index];
         let mut append = Append { seal: done.seal, ..Append::default() };
         if step.action.has_effect() {
             append.audit.push(self.draft(record, AuditKind::Outcome, Some(step), serde_json::json!({ "outcome": "succeeded", "detail": done.output.detail, "facts": done.output.facts })));
         }
         if let Some(receipt) = done.receipt {
-            append.audit.push(self.draft(record, AuditKind::Receipt, Some(step), serde_json::to_value(&receipt).unwrap_or_default()));
+            append.audit.push(self.draft(
+                record,
+                AuditKind::Receipt,
+                Some(step),
+                serde_json::to_value(&receipt).unwrap_or_default(),
+            ));
             append.receipt = Some(receipt);
         }
         self.append(owned, record, event, append).await
     }
 
-    async fn settle(&self, owned: &mut Owned, record: &SagaRecord, index: usize, event: Event, progress: &dyn Progress) -> Result<()> {
+    async fn settle(
+        &self,
+        owned: &mut Owned,
+        record: &SagaRecord,
+        index: usize,
+        event: Event,
+        progress: &dyn Progress,
+    ) -> Result<()> {
         let step = &record.plan.steps[index];
         let mut append = Append::default();
         if let Event::Failed { failure, .. } = &event {
@@ -257,7 +325,14 @@ impl Engine {
         self.append(owned, record, event, append).await
     }
 
-    async fn reconcile_step(&self, owned: &mut Owned, options: &RunOptions, record: &SagaRecord, index: usize, progress: &dyn Progress) -> Result<()> {
+    async fn reconcile_step(
+        &self,
+        owned: &mut Owned,
+        options: &RunOptions,
+        record: &SagaRecord,
+        index: usize,
+        progress: &dyn Progress,
+    ) -> Result<()> {
         let step = &record.plan.steps[index];
         self.hold(owned, options).await?;
         let context = Context { engine: self, record, deadline: options.deadline(), attempt: 1 };
@@ -269,7 +344,8 @@ impl Engine {
                 Ok(Err(Trouble::Fatal(error))) => return Err(error),
                 Ok(Err(Trouble::Step(failure))) if tries >= ATTEMPTS => {
                     // Nobody knows whether it happened, and nothing may be done before somebody does.
-                    let reason = format!("whether `{}` happened cannot be observed: {}", step.id, failure.message);
+                    let reason =
+                        format!("whether `{}` happened cannot be observed: {}", step.id, failure.message);
                     return self.append(owned, record, Event::Paused { reason }, Append::default()).await;
                 }
                 Err(_) if tries >= ATTEMPTS => {
@@ -294,21 +370,38 @@ impl Engine {
             None => {
                 let mut append = Append::default();
                 if step.action.has_effect() {
-                    append.audit.push(self.draft(record, AuditKind::Outcome, Some(step), serde_json::json!({ "outcome": "not-applied", "detail": detail })));
+                    append.audit.push(self.draft(
+                        record,
+                        AuditKind::Outcome,
+                        Some(step),
+                        serde_json::json!({ "outcome": "not-applied", "detail": detail }),
+                    ));
                 }
                 self.append(owned, record, event, append).await
             }
         }
     }
 
-    async fn undo_step(&self, owned: &mut Owned, options: &RunOptions, record: &SagaRecord, index: usize, progress: &dyn Progress) -> Result<()> {
+    async fn undo_step(
+        &self,
+        owned: &mut Owned,
+        options: &RunOptions,
+        record: &SagaRecord,
+        index: usize,
+        progress: &dyn Progress,
+    ) -> Result<()> {
         let step = &record.plan.steps[index];
         self.hold(owned, options).await?;
         // An undo that was begun and interrupted is simply done again: each is idempotent.
         if !matches!(record.progress.steps[index], claviger_core::saga::StepState::Undoing) {
             let mut append = Append::default();
             if step.action.has_effect() {
-                append.audit.push(self.draft(record, AuditKind::Intent, Some(step), serde_json::json!({ "undo": true })));
+                append.audit.push(self.draft(
+                    record,
+                    AuditKind::Intent,
+                    Some(step),
+                    serde_json::json!({ "undo": true }),
+                ));
             }
             self.append(owned, record, Event::UndoStarted { step: step.id.clone() }, append).await?;
         }
@@ -319,7 +412,9 @@ impl Engine {
             match tokio::time::timeout(options.deadline(), step::undo(&context, step)).await {
                 Ok(Ok(())) => break None,
                 Ok(Err(Trouble::Fatal(error))) => return Err(error),
-                Ok(Err(Trouble::Step(failure))) if tries >= ATTEMPTS || !failure.temporary => break Some(failure.message),
+                Ok(Err(Trouble::Step(failure))) if tries >= ATTEMPTS || !failure.temporary => {
+                    break Some(failure.message);
+                }
                 Err(_) if tries >= ATTEMPTS => break Some("no answer".to_owned()),
                 Ok(Err(Trouble::Step(_))) | Err(_) => {
                     tokio::time::sleep(backoff(tries)).await;
@@ -342,13 +437,21 @@ impl Engine {
 
     /// The one place where events are written: rest destroys the sealed values in the same transaction, and a saga past its pivot that
     /// gave up is paused, not lost.
-    async fn append(&self, owned: &mut Owned, record: &SagaRecord, event: Event, mut append: Append) -> Result<()> {
+    async fn append(
+        &self,
+        owned: &mut Owned,
+        record: &SagaRecord,
+        event: Event,
+        mut append: Append,
+    ) -> Result<()> {
         let fresh = self.load(record.id).await?;
-        let after: Fold = fresh.progress.clone().apply(&record.plan, &event).map_err(claviger_store::Error::from)?;
+        let after: Fold =
+            fresh.progress.clone().apply(&record.plan, &event).map_err(claviger_store::Error::from)?;
         // The receipt's audit entry is the last of the list, so what follows from a rest is put before it.
         if after.state.is_rest() {
             append.shred = true;
-            let detail = serde_json::json!({ "state": after.state.word(), "reason": outcome::reason(&after.state) });
+            let detail =
+                serde_json::json!({ "state": after.state.word(), "reason": outcome::reason(&after.state) });
             append.audit.insert(0, self.draft(record, AuditKind::SagaFinished, None, detail));
             append.audit.insert(1, self.draft(record, AuditKind::Shredded, None, serde_json::json!({})));
         }
@@ -367,7 +470,12 @@ impl Engine {
         Ok(())
     }
 
-    async fn wait(&self, owned: &mut Owned, options: &RunOptions, until: chrono::DateTime<chrono::Utc>) -> Result<()> {
+    async fn wait(
+        &self,
+        owned: &mut Owned,
+        options: &RunOptions,
+        until: chrono::DateTime<chrono::Utc>,
+    ) -> Result<()> {
         loop {
             let left = until - self.clock.now();
             if left <= TimeDelta::zero() {
@@ -379,7 +487,13 @@ impl Engine {
         }
     }
 
-    fn draft(&self, record: &SagaRecord, kind: AuditKind, step: Option<&claviger_core::saga::Step>, detail: serde_json::Value) -> AuditDraft {
+    fn draft(
+        &self,
+        record: &SagaRecord,
+        kind: AuditKind,
+        step: Option<&claviger_core::saga::Step>,
+        detail: serde_json::Value,
+    ) -> AuditDraft {
         AuditDraft {
             kind,
             actor: self.actor.clone(),

@@ -56,7 +56,10 @@ impl SagaOutcome {
     /// The outcome of a stored saga.
     pub fn of(record: &SagaRecord, receipts: Vec<ReceiptView>) -> Self {
         let fact = |action: &str, key: &str| {
-            record.progress.output(&record.plan, |step| step.action.name() == action).and_then(|output| output.facts.get(key).cloned())
+            record
+                .progress
+                .output(&record.plan, |step| step.action.name() == action)
+                .and_then(|output| output.facts.get(key).cloned())
         };
         Self {
             rotation_id: record.id,
@@ -75,9 +78,10 @@ impl SagaOutcome {
 /// Why a saga is where it is.
 pub(super) fn reason(state: &SagaState) -> Option<String> {
     match state {
-        SagaState::Paused { reason } | SagaState::Unwinding { reason } | SagaState::Unwound { reason } | SagaState::Stuck { reason } => {
-            Some(reason.clone())
-        }
+        SagaState::Paused { reason }
+        | SagaState::Unwinding { reason }
+        | SagaState::Unwound { reason }
+        | SagaState::Stuck { reason } => Some(reason.clone()),
         SagaState::Waiting { until } => Some(format!("until {}", until.format("%Y-%m-%dT%H:%M:%SZ"))),
         SagaState::Planned | SagaState::Running | SagaState::Done => None,
     }
@@ -106,14 +110,17 @@ fn steps(record: &SagaRecord) -> Vec<StepView> {
             let (status, detail) = match state {
                 StepState::Pending => ("pending", step.detail.clone()),
                 StepState::Started { .. } => ("started", step.detail.clone()),
-                StepState::Waiting { until, .. } => ("waiting", format!("until {}", until.format("%Y-%m-%dT%H:%M:%SZ"))),
+                StepState::Waiting { until, .. } => {
+                    ("waiting", format!("until {}", until.format("%Y-%m-%dT%H:%M:%SZ")))
+                }
                 StepState::Succeeded { output } => ("succeeded", output.detail.clone()),
                 StepState::Failed { failure, .. } => ("failed", failure.message.clone()),
                 StepState::Undoing => ("undoing", step.detail.clone()),
                 StepState::Undone => ("undone", "taken back".to_owned()),
                 StepState::UndoFailed => ("undo-failed", "could not be taken back".to_owned()),
             };
-            let ended = matches!(state, StepState::Succeeded { .. } | StepState::Failed { .. } | StepState::Undone);
+            let ended =
+                matches!(state, StepState::Succeeded { .. } | StepState::Failed { .. } | StepState::Undone);
             StepView {
                 step: step.action.name().to_owned(),
                 target: step.target.clone(),

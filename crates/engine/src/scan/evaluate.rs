@@ -1,13 +1,16 @@
 //! Findings: every rule over the inventory as it is now.
 
+use chrono::{DateTime, Utc};
 use claviger_core::{
     finding::{Check, Context, Draft, RULES, Rule},
     view::FindingView,
 };
 use claviger_store::port::Selection;
-use chrono::{DateTime, Utc};
 
-use crate::{Engine, Result};
+use crate::{
+    Engine, Result,
+    policy::{self, policy_for},
+};
 
 /// Credentials that are looked at together.
 const PAGE: u64 = 500;
@@ -29,9 +32,17 @@ pub async fn evaluate(engine: &Engine) -> Result<()> {
     loop {
         let page = engine.ports.inventory.details(now, &selection).await?;
         for detail in &page {
+            let mut detail = detail.clone();
+            policy::apply(&engine.estate.policies, &mut detail.credential);
+            let mut context = context.clone();
+            if let Some(age) =
+                policy_for(&engine.estate.policies, &detail.credential).and_then(|policy| policy.max_age)
+            {
+                context.max_age_days = age.num_days();
+            }
             for (rule, check) in rules() {
                 if let Check::Credential(check) = check {
-                    findings.extend(check(detail, &context).map(|draft| stored(rule, draft, now)));
+                    findings.extend(check(&detail, &context).map(|draft| stored(rule, draft, now)));
                 }
             }
         }

@@ -40,6 +40,11 @@ impl BackendOutcome {
         self.open.iter().cloned().collect()
     }
 
+    /// How each scope ended.
+    pub(super) fn ends(&self) -> impl Iterator<Item = (&Scope, ScopeStatus, Option<&str>)> {
+        self.ended.iter().map(|(scope, (status, reason))| (scope, *status, reason.as_deref()))
+    }
+
     pub(super) fn fail(&mut self, reason: String) {
         self.failure.get_or_insert(reason);
     }
@@ -60,7 +65,9 @@ impl BackendOutcome {
 
     /// True if every scope was read.
     pub(super) fn is_complete(&self) -> bool {
-        self.failure.is_none() && self.open.is_empty() && self.ended.values().all(|(status, _)| *status == ScopeStatus::Complete)
+        self.failure.is_none()
+            && self.open.is_empty()
+            && self.ended.values().all(|(status, _)| *status == ScopeStatus::Complete)
     }
 
     /// True if the backend came to the end of its list of scopes, so that a scope it no longer names is gone.
@@ -75,7 +82,11 @@ impl BackendOutcome {
             area.0 = area.0.max(*status);
             if *status != ScopeStatus::Complete {
                 let reason = reason.as_deref().unwrap_or("no reason was given");
-                area.1.push(if scope.part.is_empty() { reason.to_owned() } else { format!("{}: {reason}", scope.part) });
+                area.1.push(if scope.part.is_empty() {
+                    reason.to_owned()
+                } else {
+                    format!("{}: {reason}", scope.part)
+                });
             }
         }
         let scopes = areas
@@ -104,7 +115,12 @@ impl BackendOutcome {
 }
 
 /// The view of a backend that could not even be built.
-pub(super) fn broken(name: &str, kind: &str, error: &claviger_backend::Error, counts: Counts) -> BackendScanView {
+pub(super) fn broken(
+    name: &str,
+    kind: &str,
+    error: &claviger_backend::Error,
+    counts: Counts,
+) -> BackendScanView {
     let mut outcome = BackendOutcome::default();
     outcome.fail_with(error);
     BackendScanView {

@@ -91,14 +91,21 @@ impl Recogniser {
     }
 
     /// Takes an issuer's verifier; gives its keyed digest.
-    pub(super) async fn learn(&self, engine: &Engine, at: &Ref, kind: CredentialKind, verifier: Option<&Verifier>) -> Option<Fingerprint> {
+    pub(super) async fn learn(
+        &self,
+        engine: &Engine,
+        at: &Ref,
+        kind: CredentialKind,
+        verifier: Option<&Verifier>,
+    ) -> Option<Fingerprint> {
         if kind == CredentialKind::Password {
             self.lock().roles.insert(at.clone());
         }
         let verifier = verifier?;
         let digest = digest(&engine.keys.fingerprint, verifier);
         // A cache that cannot be read only costs time.
-        let cache = engine.ports.inventory.cached_links(&digest).await.unwrap_or_default().into_iter().collect();
+        let cache =
+            engine.ports.inventory.cached_links(&digest).await.unwrap_or_default().into_iter().collect();
         let role = at.path().rsplit('/').next().unwrap_or_default().to_owned();
         let mut memory = self.lock();
         let index = memory.known.len();
@@ -120,7 +127,14 @@ impl Recogniser {
     }
 
     /// Whose value is this?
-    pub(super) async fn recognise(&self, engine: &Engine, leaf: &Leaf, fingerprint: &Fingerprint, place: &Ref, exhaustive: bool) -> Recognised {
+    pub(super) async fn recognise(
+        &self,
+        engine: &Engine,
+        leaf: &Leaf,
+        fingerprint: &Fingerprint,
+        place: &Ref,
+        exhaustive: bool,
+    ) -> Recognised {
         if leaf.form != Form::Text {
             return Recognised::NoneOf;
         }
@@ -137,7 +151,11 @@ impl Recogniser {
     fn compare(&self, leaf: &Leaf, fingerprint: &Fingerprint, place: &Ref, exhaustive: bool) -> Recognised {
         let may_be_password = matches!(
             leaf.kind,
-            CredentialKind::Password | CredentialKind::Opaque | CredentialKind::ApiKey | CredentialKind::Token | CredentialKind::Registry
+            CredentialKind::Password
+                | CredentialKind::Opaque
+                | CredentialKind::ApiKey
+                | CredentialKind::Token
+                | CredentialKind::Registry
         );
         if !may_be_password {
             return Recognised::NoneOf;
@@ -186,14 +204,23 @@ impl Recogniser {
         let named = leaf.bundle.user.as_deref();
         matching.sort_by_key(|index| (named != Some(memory.known[*index].role.as_str()), *index));
         match matching.first() {
-            Some(index) => Recognised::Link(CopyLink { issuer: memory.known[*index].at.clone(), evidence: LinkEvidence::Verifier }),
+            Some(index) => Recognised::Link(CopyLink {
+                issuer: memory.known[*index].at.clone(),
+                evidence: LinkEvidence::Verifier,
+            }),
             None if out_of_budget => Recognised::NotTried("the budget for comparisons was used up"),
             None => memory.claim(leaf),
         }
     }
 
     async fn look_up(&self, engine: &Engine, leaf: &Leaf, fingerprint: &Fingerprint) -> Option<CopyLink> {
-        if !matches!(leaf.kind, CredentialKind::Token | CredentialKind::SecretId | CredentialKind::BoundToken | CredentialKind::ServiceAccountToken) {
+        if !matches!(
+            leaf.kind,
+            CredentialKind::Token
+                | CredentialKind::SecretId
+                | CredentialKind::BoundToken
+                | CredentialKind::ServiceAccountToken
+        ) {
             return None;
         }
         let found = |at: Ref| CopyLink { issuer: at, evidence: LinkEvidence::Lookup };
@@ -263,9 +290,13 @@ impl Memory {
             .filter(|at| !self.known.iter().any(|known| known.at == **at))
             .collect();
         match unreadable.as_slice() {
-            [at] if database => Recognised::Link(CopyLink { issuer: (*at).clone(), evidence: LinkEvidence::Claimed }),
+            [at] if database => {
+                Recognised::Link(CopyLink { issuer: (*at).clone(), evidence: LinkEvidence::Claimed })
+            }
             [] | [_] => Recognised::NoneOf,
-            _ => Recognised::NotTried("several databases have a role of this name and none shows its verifier"),
+            _ => {
+                Recognised::NotTried("several databases have a role of this name and none shows its verifier")
+            }
         }
     }
 }

@@ -34,7 +34,9 @@ impl<'a> Stage<'a> {
                     self.own(&identity.at, &mut identity.owners);
                     merged.push(Merged::Identity(identity));
                 }
-                Observation::Credential(credential) => merged.push(Merged::Credential(self.credential(credential).await)),
+                Observation::Credential(credential) => {
+                    merged.push(Merged::Credential(self.credential(credential).await))
+                }
                 Observation::Copy(copy) => self.copy(copy, &mut merged).await,
                 Observation::Consumer(consumer) => merged.push(Merged::Consumer(consumer)),
                 Observation::Grant(grant) => merged.push(Merged::Grant(grant)),
@@ -139,15 +141,20 @@ impl<'a> Stage<'a> {
             return None;
         }
         let recognised = self.recogniser.recognise(self.engine, leaf, fingerprint, at, false).await;
-        let declared = self.engine.estate.declared_for(at).or_else(|| self.engine.estate.declared_for(&seen.at));
+        let declared =
+            self.engine.estate.declared_for(at).or_else(|| self.engine.estate.declared_for(&seen.at));
         match recognised {
             Recognised::Link(link) => {
-                if let Some(declared) = declared.filter(|declared| **declared != link.issuer && link.evidence.is_proof()) {
+                if let Some(declared) =
+                    declared.filter(|declared| **declared != link.issuer && link.evidence.is_proof())
+                {
                     attributes.insert("contradicts_declaration".to_owned(), declared.as_str().into());
                 }
                 Some(link)
             }
-            Recognised::NoneOf => declared.map(|at| CopyLink { issuer: at.clone(), evidence: LinkEvidence::Declared }),
+            Recognised::NoneOf => {
+                declared.map(|at| CopyLink { issuer: at.clone(), evidence: LinkEvidence::Declared })
+            }
             Recognised::NotTried(why) => {
                 attributes.insert("link_not_tried".to_owned(), why.into());
                 declared.map(|at| CopyLink { issuer: at.clone(), evidence: LinkEvidence::Declared })
@@ -156,10 +163,11 @@ impl<'a> Stage<'a> {
     }
 
     fn unread(&self, seen: ObservedCopy) -> MergedCopy {
-        let link = seen.issuer.map(|issuer| CopyLink { issuer, evidence: LinkEvidence::Issuer }).or_else(|| {
-            let declared = self.engine.estate.declared_for(&seen.at)?;
-            Some(CopyLink { issuer: declared.clone(), evidence: LinkEvidence::Declared })
-        });
+        let link =
+            seen.issuer.map(|issuer| CopyLink { issuer, evidence: LinkEvidence::Issuer }).or_else(|| {
+                let declared = self.engine.estate.declared_for(&seen.at)?;
+                Some(CopyLink { issuer: declared.clone(), evidence: LinkEvidence::Declared })
+            });
         MergedCopy {
             field_at: seen.at.clone(),
             at: seen.at,
@@ -194,7 +202,11 @@ impl<'a> Stage<'a> {
     fn own(&self, at: &Ref, owners: &mut Vec<OwnerEvidence>) {
         for (index, rule) in self.engine.estate.owners.iter().enumerate() {
             if glob(&rule.pattern, at.as_str()) {
-                owners.push(OwnerEvidence { owner: rule.owner.clone(), source: format!("config:owners[{index}]"), weight: 100 });
+                owners.push(OwnerEvidence {
+                    owner: rule.owner.clone(),
+                    source: format!("config:owners[{index}]"),
+                    weight: 100,
+                });
             }
         }
     }

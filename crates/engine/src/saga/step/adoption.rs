@@ -17,16 +17,22 @@ pub(super) async fn refresh(cx: &Context<'_>, step: &Step, how: ConsumerHow) -> 
     match cx.runtime(&step.target)?.refresh(&cx.operation(step), &step.target, how).await {
         Ok(()) => Ok(Ran::Done(Done::new("restart asked for"))),
         // A bare pod has no controller that would bring it back: a person must decide when it may stop.
-        Err(error) if error.kind() == ErrorKind::Unsupported => {
-            Ok(Ran::Done(Done::new(format!("not restarted: {}; restart it by hand", error.message())).fact("by_hand", true)))
-        }
+        Err(error) if error.kind() == ErrorKind::Unsupported => Ok(Ran::Done(
+            Done::new(format!("not restarted: {}; restart it by hand", error.message()))
+                .fact("by_hand", true),
+        )),
         Err(error) => Err(error.into()),
     }
 }
 
 /// `await-adoption`.
 pub(super) async fn adopted(cx: &Context<'_>, step: &Step) -> Result<Ran, Trouble> {
-    let refreshed = cx.record.plan.steps.iter().find(|other| other.target == step.target && matches!(other.action, Action::Refresh(_)));
+    let refreshed = cx
+        .record
+        .plan
+        .steps
+        .iter()
+        .find(|other| other.target == step.target && matches!(other.action, Action::Refresh(_)));
     let Some(refreshed) = refreshed else { return Err(permanent("the plan does not refresh this consumer")) };
     let by_hand = cx
         .record
@@ -34,12 +40,16 @@ pub(super) async fn adopted(cx: &Context<'_>, step: &Step) -> Result<Ran, Troubl
         .output(&cx.record.plan, |other| other.id == refreshed.id)
         .is_some_and(|output| output.facts.contains_key("by_hand"));
     if by_hand {
-        return Ok(Ran::Done(Done::new("not observed: it has to be restarted by hand").fact("by_hand", true)));
+        return Ok(Ran::Done(
+            Done::new("not observed: it has to be restarted by hand").fact("by_hand", true),
+        ));
     }
     let operation = cx.operation_of(&refreshed.id, &refreshed.target);
     let pending = match cx.runtime(&step.target)?.adopted(&operation, &step.target).await {
         Ok(Adoption::Adopted(detail)) => return Ok(Ran::Done(Done::new(detail))),
-        Ok(Adoption::Failing(why)) => return Err(permanent(format!("{} does not come up with the new value: {why}", step.target))),
+        Ok(Adoption::Failing(why)) => {
+            return Err(permanent(format!("{} does not come up with the new value: {why}", step.target)));
+        }
         Ok(Adoption::Pending(why)) => why,
         // A question that could not be asked is asked again.
         Err(error) if error.retry() != claviger_backend::Retry::Permanent => error.message().to_owned(),

@@ -14,7 +14,9 @@ pub(super) async fn check(cx: &Context<'_>, step: &Step) -> Result<Ran, Trouble>
     match cx.store(&step.target)?.writable(&step.target).await? {
         StoreState::Writable => Ok(Ran::Done(Done::new("may be written"))),
         StoreState::Refused(why) => Err(permanent(format!("{} may not be written: {why}", step.target))),
-        StoreState::ManagedElsewhere(owner) => Err(permanent(format!("{} is managed by {owner}: change it at its source", step.target))),
+        StoreState::ManagedElsewhere(owner) => {
+            Err(permanent(format!("{} is managed by {owner}: change it at its source", step.target)))
+        }
     }
 }
 
@@ -25,24 +27,29 @@ pub(super) async fn write(cx: &Context<'_>, step: &Step) -> Result<Ran, Trouble>
     let new = cx.must_open(Slot::New(0)).await?;
     let old = cx.must_open(Slot::Old).await?;
     let stored = store.read(at).await?.ok_or_else(|| permanent(format!("{at} is gone")))?;
-    let present = leaf(at, &stored.value).ok_or_else(|| permanent(format!("{at} holds no credential any more")))?;
+    let present =
+        leaf(at, &stored.value).ok_or_else(|| permanent(format!("{at} holds no credential any more")))?;
     if present.expose() == new.expose() {
         return Ok(Ran::Done(written(cx, stored.version, &new)));
     }
     if present.expose() != old.expose() {
         // Somebody else changed it between our reading and now: overwriting could lose their value.
-        return Err(permanent(format!("{at} was changed by somebody else since the rotation began: it holds neither the old nor the new value")));
+        return Err(permanent(format!(
+            "{at} was changed by somebody else since the rotation began: it holds neither the old nor the new value"
+        )));
     }
     let field = canonical::splice(&stored.value, &pointer(at, &stored.value), &old, &new)
         .map_err(|error| permanent(format!("{at} cannot be rewritten: {error}")))?;
     match store.write(&cx.operation(step), at, &field, &Expect::Version(stored.version)).await {
         Ok(version) => Ok(Ran::Done(written(cx, version, &new))),
         // Somebody wrote in between, perhaps a sibling field: read again and decide anew.
-        Err(error) if error.kind() == ErrorKind::Conflict => Err(Trouble::Step(claviger_core::saga::Failure {
-            message: format!("{at} was written by somebody else at the same time"),
-            effect: claviger_core::saga::FailureEffect::NotApplied,
-            temporary: true,
-        })),
+        Err(error) if error.kind() == ErrorKind::Conflict => {
+            Err(Trouble::Step(claviger_core::saga::Failure {
+                message: format!("{at} was written by somebody else at the same time"),
+                effect: claviger_core::saga::FailureEffect::NotApplied,
+                temporary: true,
+            }))
+        }
         Err(error) => Err(error.into()),
     }
 }
@@ -55,7 +62,9 @@ pub(super) async fn observe(cx: &Context<'_>, step: &Step) -> Result<Seen, Troub
     };
     let new = cx.must_open(Slot::New(0)).await?;
     match leaf(at, &stored.value) {
-        Some(present) if present.expose() == new.expose() => Ok(Seen::Happened(written(cx, stored.version, &new))),
+        Some(present) if present.expose() == new.expose() => {
+            Ok(Seen::Happened(written(cx, stored.version, &new)))
+        }
         _ => Ok(Seen::NotHappened("it does not hold the new value".to_owned())),
     }
 }

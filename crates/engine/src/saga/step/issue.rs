@@ -20,9 +20,15 @@ pub(super) async fn observe(cx: &Context<'_>) -> Result<Seen, Trouble> {
     let new = cx.must_open(Slot::New(0)).await?;
     let probe = cx.issuer()?.verify(&cx.record.plan.subject, &new).await?;
     match probe {
-        Probe { verdict: Verdict::Accepted, .. } => Ok(Seen::Happened(Done::new("the new value is accepted"))),
-        Probe { verdict: Verdict::Refused(evidence), .. } => Ok(Seen::NotHappened(format!("the new value is not accepted ({evidence})"))),
-        Probe { verdict: Verdict::Inconclusive(why), .. } => Err(temporary(format!("a login with the new value is inconclusive: {why}"))),
+        Probe { verdict: Verdict::Accepted, .. } => {
+            Ok(Seen::Happened(Done::new("the new value is accepted")))
+        }
+        Probe { verdict: Verdict::Refused(evidence), .. } => {
+            Ok(Seen::NotHappened(format!("the new value is not accepted ({evidence})")))
+        }
+        Probe { verdict: Verdict::Inconclusive(why), .. } => {
+            Err(temporary(format!("a login with the new value is inconclusive: {why}")))
+        }
     }
 }
 

@@ -22,7 +22,9 @@ pub(super) async fn new(cx: &Context<'_>) -> Result<Ran, Trouble> {
     match probe.verdict {
         Verdict::Accepted => Ok(Ran::Done(Done::new("the new value is accepted").fact("path", probe.path))),
         Verdict::Refused(evidence) => Err(temporary(format!("the new value is refused: {evidence}"))),
-        Verdict::Inconclusive(why) => Err(temporary(format!("a login with the new value is inconclusive: {why}"))),
+        Verdict::Inconclusive(why) => {
+            Err(temporary(format!("a login with the new value is inconclusive: {why}")))
+        }
     }
 }
 
@@ -32,7 +34,9 @@ pub(super) async fn control(cx: &Context<'_>) -> Result<Ran, Trouble> {
     let probe = cx.issuer()?.verify(&cx.record.plan.subject, &old).await?;
     match probe.verdict {
         Verdict::Accepted => Ok(Ran::Done(Done::new("it is accepted now").fact("control", probe.path))),
-        Verdict::Refused(evidence) => Ok(Ran::Done(Done::new(format!("it is already refused ({evidence}): its refusal afterwards proves nothing")))),
+        Verdict::Refused(evidence) => Ok(Ran::Done(Done::new(format!(
+            "it is already refused ({evidence}): its refusal afterwards proves nothing"
+        )))),
         Verdict::Inconclusive(why) => Err(temporary(format!("the positive control is inconclusive: {why}"))),
     }
 }
@@ -48,18 +52,27 @@ pub(super) async fn refused(cx: &Context<'_>) -> Result<Ran, Trouble> {
             let same = control.as_deref() == Some(path.as_str());
             let (verdict, detail) = match (&control, same) {
                 (Some(_), true) => ("proven", format!("refused: {evidence}")),
-                (Some(_), false) => ("unprovable", format!("refused, but on another path than the positive control: {evidence}")),
-                (None, _) => ("unprovable", format!("refused, but there was no positive control: {evidence}")),
+                (Some(_), false) => (
+                    "unprovable",
+                    format!("refused, but on another path than the positive control: {evidence}"),
+                ),
+                (None, _) => {
+                    ("unprovable", format!("refused, but there was no positive control: {evidence}"))
+                }
             };
             if let Some(back) = resurrected(cx).await? {
-                return Err(permanent(format!("{subject} is there again ({back}): somebody or something re-creates it; its value may work again")));
+                return Err(permanent(format!(
+                    "{subject} is there again ({back}): somebody or something re-creates it; its value may work again"
+                )));
             }
             finish(cx, verdict, control, Some(path), detail).await
         }
         Verdict::Accepted if cx.attempt < QUESTIONS => Ok(again(cx)),
         Verdict::Accepted => Err(permanent(format!("the old value of {subject} is still accepted"))),
         Verdict::Inconclusive(_) if cx.attempt < QUESTIONS => Ok(again(cx)),
-        Verdict::Inconclusive(why) => Err(permanent(format!("whether the old value of {subject} is refused cannot be told: {why}"))),
+        Verdict::Inconclusive(why) => {
+            Err(permanent(format!("whether the old value of {subject} is refused cannot be told: {why}")))
+        }
     }
 }
 
@@ -70,8 +83,19 @@ fn again(cx: &Context<'_>) -> Ran {
 /// Where the value was never held, the issuer's word is all there is.
 async fn attested(cx: &Context<'_>) -> Result<Ran, Trouble> {
     match cx.issuer()?.presence(&cx.record.plan.subject).await? {
-        Presence::Absent => finish(cx, "attested", None, None, "its issuer says that it is gone; nobody held the value to try".to_owned()).await,
-        Presence::Present(_) => Err(permanent(format!("{} is still there, or there again", cx.record.plan.subject))),
+        Presence::Absent => {
+            finish(
+                cx,
+                "attested",
+                None,
+                None,
+                "its issuer says that it is gone; nobody held the value to try".to_owned(),
+            )
+            .await
+        }
+        Presence::Present(_) => {
+            Err(permanent(format!("{} is still there, or there again", cx.record.plan.subject)))
+        }
     }
 }
 
@@ -97,7 +121,13 @@ fn control_path(cx: &Context<'_>) -> Option<String> {
 }
 
 /// Writes the result into the inventory (again after a crash: same end state) and makes the receipt.
-async fn finish(cx: &Context<'_>, verdict: &str, control: Option<String>, probe: Option<String>, detail: String) -> Result<Ran, Trouble> {
+async fn finish(
+    cx: &Context<'_>,
+    verdict: &str,
+    control: Option<String>,
+    probe: Option<String>,
+    detail: String,
+) -> Result<Ran, Trouble> {
     let now = cx.engine.clock.now();
     let plan = &cx.record.plan;
     let inventory = &cx.engine.ports.inventory;

@@ -13,9 +13,10 @@ use super::{
 pub(super) async fn revoke(cx: &Context<'_>, step: &Step, expect: Option<&str>) -> Result<Ran, Trouble> {
     match cx.issuer()?.revoke(&cx.operation(step), &step.target, expect).await {
         Ok(()) => Ok(Ran::Done(Done::new("its issuer has deleted it"))),
-        Err(error) if error.kind() == ErrorKind::Conflict => {
-            Err(permanent(format!("{} is not the one that was planned: it was re-created or changed; scan and plan again", step.target)))
-        }
+        Err(error) if error.kind() == ErrorKind::Conflict => Err(permanent(format!(
+            "{} is not the one that was planned: it was re-created or changed; scan and plan again",
+            step.target
+        ))),
         Err(error) => Err(error.into()),
     }
 }
@@ -24,9 +25,9 @@ pub(super) async fn revoke(cx: &Context<'_>, step: &Step, expect: Option<&str>) 
 pub(super) async fn observe(cx: &Context<'_>, expect: Option<&str>) -> Result<Seen, Trouble> {
     match cx.issuer()?.presence(&cx.record.plan.subject).await? {
         Presence::Absent => Ok(Seen::Happened(Done::new("its issuer no longer has it"))),
-        Presence::Present(token) if expect.is_some_and(|expect| expect != token) => {
-            Ok(Seen::Happened(Done::new("it was deleted, and something else has taken its name").fact("recreated", true)))
-        }
+        Presence::Present(token) if expect.is_some_and(|expect| expect != token) => Ok(Seen::Happened(
+            Done::new("it was deleted, and something else has taken its name").fact("recreated", true),
+        )),
         Presence::Present(_) => Ok(Seen::NotHappened("its issuer still has it".to_owned())),
     }
 }

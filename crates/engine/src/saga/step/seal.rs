@@ -5,12 +5,13 @@ use claviger_core::{
     canonical::{self, Input},
     model::Place,
     observation::Bundle,
-    password::Rules,
     reference::Ref,
     saga::Action,
     seal::Slot,
     secret::SecretValue,
 };
+
+use crate::policy::policy_for;
 
 use super::super::context::{Context, Done, Ran, Trouble, permanent, temporary};
 
@@ -18,27 +19,49 @@ use super::super::context::{Context, Done, Ran, Trouble, permanent, temporary};
 pub(super) async fn both(cx: &Context<'_>) -> Result<Ran, Trouble> {
     let plan = &cx.record.plan;
     let mut old: Option<SecretValue> = None;
-    let targets: Vec<&Ref> = plan.steps.iter().filter(|step| step.action == Action::WriteCopy).map(|step| &step.target).collect();
+    let targets: Vec<&Ref> =
+        plan.steps.iter().filter(|step| step.action == Action::WriteCopy).map(|step| &step.target).collect();
     for at in &targets {
-        let value = read_leaf(cx, at).await?.ok_or_else(|| permanent(format!("{at} is gone or holds no credential any more: scan again")))?;
+        let value = read_leaf(cx, at)
+            .await?
+            .ok_or_else(|| permanent(format!("{at} is gone or holds no credential any more: scan again")))?;
         match &old {
             None => old = Some(value),
             Some(first) if first.expose() == value.expose() => {}
-            Some(_) => return Err(permanent(format!("{at} holds another value than the other copies: nothing was changed; bring them in step, or scan again"))),
+            Some(_) => {
+                return Err(permanent(format!(
+                    "{at} holds another value than the other copies: nothing was changed; bring them in step, or scan again"
+                )));
+            }
         }
     }
     let old = old.ok_or_else(|| permanent("the plan has no copy to read the value from"))?;
     let probe = cx.issuer()?.verify(&plan.subject, &old).await?;
     match probe.verdict {
         Verdict::Accepted => {}
-        Verdict::Refused(evidence) => return Err(permanent(format!("the value in the copies is not the one that is accepted ({evidence}): nothing was changed"))),
-        Verdict::Inconclusive(why) => return Err(temporary(format!("whether the present value is accepted cannot be told: {why}"))),
+        Verdict::Refused(evidence) => {
+            return Err(permanent(format!(
+                "the value in the copies is not the one that is accepted ({evidence}): nothing was changed"
+            )));
+        }
+        Verdict::Inconclusive(why) => {
+            return Err(temporary(format!("whether the present value is accepted cannot be told: {why}")));
+        }
     }
-    let new = Rules::default().generate(cx.engine.random.as_ref());
-    let mut done = Done::new(format!("read from {} of {} copies and accepted; the new value is sealed", targets.len(), targets.len()))
-        .fact("old", handle(cx, &old))
-        .fact("new", handle(cx, &new))
-        .fact("control", probe.path);
+    let rules = match cx.engine.ports.inventory.credential(cx.engine.clock.now(), plan.credential).await? {
+        Some(detail) => policy_for(&cx.engine.estate.policies, &detail.credential)
+            .and_then(|policy| policy.password.clone()),
+        None => None,
+    };
+    let new = rules.unwrap_or_default().generate(cx.engine.random.as_ref());
+    let mut done = Done::new(format!(
+        "read from {} of {} copies and accepted; the new value is sealed",
+        targets.len(),
+        targets.len()
+    ))
+    .fact("old", handle(cx, &old))
+    .fact("new", handle(cx, &new))
+    .fact("control", probe.path);
     done.seal.push(cx.seal(Slot::Old, &old)?);
     done.seal.push(cx.seal(Slot::New(0), &new)?);
     if let Some(saved) = cx.issuer()?.snapshot(&plan.subject).await? {
@@ -53,7 +76,8 @@ pub(super) async fn old(cx: &Context<'_>) -> Result<Ran, Trouble> {
     let detail = cx.engine.ports.inventory.credential(cx.engine.clock.now(), plan.credential).await?;
     let copies = detail.map(|detail| detail.copies).unwrap_or_default();
     for copy in copies.iter().filter(|copy| copy.stage == claviger_core::model::CopyStage::Current) {
-        let readable = cx.engine.estate.member(copy.at.backend()).is_ok_and(|member| member.backend.capability().read);
+        let readable =
+            cx.engine.estate.member(copy.at.backend()).is_ok_and(|member| member.backend.capability().read);
         if !readable {
             continue;
         }
@@ -63,7 +87,9 @@ pub(super) async fn old(cx: &Context<'_>) -> Result<Ran, Trouble> {
             return Ok(Ran::Done(done));
         }
     }
-    Err(permanent("no copy holds the value any more: scan again; without the value the best verdict is `attested`"))
+    Err(permanent(
+        "no copy holds the value any more: scan again; without the value the best verdict is `attested`",
+    ))
 }
 
 /// The credential within a copy. `None` where the field is gone or holds none at this place.
@@ -80,7 +106,9 @@ pub(super) fn leaf(at: &Ref, value: &SecretValue) -> Option<SecretValue> {
     let input = Input { key, place: Place::SecretStore, kind: None, bundle: &bundle };
     let mut leaves = canonical::leaves(&input, value);
     // The ref is the field, or the field and the leaf's pointer.
-    let position = leaves.iter().position(|leaf| leaf.pointer.is_empty() || field.ends_with(&format!("/{}", leaf.pointer)) || field == leaf.pointer)?;
+    let position = leaves.iter().position(|leaf| {
+        leaf.pointer.is_empty() || field.ends_with(&format!("/{}", leaf.pointer)) || field == leaf.pointer
+    })?;
     Some(leaves.swap_remove(position).canonical)
 }
 

@@ -1,0 +1,46 @@
+//! Policies: selector and limits. The first whose selector matches wins, in the order of the configuration.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use claviger_core::{password::Rules, view::CredentialView};
+
+use crate::selector::Selector;
+
+/// One policy.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// Its name.
+    pub name: String,
+    /// What it holds for.
+    pub selector: Selector,
+    /// Due at the latest so long after the last change.
+    pub max_age: Option<TimeDelta>,
+    /// The strategy that it asks for.
+    pub strategy: Option<String>,
+    /// How many other people have to approve.
+    pub approvals: u32,
+    /// Never revoked, by nobody.
+    pub retain: bool,
+    /// What a new password looks like.
+    pub password: Option<Rules>,
+}
+
+impl Policy {
+    /// When this policy wants the credential rotated; `None` without a limit or without a known age.
+    pub fn due(&self, credential: &CredentialView) -> Option<DateTime<Utc>> {
+        let since = credential.last_rotated_at.or(credential.created_at)?;
+        self.max_age.and_then(|age| since.checked_add_signed(age))
+    }
+}
+
+/// The policy that holds for a credential.
+pub fn policy_for<'a>(policies: &'a [Policy], credential: &CredentialView) -> Option<&'a Policy> {
+    policies.iter().find(|policy| policy.selector.matches(credential))
+}
+
+/// Fills `policy` and `next_due_at`.
+pub fn apply(policies: &[Policy], credential: &mut CredentialView) {
+    if let Some(policy) = policy_for(policies, credential) {
+        credential.policy = Some(policy.name.clone());
+        credential.next_due_at = policy.due(credential);
+    }
+}

@@ -1,0 +1,158 @@
+//! What must hold, looked at from outside: in the estate and in the database's bytes.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result, ensure};
+use claviger_core::{
+    audit::{AuditKind, Verifier},
+    clock::SystemClock,
+    id::Seq,
+    model::{CopyStage, CredentialState},
+    reference::Ref,
+    saga::SagaKind,
+    seal::{Frame, Slot},
+};
+use claviger_store::{AuditLog, Inventory, Journal};
+
+use crate::world::{Process, ROLE, World};
+
+/// L: some durably held value authenticates, and the target accepts no value that the journal does not know.
+pub(crate) async fn nothing_lost(world: &World, process: &Process, dir: &Path) -> Result<()> {
+    let observer = world.observer(dir);
+    let mut held = vec![world.old.clone()];
+    for saga in process.store().list(SagaKind::Rotation, None).await? {
+        let record = process.store().load(saga.rotation_id).await?.context("the saga")?;
+        let Some(salt) = record.salt else { continue };
+        let slot = Slot::New(0);
+        if let Some(sealed) = process.store().sealed(record.id, &slot.word()).await? {
+            let frame = Frame { saga: record.id, credential: record.plan.credential, slot, salt: &salt };
+            let value = process.engine.keys.sealing.open(&frame, &sealed).ok().context("opens")?;
+            held.push(value.expose().to_vec());
+        }
+    }
+    for copy in observer.copies_of(&world.old)? {
+        ensure!(copy.stage != CopyStage::Pending, "a half-written copy at {}", copy.at);
+    }
+    held.push(current(process, "sim/kv/payments/db#password").await?);
+    let accepted = held
+        .iter()
+        .map(|value| observer.accepts(ROLE, value, &SystemClock))
+        .collect::<Result<Vec<_>, _>>()?;
+    ensure!(accepted.contains(&true), "no durably held value is accepted");
+    Ok(())
+}
+
+/// After a rotation came to rest: one value everywhere, accepted; the old one refused; consumers work; nothing sealed remains.
+pub(crate) async fn rotation(world: &World, process: &Process, dir: &Path, began: bool) -> Result<()> {
+    let observer = world.observer(dir);
+    let now = current(process, "sim/kv/payments/db#password").await?;
+    ensure!(observer.accepts(ROLE, &now, &SystemClock)?, "the value in the store is not accepted");
+    if began {
+        ensure!(now != world.old, "the rotation is done and the value is the old one");
+        ensure!(!observer.accepts(ROLE, &world.old, &SystemClock)?, "the old value is still accepted");
+    }
+    for place in [
+        "sim/kv/payments/db#password",
+        "sim/k8s/payments/Secret/db#password",
+        "sim/k8s/payments/ConfigMap/app#database-url",
+    ] {
+        let holds = observer
+            .copies_of(&now)?
+            .iter()
+            .any(|copy| copy.at == Ref::from_text(place) && copy.stage == CopyStage::Current);
+        ensure!(holds, "{place} is out of step");
+    }
+    let logins = observer.witness_logins(&SystemClock)?;
+    let ours: Vec<_> = logins.iter().filter(|login| login.role == ROLE).collect();
+    ensure!(ours.len() >= 2, "the witnesses are gone");
+    ensure!(ours.iter().all(|login| login.accepted), "a consumer cannot log in: {ours:?}");
+    told(world, process, dir).await?;
+    resting(process).await?;
+    no_value_in(dir, &[&world.old, &now])
+}
+
+/// After a revocation came to rest: refused, recorded as such, with exactly one receipt.
+pub(crate) async fn revocation(world: &World, process: &Process, dir: &Path, began: bool) -> Result<()> {
+    let observer = world.observer(dir);
+    let accepted = observer.accepts_token(&world.old, &SystemClock)?;
+    ensure!(accepted != began, "began: {began}, accepted: {accepted}");
+    if began {
+        let detail = process
+            .store()
+            .credential(chrono::DateTime::UNIX_EPOCH, world.plan().credential)
+            .await?
+            .context("the credential")?;
+        ensure!(
+            detail.credential.state == CredentialState::RevokedProven,
+            "{:?} of {}",
+            detail.credential.state,
+            world.subject()
+        );
+        let receipts = process.store().receipts(None).await?;
+        ensure!(
+            receipts.len() == 1 && receipts[0].verdict == "proven" && receipts[0].audit_seq.is_some(),
+            "{receipts:?}"
+        );
+    }
+    told(world, process, dir).await?;
+    resting(process).await?;
+    no_value_in(dir, &[&world.old])
+}
+
+/// T: each effect at the target has an intent in the audit log, written before it; and the chain holds.
+async fn told(world: &World, process: &Process, dir: &Path) -> Result<()> {
+    let entries = process.store().read(Seq(0), 100_000).await?;
+    let mut verifier = Verifier::default();
+    entries.iter().for_each(|entry| verifier.push(Some(entry)));
+    let head = process.store().head().await?;
+    let verification = verifier.finish(Some(head));
+    ensure!(verification.valid, "{verification:?}");
+    for effect in world.observer(dir).effects()? {
+        let told = entries.iter().any(|entry| {
+            entry.draft.kind == AuditKind::Intent
+                && entry.draft.subject == effect.target.as_str()
+                && entry.at <= effect.at
+        });
+        ensure!(told, "{} of {} was not told before", effect.operation, effect.target);
+    }
+    Ok(())
+}
+
+/// At rest nothing sealed remains.
+async fn resting(process: &Process) -> Result<()> {
+    ensure!(process.store().unfinished().await?.is_empty(), "a saga is unfinished");
+    for kind in [SagaKind::Rotation, SagaKind::Revocation] {
+        for saga in process.store().list(kind, None).await? {
+            let record = process.store().load(saga.rotation_id).await?.context("the saga")?;
+            ensure!(record.salt.is_none(), "the salt is still there");
+            for slot in [Slot::Old, Slot::New(0), Slot::Restore] {
+                ensure!(
+                    process.store().sealed(record.id, &slot.word()).await?.is_none(),
+                    "slot {} is still sealed",
+                    slot.word()
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+/// S: no value, in any of the forms that a leak would have, in the database's files.
+fn no_value_in(dir: &Path, values: &[&[u8]]) -> Result<()> {
+    for name in ["claviger.db", "claviger.db-wal"] {
+        let Ok(bytes) = std::fs::read(dir.join(name)) else { continue };
+        for value in values {
+            let hex: String = value.iter().map(|byte| format!("{byte:02x}")).collect();
+            for form in [value.to_vec(), hex.into_bytes()] {
+                ensure!(!bytes.windows(form.len()).any(|window| window == form), "{name} holds a value");
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn current(process: &Process, at: &str) -> Result<Vec<u8>> {
+    let member = process.engine.estate.member("sim")?;
+    let store = member.backend.store().context("a store")?;
+    Ok(store.read(&Ref::from_text(at)).await?.context("the field")?.value.expose().to_vec())
+}

@@ -1,0 +1,275 @@
+//! One estate and one database, prepared once by a scan, copied for each trial.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use claviger_backend::layers::{Guarded, LayerConfig};
+use claviger_backend_simulated::{
+    EstateFile, Fault, FaultPlan, SimulatedBackend, SimulatedConfig, estate, fault::FaultAt,
+    observer::Observer,
+};
+use claviger_core::{
+    clock::{Clock, SystemClock},
+    fingerprint::FingerprintKey,
+    random::{Random, SeededRandom},
+    reference::Ref,
+    saga::{Cause, SagaPlan},
+    seal::SealingKey,
+};
+use claviger_engine::{
+    Engine, Estate, Keys, Member, Ports,
+    plan::RotateOptions,
+    progress::Silent,
+    saga::{RunOptions, SagaOutcome},
+    scan::ScanOptions,
+    selector::Selector,
+};
+use claviger_store::{Journal, SeaStore};
+use tempfile::TempDir;
+
+use crate::{
+    invariants,
+    journal::{CommitFault, FaultyJournal},
+};
+
+/// Which saga is swept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Saga {
+    Rotation,
+    Revocation,
+}
+
+/// One fault.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Trial {
+    pub(crate) estate: Option<(u64, Fault)>,
+    pub(crate) commit: Option<(u64, CommitFault)>,
+}
+
+/// How many boundaries a run reached.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Count {
+    pub(crate) estate_boundaries: u64,
+    pub(crate) commits: u64,
+}
+
+pub(crate) const ROLE: &str = "payments_app";
+
+/// Short, so that a crash is over soon; long enough for a slow machine to renew it.
+const RUN: RunOptions = RunOptions { lease: Duration::from_millis(1500), patience: Duration::from_secs(20) };
+
+pub(crate) struct World {
+    template: TempDir,
+    saga: Saga,
+    plan: SagaPlan,
+    /// The value before.
+    pub(crate) old: Vec<u8>,
+}
+
+/// One process: its engine and what can be asked of its faults.
+pub(crate) struct Process {
+    pub(crate) engine: Engine,
+    journal: Arc<FaultyJournal>,
+    backend: Arc<SimulatedBackend>,
+    store: SeaStore,
+}
+
+impl World {
+    pub(crate) async fn prepare(saga: Saga) -> Result<Self> {
+        let template = tempfile::tempdir()?;
+        let random = SeededRandom::new(7);
+        let estate = estate::demo(&random, SystemClock.now());
+        EstateFile::new(template.path().join("estate.json")).create(&estate)?;
+        let process = open(template.path(), Trial::default(), true).await?;
+        process.engine.scan(&ScanOptions::default(), &Silent).await?;
+        let plan = match saga {
+            Saga::Rotation => {
+                process
+                    .engine
+                    .plan_rotation(
+                        &Selector::parse(&format!("sim/db/role/{ROLE}"))?,
+                        &RotateOptions::default(),
+                    )
+                    .await?
+            }
+            Saga::Revocation => {
+                let tokens = process.engine.select(&Selector::parse("kind=service-account-token")?).await?;
+                let token =
+                    tokens.iter().find(|token| token.copies > 0).context("a legacy token with a value")?;
+                process.engine.plan_revocation(&Selector::parse(token.at.as_str())?).await?
+            }
+        };
+        ensure!(plan.refused.is_empty(), "refused: {:?}", plan.refused);
+        let plan = plan.subjects.into_iter().next().context("a plan")?;
+        let old = value(&process, &plan, saga).await?;
+        process.store.close().await;
+        Ok(Self { template, saga, plan, old })
+    }
+
+    /// Runs the saga under one fault, resumes it, and checks everything.
+    pub(crate) async fn run(&self, trial: Trial) -> Result<Count> {
+        let dir = tempfile::tempdir()?;
+        copy(self.template.path(), dir.path())?;
+        let process = open(dir.path(), trial, false).await?;
+        let first = process.attempt(self.plan.clone()).await;
+        let count =
+            Count { estate_boundaries: process.backend.boundaries(), commits: process.journal.commits() };
+        let fired = trial.commit.is_none_or(|_| process.journal.fired())
+            && trial.estate.is_none_or(|(at, _)| count.estate_boundaries > at);
+        ensure!(fired, "the fault did not fire");
+        process.store.close().await;
+        drop(process);
+
+        // What holds in the middle: some durable value works.
+        let recovered = open(dir.path(), Trial::default(), false).await?;
+        if self.saga == Saga::Rotation {
+            invariants::nothing_lost(self, &recovered, dir.path()).await.context("right after the fault")?;
+        }
+        let outcome = match first {
+            Some(Ok(outcome)) if outcome.state == "done" => Some(outcome),
+            _ => recovered.engine.resume(None, &RUN, &Silent).await.context("resume")?.into_iter().next(),
+        };
+        match &outcome {
+            Some(outcome) => {
+                let state = outcome.state.as_str();
+                ensure!(
+                    state == "done" || state == "unwound",
+                    "ended {state}: {:?}; steps {:#?}",
+                    outcome.reason,
+                    outcome.steps
+                );
+                if state == "unwound" {
+                    bail!("a passing fault unwound the saga: {:?}", outcome.reason);
+                }
+            }
+            // The process died before the saga was recorded, or after it was done: both leave nothing to resume.
+            None => {}
+        }
+        let began = !recovered.store.list(self.kind(), None).await?.is_empty();
+        match self.saga {
+            Saga::Rotation => invariants::rotation(self, &recovered, dir.path(), began).await?,
+            Saga::Revocation => invariants::revocation(self, &recovered, dir.path(), began).await?,
+        }
+        recovered.store.close().await;
+        Ok(count)
+    }
+
+    /// Runs a rotation in which one mutation is refused for good. Gives the state's word.
+    pub(crate) async fn run_denied(&self, index: u64) -> Result<String> {
+        let dir = tempfile::tempdir()?;
+        copy(self.template.path(), dir.path())?;
+        let process =
+            open(dir.path(), Trial { estate: Some((index, Fault::Deny)), commit: None }, false).await?;
+        let outcome = process.attempt(self.plan.clone()).await.context("it did not crash")??;
+        invariants::nothing_lost(self, &process, dir.path()).await?;
+        if outcome.state == "paused" {
+            process.store.close().await;
+            drop(process);
+            // The permission is back; an operator lets it go on.
+            let later = open(dir.path(), Trial::default(), false).await?;
+            let resumed = later.engine.resume(Some(outcome.rotation_id), &RUN, &Silent).await?;
+            ensure!(resumed[0].state == "done", "after the pause: {:?}", resumed[0].reason);
+            invariants::rotation(self, &later, dir.path(), true).await?;
+            later.store.close().await;
+        }
+        Ok(outcome.state)
+    }
+
+    pub(crate) fn observer(&self, dir: &Path) -> Observer {
+        Observer::new("sim", EstateFile::new(dir.join("estate.json")))
+    }
+
+    pub(crate) fn subject(&self) -> &Ref {
+        &self.plan.subject
+    }
+
+    pub(crate) fn plan(&self) -> &SagaPlan {
+        &self.plan
+    }
+
+    fn kind(&self) -> claviger_core::saga::SagaKind {
+        self.plan.kind
+    }
+}
+
+impl Process {
+    /// `None` when the process died.
+    async fn attempt(&self, plan: SagaPlan) -> Option<claviger_engine::Result<SagaOutcome>> {
+        let mut backend_died = self.backend.crash_signal();
+        let mut journal_died = self.journal.died();
+        let run = async {
+            let id = self.engine.begin(plan, Cause::Manual, None).await?;
+            self.engine.drive(id, &RUN, &Silent).await
+        };
+        tokio::select! {
+            biased;
+            () = backend_died.crashed() => None,
+            _ = journal_died.wait_for(|dead| *dead) => None,
+            outcome = run => Some(outcome),
+        }
+    }
+
+    pub(crate) fn store(&self) -> &SeaStore {
+        &self.store
+    }
+}
+
+async fn open(dir: &Path, trial: Trial, migrate: bool) -> Result<Process> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let random: Arc<dyn Random> = Arc::new(SeededRandom::new(11));
+    let config = SimulatedConfig { path: dir.join("estate.json") };
+    let faults: Arc<dyn FaultPlan> = match trial.estate {
+        Some((index, fault)) => Arc::new(FaultAt { index, fault }),
+        None => Arc::new(claviger_backend_simulated::fault::NoFaults),
+    };
+    let backend = Arc::new(SimulatedBackend::open("sim", config, Arc::clone(&clock))?.with_faults(faults));
+    let store = SeaStore::connect(
+        &format!("sqlite://{}", dir.join("claviger.db").display()),
+        None,
+        Arc::clone(&clock),
+        Arc::clone(&random),
+    )
+    .await?;
+    if migrate {
+        store.migrate().await?;
+    }
+    let inner: Arc<dyn Journal> = Arc::new(store.clone());
+    let journal = Arc::new(FaultyJournal::new(inner, trial.commit));
+    let mut estate = Estate::default();
+    let guarded = Guarded::new(backend.clone(), LayerConfig::default());
+    estate.add(Member { backend: Arc::new(guarded), labels: Default::default(), link_by_login: false });
+    let ports = Ports {
+        inventory: Arc::new(store.clone()),
+        journal: journal.clone(),
+        audit: Arc::new(store.clone()),
+    };
+    let keys = Keys { fingerprint: FingerprintKey::new([1; 32]), sealing: SealingKey::new([2; 32]) };
+    let engine = Engine { estate, ports, keys, clock, random, actor: "test".to_owned() };
+    Ok(Process { engine, journal, backend, store })
+}
+
+async fn value(process: &Process, plan: &SagaPlan, saga: Saga) -> Result<Vec<u8>> {
+    let at = match saga {
+        Saga::Rotation => "sim/kv/payments/db#password".to_owned(),
+        Saga::Revocation => format!("{}#token", plan.subject),
+    };
+    let member = process.engine.estate.member("sim")?;
+    let store = member.backend.store().context("a store")?;
+    let stored = store.read(&Ref::from_text(at)).await?.context("the value")?;
+    Ok(stored.value.expose().to_vec())
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    for entry in fs::read_dir(from)? {
+        let path: PathBuf = entry?.path();
+        if path.is_file() {
+            fs::copy(&path, to.join(path.file_name().context("a name")?))?;
+        }
+    }
+    Ok(())
+}
