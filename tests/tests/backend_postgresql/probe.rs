@@ -48,8 +48,13 @@ async fn only_a_refused_password_is_called_refused() {
     // A server that asks for no password accepts anything: that is no proof.
     let hba = server.directory().path().join("server/data/pg_hba.conf");
     let before = std::fs::read_to_string(&hba).expect("pg_hba.conf");
-    std::fs::write(&hba, format!("host all plain all trust\nhost all apart all md5\n{before}"))
-        .expect("pg_hba.conf");
+    std::fs::write(
+        &hba,
+        format!(
+            "host all plain all trust\nhost all apart all md5\nhost all empty all scram-sha-256\n{before}"
+        ),
+    )
+    .expect("pg_hba.conf");
     client.batch_execute("SELECT pg_reload_conf()").await.expect("reloaded");
     tokio::time::sleep(Duration::from_millis(300)).await;
     inconclusive(verdict("plain", "wrong").await, "without a password");
