@@ -146,16 +146,11 @@ pub(crate) fn of<E: ProvideErrorMetadata>(
     let chain = chain(error);
     let tls = |word: &str| chain.contains(word);
     match error {
-        _ if chain.contains("CredentialsNotLoaded")
-            || chain.contains("no providers in chain")
-            || chain.contains("credentials") && chain.contains("not ") =>
-        {
-            make(
-                ErrorKind::Unauthenticated,
-                "no credentials were found".to_owned(),
-                "set access_key_id and secret_access_key, or what the SDK looks for (AWS_ACCESS_KEY_ID, a profile)",
-            )
-        }
+        _ if chain.contains("CredentialsNotLoaded") || chain.contains("no providers in chain") => make(
+            ErrorKind::Unauthenticated,
+            "no credentials were found".to_owned(),
+            "set access_key_id and secret_access_key, or what the SDK looks for (AWS_ACCESS_KEY_ID, a profile)",
+        ),
         SdkError::TimeoutError(_) => {
             make(ErrorKind::Unavailable, "no answer in time".to_owned(), "check endpoint, region and network")
         }
