@@ -164,7 +164,7 @@ impl Api {
         call: Call<'_>,
         answer: impl Future<Output = Result<T, vaultrs::error::ClientError>>,
     ) -> Result<T> {
-        answer.with_subscriber(NoSubscriber::default()).await.map_err(|error| call.from_vaultrs(&error))
+        answer.with_subscriber(NoSubscriber::default()).await.map_err(|error| call.typed_failed(&error))
     }
 
     /// Sends one request, with our token unless `token` is another; any status is an answer.
@@ -247,8 +247,8 @@ impl Api {
 
     /// `LIST`, page by page where the server can; empty when there is nothing. Names of folders end with a slash.
     ///
-    /// OpenBao takes `limit` and `after`; Vault ignores both and answers with everything each time, which shows by names that are not
-    /// after `after`.
+    /// OpenBao takes `limit` and `after`; Vault ignores both and answers with everything each time, which shows by
+    /// a second page that begins like the first.
     pub(crate) async fn list(&self, operation: &'static str, path: &str) -> Result<Vec<String>> {
         let what = format!("LIST {path}");
         let call = self.call(operation, &what, false);
@@ -264,7 +264,7 @@ impl Api {
                 return Ok(names);
             }
             let page = answer.good(call)?.data::<Keys>(call)?.map(|keys| keys.keys).unwrap_or_default();
-            let repeats = names.last().is_some_and(|last| page.first().is_some_and(|first| first <= last));
+            let repeats = !names.is_empty() && page.first() == names.first();
             if repeats {
                 return Ok(names);
             }

@@ -135,7 +135,7 @@ impl Call<'_> {
     }
 
     /// An error of vaultrs. Its texts may quote the server, so only its shape is used.
-    pub(crate) fn from_vaultrs(&self, cause: &ClientError) -> Error {
+    pub(crate) fn typed_failed(&self, cause: &ClientError) -> Error {
         match cause {
             ClientError::APIError { code, errors } => self.refused(*code, errors, None),
             ClientError::RestClientError { source } if find::<reqwest::Error>(source).is_some() => {
