@@ -1,5 +1,7 @@
 //! The Kubernetes backend against a real API server, controller manager and (played) nodes.
 
+#[path = "backend_kubernetes/contract.rs"]
+mod contract;
 #[path = "backend_kubernetes/faults.rs"]
 mod faults;
 #[path = "backend_kubernetes/issuer.rs"]

@@ -6,7 +6,7 @@ use claviger_tests::{lab::daemon::eventually, require_lab};
 
 use super::*;
 
-fn workload(kind: &str, ns: &str, name: &str) -> Value {
+pub(super) fn workload(kind: &str, ns: &str, name: &str) -> Value {
     let labels = json!({"app": name});
     let mut object = json!({"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": name, "namespace": ns},
         "spec": {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels},
