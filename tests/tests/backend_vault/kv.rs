@@ -126,17 +126,24 @@ async fn names_may_hold_any_character() {
 #[tokio::test]
 async fn a_folder_of_more_than_one_page_is_read_whole() {
     let server = require_lab!(OpenBao::shared().await);
-    server.write("sys/mounts/kv-many", &json!({ "type": "kv", "options": { "version": "2" } })).await.expect("a mount");
+    server
+        .write("sys/mounts/kv-many", &json!({ "type": "kv", "options": { "version": "2" } }))
+        .await
+        .expect("a mount");
     let client = http::client(None).expect("a client");
     for number in 0..1030 {
         let url = format!("{}/v1/kv-many/data/many/k{number}", server.address());
         let headers = [("x-vault-token", server.token())];
-        let answer = http::send(&client, Method::POST, &url, &headers, Some(&json!({ "data": { "v": "x" } })))
-            .await
-            .expect("an answer");
+        let answer =
+            http::send(&client, Method::POST, &url, &headers, Some(&json!({ "data": { "v": "x" } })))
+                .await
+                .expect("an answer");
         assert_eq!(answer.status, 200);
     }
-    let first = server.request(Method::GET, "kv-many/metadata/many?list=true&limit=1000", None).await.expect("an answer");
+    let first = server
+        .request(Method::GET, "kv-many/metadata/many?list=true&limit=1000", None)
+        .await
+        .expect("an answer");
     assert_eq!(first.body["data"]["keys"].as_array().map(Vec::len), Some(1000), "the server gives pages");
     let seen = scan(&root(server, &["kv-many"]), Phase::Stores).await.expect("a scan");
     let refs: std::collections::BTreeSet<_> = seen.copies.iter().map(|copy| &copy.at).collect();
@@ -221,4 +228,28 @@ async fn a_folder_that_no_list_shows_is_read_when_it_is_configured() {
     let seen = scan(&backend(named), Phase::Stores).await.expect("a scan");
     assert_eq!(seen.values("vault/").len(), 1);
     assert_eq!(seen.status("kv-hidden/team", ""), Some(ScopeStatus::Complete));
+}
+
+#[tokio::test]
+async fn a_namespace_is_an_inventory_of_its_own() {
+    let server = require_lab!(OpenBao::start().await);
+    server.write("sys/namespaces/team", &json!({})).await.expect("a namespace");
+    server
+        .write("team/sys/mounts/kv", &json!({ "type": "kv", "options": { "version": "2" } }))
+        .await
+        .expect("a mount");
+    server.write("team/kv/data/app", &json!({ "data": { "p": "inner" } })).await.expect("a version");
+    let above = root(&server, &[]);
+    let seen = scan(&above, Phase::Issuers).await.expect("a scan");
+    assert_eq!(seen.status("namespaces", "team"), Some(ScopeStatus::Unreadable), "named, not taken for read");
+    assert!(scan(&above, Phase::Stores).await.expect("a scan").copies.is_empty());
+    let namespace = Some("team/".to_owned());
+    let inside = backend(claviger_backend_vault::VaultConfig {
+        namespace,
+        ..config(server.address(), server.token())
+    });
+    let seen = scan(&inside, Phase::Stores).await.expect("a scan");
+    let expected = ("vault/kv/app#p".to_owned(), Some("1".to_owned()), "inner".to_owned());
+    assert_eq!(seen.values("vault/"), [expected]);
+    assert_eq!(seen.incomplete(), Vec::<String>::new());
 }
