@@ -7,6 +7,17 @@
 //!
 //! To add a format: a file in `format`, and a line in `canonical/document.rs` (it has leaves) or `canonical/atom.rs` (it is one).
 
+mod atom;
+mod bundle;
+mod document;
+mod layer;
+mod material;
+mod name;
+mod shape;
+mod splice;
+mod strength;
+mod walk;
+
 use chrono::{DateTime, Utc};
 
 use crate::{
@@ -15,6 +26,8 @@ use crate::{
     observation::Bundle,
     secret::SecretValue,
 };
+
+pub use self::{bundle::bundle_of, splice::splice, strength::estimate_bits, walk::leaves};
 
 /// One credential found in a value.
 pub struct Leaf {
@@ -105,64 +118,4 @@ pub enum SpliceError {
     /// Replacing the text would have changed something else too.
     #[error("the leaf cannot be replaced without touching its neighbours")]
     Ambiguous,
-}
-
-/// The credentials in a value; empty if it is not a secret. Never panics, on any bytes; linear in the value's size.
-pub fn leaves(input: &Input<'_>, value: &SecretValue) -> Vec<Leaf> {
-    let bytes = value.expose();
-    let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-    if bytes.is_empty() || input.place != Place::SecretStore {
-        return Vec::new();
-    }
-    vec![Leaf {
-        pointer: String::new(),
-        form: Form::Text,
-        canonical: SecretValue::new(bytes.to_vec()),
-        kind: input.kind.unwrap_or(CredentialKind::Opaque),
-        handle: None,
-        bundle: input.bundle.clone(),
-        strength: Strength::Strong,
-        expires_at: None,
-        created_at: None,
-        subject: None,
-        attributes: Attributes::new(),
-        owners: Vec::new(),
-    }]
-}
-
-/// The same document with exactly that leaf replaced.
-///
-/// # Errors
-/// See [`SpliceError`].
-pub fn splice(
-    value: &SecretValue,
-    pointer: &str,
-    old: &SecretValue,
-    new: &SecretValue,
-) -> Result<SecretValue, SpliceError> {
-    let _ = old;
-    if !pointer.is_empty() {
-        return Err(SpliceError::NoSuchLeaf);
-    }
-    let mut bytes = new.expose().to_vec();
-    if value.expose().ends_with(b"\n") {
-        bytes.push(b'\n');
-    }
-    Ok(SecretValue::new(bytes))
-}
-
-/// What the fields of one object say about its secret: user, host, port, database, key ids.
-pub fn bundle_of<'a>(fields: impl Iterator<Item = (&'a str, &'a SecretValue)>) -> Bundle {
-    let mut bundle = Bundle::default();
-    for (name, value) in fields {
-        let text = value.expose_text().map(str::to_owned);
-        match name {
-            "username" | "user" => bundle.user = text,
-            "host" => bundle.host = text,
-            "aws_access_key_id" => bundle.aws_access_key_id = text,
-            "role_id" => bundle.role_id = text,
-            _ => {}
-        }
-    }
-    bundle
 }

@@ -10,6 +10,7 @@ pub mod canonical;
 pub mod clock;
 pub mod finding;
 pub mod fingerprint;
+pub mod format;
 pub mod id;
 pub mod model;
 pub mod observation;

@@ -61,7 +61,12 @@ impl Verifier {
         let mut client_key = hmac(salted.as_slice(), b"Client Key");
         let stored_key = Sha256::digest(client_key).into();
         client_key.zeroize();
-        Self { iterations, salt: salt.to_vec(), stored_key, server_key: hmac(salted.as_slice(), b"Server Key") }
+        Self {
+            iterations,
+            salt: salt.to_vec(),
+            stored_key,
+            server_key: hmac(salted.as_slice(), b"Server Key"),
+        }
     }
 
     /// Number of PBKDF2 iterations: a computation costs about 0.1 µs for each.

@@ -1,0 +1,8 @@
+//! Canonicalisation from outside: what the engine sees of it.
+
+mod equality;
+mod keys;
+mod places;
+mod rewriting;
+mod robustness;
+mod support;
