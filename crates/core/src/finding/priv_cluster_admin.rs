@@ -37,7 +37,6 @@ pub(super) fn gives_everything(grant: &GrantView) -> bool {
         risks.is_some_and(|risks| risks.iter().any(|risk| risk == "everything"))
     };
     grant.reach == "*"
-        && matches!(facts::object_kind(&grant.source), Some("ClusterRoleBinding"))
         && !facts::flag(&grant.attributes, "default_binding")
         && (grant.privilege == "ClusterRole/cluster-admin" || everything())
 }

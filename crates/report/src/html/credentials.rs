@@ -60,7 +60,7 @@ fn row(detail: &CredentialDetail, out: &mut dyn Write) -> io::Result<()> {
     };
     writeln!(
         out,
-        "</th><td class=\"nowrap\">{}</td><td>{owner}</td><td>{}</td><td class=\"nowrap\">{age}</td><td class=\"nowrap\">{ends}</td><td>{}</td></tr>",
+        "</th><td>{}</td><td>{owner}</td><td>{}</td><td class=\"nowrap\">{age}</td><td>{ends}</td><td>{}</td></tr>",
         credential.kind,
         credential.state,
         day_or_unknown(credential.last_used_at),

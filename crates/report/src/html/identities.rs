@@ -23,7 +23,7 @@ pub(super) fn write(report: &InventoryReport, section: &Section, out: &mut dyn W
         report.identities.iter().filter(|identity| identity.privilege == PrivilegeLevel::Unknown).count();
     writeln!(
         out,
-        "<p class=\"lead\">{} can administer, read secrets or act as others. Of {} it is not known what they can do.</p>",
+        "<p class=\"lead\">{} can administer, read secrets or act as others. What {} can do is not known.</p>",
         counted(privileged.len(), "identity", "identities"),
         counted(unknown, "other", "others"),
     )?;
@@ -51,13 +51,11 @@ pub(super) fn write(report: &InventoryReport, section: &Section, out: &mut dyn W
         )?;
         for (index, grant) in identity.grants.iter().take(GRANTS).enumerate() {
             let separator = if index > 0 { "<br>" } else { "" };
-            let reach = if grant.reach == "*" { "everywhere" } else { grant.reach.as_str() };
-            write!(
-                out,
-                "{separator}{} <span class=\"soft\">in {}</span>",
-                text(&grant.privilege),
-                text(reach)
-            )?;
+            write!(out, "{separator}{} <span class=\"soft\">", text(&grant.privilege))?;
+            match grant.reach.as_str() {
+                "*" => write!(out, "everywhere</span>")?,
+                reach => write!(out, "in {}</span>", text(reach))?,
+            }
         }
         if identity.grants.len() > GRANTS {
             write!(out, "<br><span class=\"soft\">and {} more</span>", identity.grants.len() - GRANTS)?;

@@ -11,7 +11,7 @@ pub(super) fn write(report: &InventoryReport, section: &Section, out: &mut dyn W
     if !report.credentials.is_empty() {
         write!(
             out,
-            "<h3>What is not known</h3>\n<div class=\"wide\"><table class=\"numbers\"><thead><tr><th scope=\"col\">Of so many credentials</th>\
+            "<h3>What is not known</h3>\n<div class=\"wide\"><table class=\"numbers\"><thead><tr><th scope=\"col\">Credentials of which</th>\
              <th scope=\"col\">of {}</th></tr></thead>\n<tbody>\n",
             grouped(report.credentials.len())
         )?;

@@ -25,7 +25,7 @@ pub(super) fn write(report: &InventoryReport, out: &mut dyn Write) -> io::Result
         writeln!(
             out,
             "<p class=\"verdict gap\"><strong>Incomplete.</strong> {} of {} could not be read; \
-             what lies there is not in this report. <a href=\"#coverage\">See which</a></p>",
+             what lies there is not in this report. <a class=\"jump\" href=\"#coverage\">See which</a></p>",
             grouped(blind),
             counted(areas, "area", "areas"),
         )?;

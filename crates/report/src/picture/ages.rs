@@ -20,7 +20,7 @@ const SPANS: [(i64, &str); 5] = [
     (30, "under 30 days"),
     (90, "30–90 days"),
     (180, "90–180 days"),
-    (365, "half a year +"),
+    (365, "180–365 days"),
     (730, "1–2 years"),
 ];
 const COLUMNS: usize = SPANS.len() + 2;

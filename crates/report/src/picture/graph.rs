@@ -212,8 +212,8 @@ fn edge(
 
 fn node(node: &Node, column: usize, top: usize, out: &mut dyn Write) -> io::Result<()> {
     let (x, width) = COLUMNS[column];
-    // 6.7 units for a letter of the monospaced face, 5.6 for one of the other.
-    let (letters, note_letters) = ((width - 18) * 10 / 67, (width - 18) * 10 / 56);
+    // 6.7 units for a letter of the monospaced face, 6.1 for one of the other.
+    let (letters, note_letters) = ((width - 18) * 10 / 67, (width - 18) * 10 / 61);
     let label = shorten(&visible(&node.label), letters, true);
     let note = shorten(&visible(&node.note), note_letters, false);
     write!(out, "<g>")?;
