@@ -167,6 +167,31 @@ mod tests {
         assert_eq!(STANDARD.encode(server), "6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=");
     }
 
+    /// What PostgreSQL 15.18 stored for these passwords: plain, to be normalised, and one that the profile prohibits.
+    #[test]
+    fn agrees_with_a_real_server() {
+        for (password, verifier) in [
+            (
+                "correct horse battery",
+                "SCRAM-SHA-256$4096:f0bBLgTHOxJ2lNiXA+RI2g==$lfHlBZlmlbZtNt/9kvrTQC6Yaa634SOJAzyBjYPQVmc=:Yw9au5rlb5z3HSIwSPVMl8JueqLuLwEVRekOv1txatM=",
+            ),
+            (
+                "k\u{e4}se \u{2168}\u{a0}x",
+                "SCRAM-SHA-256$4096:pQH5UqAH1D9ij4wqy9uCcg==$tAMh0GreIuDRMmbfAvOa+ZATiUNJyzKQ6UjwVL+zWTE=:4phIfAL8a7tA7YifrOjUg4XO5kXqr8Yb8ATbbhF3r9c=",
+            ),
+            (
+                "\u{e9}\u{7}",
+                "SCRAM-SHA-256$4096:RZuU6JIrcic82TshqYyW/A==$A9l6XtdbjGDe2VYcJVxDFNHsX6X6VQXl9fxqLtizxBc=:fMlHMDrJ7NgkrBs8gPV788RkGLlKbFdV5VTCVFcHf1A=",
+            ),
+        ] {
+            assert!(matches(verifier, &secret(password)), "{password:?}");
+            let parsed = Verifier::parse(verifier).expect("parses");
+            assert_eq!(build(&secret(password), &parsed.salt, parsed.iterations()), verifier);
+        }
+        let md5 = "md547ecaa26330e505ccc934340c0d0907d";
+        assert!(md5_matches(md5, "legacy", &secret("correct horse battery")));
+    }
+
     #[test]
     fn text_round_trips_and_only_the_right_password_fits() {
         let text = build(&secret("correct horse"), &[7; SALT_BYTES], ITERATIONS);

@@ -113,7 +113,7 @@ fn is_credential(finding: &Finding<'_>, name: Name, text: &str) -> bool {
             Name::Secret(kind) => kind == CredentialKind::WebhookSecret || !shape::is_location(text),
             Name::MostlyPublic => shape::looks_random(text) || shape::is_structured(text),
             Name::Key | Name::Silent => {
-                !shape::is_plain_fact(text) && !(finding.nested && shape::is_ordinary(text))
+                !(shape::is_plain_fact(text) || finding.nested && shape::is_ordinary(text))
             }
         };
     }

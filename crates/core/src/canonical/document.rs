@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use super::bundle::Neighbours;
 use crate::format::{
     aws_credentials_file, database_url, docker_config, dotenv, gcp, helm_release, json_text, kubeconfig,
+    login_files::{self, LoginFile},
     slot::{self, Slot},
     yaml_text,
 };
@@ -32,10 +33,11 @@ pub(super) enum Reading<'a> {
 
 /// Every way to read a value as a document, the most specific first. With a name, at most one.
 pub(super) fn open(bytes: &[u8], reading: Reading<'_>) -> Vec<Document> {
+    let value = Value { bytes, text: std::str::from_utf8(bytes).ok() };
     let mut found = Vec::new();
     let only_first = reading != Reading::Any;
     for reader in READERS {
-        if let Some(document) = reader(bytes, reading) {
+        if let Some(document) = reader(&value, reading) {
             found.push(document);
             if only_first {
                 break;
@@ -45,31 +47,45 @@ pub(super) fn open(bytes: &[u8], reading: Reading<'_>) -> Vec<Document> {
     found
 }
 
-type Reader = fn(&[u8], Reading<'_>) -> Option<Document>;
+struct Value<'a> {
+    bytes: &'a [u8],
+    /// The same, if it is UTF-8.
+    text: Option<&'a str>,
+}
+
+impl<'a> Value<'a> {
+    /// The text, if it begins as a JSON object or array does.
+    fn object(&self) -> Option<&'a str> {
+        self.text.filter(|text| text.trim_start().starts_with(['{', '[']))
+    }
+}
+
+type Reader = fn(&Value<'_>, Reading<'_>) -> Option<Document>;
 
 const READERS: &[Reader] = &[
-    |bytes, _| {
-        if helm_release::is_gzip(bytes) {
-            document("helm-release", helm_release::slots(bytes)?)
+    |value, _| {
+        if helm_release::is_gzip(value.bytes) {
+            document("helm-release", helm_release::slots(value.bytes)?)
         } else {
             None
         }
     },
-    |bytes, _| document("docker-config", docker_config::slots(object(bytes)?)?),
-    |bytes, _| document("gcp-service-account", gcp::slots(object(bytes)?)?),
-    |bytes, _| document("kubeconfig", kubeconfig::slots(text(bytes)?)?),
-    |bytes, _| json(object(bytes)?),
+    |value, _| document("docker-config", docker_config::slots(value.object()?)?),
+    |value, _| document("gcp-service-account", gcp::slots(value.object()?)?),
+    |value, _| document("kubeconfig", kubeconfig::slots(value.text?)?),
+    |value, _| json(value.object()?),
     // A URL without a password is no document: it may be a webhook's, which is a secret as a whole.
-    |bytes, _| document("connection-string", vec![database_url::parse(text(bytes)?)?.password?]),
-    |bytes, _| document("aws-credentials", aws_credentials_file::slots(text(bytes)?)?),
-    |bytes, _| manifests(text(bytes)?),
-    |bytes, reading| {
+    |value, _| document("connection-string", vec![database_url::parse(value.text?)?.password?]),
+    |value, _| document("aws-credentials", aws_credentials_file::slots(value.text?)?),
+    |value, reading| login_file(value.text?, reading),
+    |value, _| manifests(value.text?),
+    |value, reading| {
         let least = if is_named(reading, &[".env"], &[".env", ".properties"]) { 1 } else { 2 };
-        document("dotenv", dotenv::slots(text(bytes)?, least)?)
+        document("dotenv", dotenv::slots(value.text?, least)?)
     },
-    |bytes, reading| {
+    |value, reading| {
         let named = is_named(reading, &[], &[".yaml", ".yml"]);
-        if named { document("yaml", yaml_text::slots(text(bytes)?)?) } else { None }
+        if named { document("yaml", yaml_text::slots(value.text?)?) } else { None }
     },
 ];
 
@@ -85,7 +101,7 @@ fn document(name: &'static str, mut slots: Vec<Slot>) -> Option<Document> {
 /// Numbers are no secrets, but a port says something about the password beside it.
 fn json(text: &str) -> Option<Document> {
     let scalars = json_text::scalars(text)?;
-    let mut numbers: Vec<(usize, String, String)> = Vec::new();
+    let mut numbers = Vec::new();
     let mut slots = Vec::new();
     for scalar in scalars {
         if scalar.is_string {
@@ -101,6 +117,21 @@ fn json(text: &str) -> Option<Document> {
     Some(document)
 }
 
+fn login_file(text: &str, reading: Reading<'_>) -> Option<Document> {
+    use LoginFile::{GitCredentials, Netrc, Npmrc, Pgpass};
+    let slots = match reading {
+        Reading::Named(key) => {
+            login_files::slots(LoginFile::of(key.rsplit('/').next().unwrap_or_default())?, text)?
+        }
+        Reading::Any => [Pgpass, Netrc, Npmrc, GitCredentials]
+            .into_iter()
+            .filter_map(|file| login_files::slots(file, text))
+            .flatten()
+            .collect(),
+    };
+    document("login-file", slots)
+}
+
 fn manifests(text: &str) -> Option<Document> {
     let slots = if text.contains("kind: Secret") && text.contains("apiVersion:") {
         helm_release::manifest_slots(text)
@@ -108,15 +139,6 @@ fn manifests(text: &str) -> Option<Document> {
         Vec::new()
     };
     if slots.is_empty() { None } else { document("manifest", slots) }
-}
-
-fn text(bytes: &[u8]) -> Option<&str> {
-    std::str::from_utf8(bytes).ok()
-}
-
-fn object(bytes: &[u8]) -> Option<&str> {
-    let text = text(bytes)?;
-    text.trim_start().starts_with(['{', '[']).then_some(text)
 }
 
 fn is_named(reading: Reading<'_>, names: &[&str], ends: &[&str]) -> bool {

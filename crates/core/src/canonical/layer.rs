@@ -111,8 +111,11 @@ fn base64(bytes: &[u8]) -> Option<(Layer, Zeroizing<Vec<u8>>)> {
     (known || text).then_some((Layer::Base64 { url_safe, width, line_break }, decoded))
 }
 
+/// Width of the lines, if there are several, their line break, and all digits.
+type Unfolded = (Option<usize>, &'static str, Zeroizing<Vec<u8>>);
+
 /// Lines of one width, the last one shorter or equal, become one.
-fn unfold(bytes: &[u8]) -> Option<(Option<usize>, &'static str, Zeroizing<Vec<u8>>)> {
+fn unfold(bytes: &[u8]) -> Option<Unfolded> {
     let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else {
         return (!bytes.contains(&b'\r')).then(|| (None, "", Zeroizing::new(bytes.to_vec())));
     };

@@ -21,235 +21,33 @@ pub(super) enum Name {
 }
 
 /// Last words that name what is known to everybody.
-const PUBLIC: &[&str] = &[
-    "user",
-    "username",
-    "login",
-    "usr",
-    "host",
-    "hostname",
-    "server",
-    "servers",
-    "port",
-    "ports",
-    "region",
-    "zone",
-    "email",
-    "mail",
-    "namespace",
-    "dbname",
-    "engine",
-    "driver",
-    "dialect",
-    "scheme",
-    "schema",
-    "sslmode",
-    "realm",
-    "issuer",
-    "audience",
-    "subject",
-    "type",
-    "kind",
-    "version",
-    "ttl",
-    "expiry",
-    "expires",
-    "expiration",
-    "length",
-    "size",
-    "count",
-    "enabled",
-    "disabled",
-    "enable",
-    "timeout",
-    "interval",
-    "mode",
-    "level",
-    "format",
-    "algorithm",
-    "alg",
-    "policy",
-    "policies",
-    "prefix",
-    "suffix",
-    "header",
-    "ref",
-    "reference",
-    "owner",
-    "description",
-    "comment",
-    "hint",
-    "date",
-    "timestamp",
-    "usage",
-    "group",
-    "groups",
-    "role",
-    "roles",
-    "scope",
-    "scopes",
-    "tier",
-    "locale",
-    "language",
-    "timezone",
-    "debug",
-    "replicas",
-    "protocol",
-    "fingerprint",
-    "thumbprint",
-    "arn",
-    "tenant",
-    "organization",
-    "bucket",
-    "topic",
-    "queue",
-    "mount",
-    "mountpath",
-    "class",
-    "label",
-    "labels",
-    "status",
-    "id",
-    "ids",
-    "digest",
-    "lease",
-    "limit",
-    "max",
-    "min",
-    "required",
-    "optional",
-    "strategy",
-    "provider",
-    "backend",
-    "charset",
-    "collation",
-    "table",
-    "column",
-    "index",
-    "stage",
-    "retries",
-    "domain",
-];
+const PUBLIC: &str = "user username login usr host hostname server servers port ports region zone email mail namespace \
+    dbname engine driver dialect scheme schema sslmode realm issuer audience subject type kind version \
+    ttl expiry expires expiration length size count enabled disabled enable timeout interval mode \
+    level format algorithm alg policy policies prefix suffix header ref reference owner description \
+    comment hint date timestamp usage group groups role roles scope scopes tier locale language \
+    timezone debug replicas protocol fingerprint thumbprint arn tenant organization bucket topic queue \
+    mount mountpath class label labels status id ids digest lease limit max min required optional \
+    strategy provider backend charset collation table column index stage retries domain";
 
 /// Last words that mostly do.
-const MOSTLY_PUBLIC: &[&str] = &[
-    "name",
-    "names",
-    "file",
-    "files",
-    "filename",
-    "path",
-    "paths",
-    "dir",
-    "directory",
-    "folder",
-    "location",
-    "env",
-    "environment",
-    "state",
-    "account",
-    "address",
-    "addr",
-    "addresses",
-    "db",
-    "database",
-    "project",
-    "org",
-    "url",
-    "uri",
-    "urls",
-    "endpoint",
-    "endpoints",
-    "link",
-    "image",
-    "config",
-    "registry",
-    "repository",
-    "command",
-    "args",
-    "title",
-    "hash",
-    "title",
-    "method",
-];
+const MOSTLY_PUBLIC: &str = "name names file files filename path paths dir directory folder location env environment state \
+    account address addr addresses db database project org url uri urls endpoint endpoints link image \
+    config registry repository command args title hash method";
 
-const PASSWORD: &[&str] =
-    &["password", "passwd", "pwd", "pass", "passphrase", "passcode", "pw", "passwords", "psw"];
-const TOKEN: &[&str] = &["token", "tokens", "bearer", "jwt", "pat", "authorization"];
-const OPAQUE: &[&str] =
-    &["secret", "secrets", "credential", "credentials", "creds", "cred", "cookie", "seed", "pepper"];
+const PASSWORD: &str = "password passwd pwd pass passphrase passcode pw passwords psw";
+const TOKEN: &str = "token tokens bearer jwt pat authorization";
+const OPAQUE: &str = "secret secrets credential credentials creds cred cookie seed pepper";
 
 /// Words before `key` that make it a secret one.
-const SECRET_KEYS: &[&str] = &[
-    "secret",
-    "encryption",
-    "encrypt",
-    "signing",
-    "sign",
-    "signature",
-    "master",
-    "session",
-    "license",
-    "auth",
-    "shared",
-    "account",
-    "storage",
-    "service",
-    "hmac",
-    "cookie",
-    "jwt",
-    "crypto",
-    "cipher",
-    "aes",
-    "data",
-    "app",
-    "application",
-    "django",
-    "flask",
-    "rails",
-    "psk",
-    "preshared",
-    "recovery",
-    "unseal",
-    "access",
-    "root",
-    "admin",
-    "authentication",
-    "authorization",
-    "deploy",
-    "private",
-    "ssh",
-    "host",
-    "rsa",
-    "ed25519",
-    "ecdsa",
-    "tls",
-    "ssl",
-    "server",
-    "client",
-];
+const SECRET_KEYS: &str = "secret encryption encrypt signing sign signature master session license auth shared account \
+    storage service hmac cookie jwt crypto cipher aes data app application django flask rails psk \
+    preshared recovery unseal access root admin authentication authorization deploy private ssh host \
+    rsa ed25519 ecdsa tls ssl server client";
 
 /// Words before `key` that make it a public one or no cryptographic key at all.
-const OTHER_KEYS: &[&str] = &[
-    "public",
-    "publishable",
-    "partition",
-    "sort",
-    "primary",
-    "foreign",
-    "cache",
-    "routing",
-    "object",
-    "idempotency",
-    "row",
-    "hot",
-    "translation",
-    "message",
-    "index",
-    "site",
-    "group",
-    "label",
-];
+const OTHER_KEYS: &str = "public publishable partition sort primary foreign cache routing object idempotency row hot \
+    translation message index site group label";
 
 /// Reads a name.
 pub(super) fn says(key: &str) -> Name {
@@ -342,7 +140,7 @@ fn of_words(words: &[String]) -> Name {
     let Some((last, before)) = words[..end].split_last() else { return Name::Silent };
     let previous = before.last().map_or("", String::as_str);
     let has = |word: &str| before.iter().any(|other| other == word);
-    let in_list = |list: &[&str], word: &str| list.contains(&word);
+    let in_list = |list: &str, word: &str| list.split_ascii_whitespace().any(|other| other == word);
 
     if last == "id" && previous == "secret" {
         return Name::Secret(Kind::SecretId);
@@ -371,7 +169,7 @@ fn of_words(words: &[String]) -> Name {
     if in_list(TOKEN, last) {
         return Name::Secret(if previous == "api" { Kind::ApiKey } else { Kind::Token });
     }
-    if last == "secret" && in_list(&["client", "app", "consumer", "oauth", "api"], previous) {
+    if last == "secret" && in_list("client app consumer oauth api", previous) {
         return Name::Secret(Kind::ApiKey);
     }
     if in_list(OPAQUE, last) {
@@ -401,7 +199,7 @@ fn of_words(words: &[String]) -> Name {
         if in_list(TOKEN, word) {
             return Name::Secret(Kind::Token);
         }
-        if in_list(&["secret", "secrets", "credential", "credentials"], word) {
+        if in_list("secret secrets credential credentials", word) {
             return Name::Secret(Kind::Opaque);
         }
     }

@@ -187,29 +187,10 @@ fn is_placeholder(text: &str) -> bool {
 
 /// A pointer into another store, or a value that a tool has sealed.
 fn is_reference(text: &str) -> bool {
-    const STARTS: &[&str] = &[
-        "arn:aws:",
-        "arn:aws-",
-        "vault:secret/",
-        "vault:kv/",
-        "ref+",
-        "op://",
-        "sm://",
-        "gcp-sm://",
-        "awssm://",
-        "secretref:",
-        "keyvault:",
-        "projects/",
-        "ENC[",
-        "$ANSIBLE_VAULT;",
-        "!vault",
-        "file://",
-        "env://",
-        "azurekeyvault://",
-        "bao:",
-        "@Microsoft.KeyVault(",
-    ];
-    STARTS.iter().any(|start| text.starts_with(start)) && !text.contains(char::is_whitespace)
+    const STARTS: &str = "arn:aws: arn:aws- vault:secret/ vault:kv/ ref+ op:// sm:// gcp-sm:// awssm:// secretref: keyvault: \
+    projects/ ENC[ $ANSIBLE_VAULT; !vault file:// env:// azurekeyvault:// bao: @Microsoft.KeyVault(";
+    STARTS.split_ascii_whitespace().any(|start| text.starts_with(start))
+        && !text.contains(char::is_whitespace)
         || text.starts_with("$ANSIBLE_VAULT;")
 }
 

@@ -12,184 +12,24 @@ const LEAST_BYTES: usize = 8;
 const MOST_BYTES: usize = 512;
 
 /// What products ship with and people try first, in lower case. Compared without the marks and digits around them.
-const DEFAULTS: &[&str] = &[
-    "password",
-    "passwd",
-    "pass",
-    "passw0rd",
-    "p@ssw0rd",
-    "p@ssword",
-    "changeme",
-    "changeit",
-    "change-me",
-    "change_me",
-    "changethis",
-    "change-this",
-    "replaceme",
-    "replace-me",
-    "secret",
-    "supersecret",
-    "topsecret",
-    "mysecret",
-    "s3cr3t",
-    "letmein",
-    "welcome",
-    "qwerty",
-    "qwertz",
-    "azerty",
-    "abc",
-    "abcd",
-    "test",
-    "testing",
-    "tester",
-    "admin",
-    "administrator",
-    "root",
-    "toor",
-    "user",
-    "guest",
-    "default",
-    "demo",
-    "example",
-    "sample",
-    "foobar",
-    "foo",
-    "bar",
-    "dummy",
-    "fake",
-    "none",
-    "empty",
-    "blank",
-    "temp",
-    "tmp",
-    "postgres",
-    "postgresql",
-    "mysql",
-    "mariadb",
-    "mongo",
-    "mongodb",
-    "redis",
-    "rabbitmq",
-    "minio",
-    "minioadmin",
-    "elastic",
-    "elasticsearch",
-    "kibana",
-    "grafana",
-    "jenkins",
-    "tomcat",
-    "oracle",
-    "sa",
-    "sysadmin",
-    "docker",
-    "vagrant",
-    "ansible",
-    "kubernetes",
-    "vault",
-    "dev",
-    "development",
-    "prod",
-    "production",
-    "staging",
-    "local",
-    "app",
-    "database",
-    "db",
-    "dbpassword",
-    "prom-operator",
-    "hunter",
-    "insecure",
-    "todo",
-    "tbd",
-    "fixme",
-    "placeholder",
-    "your-password",
-    "yourpassword",
-    "your_password",
-    "mypassword",
-    "my-password",
-    "masterpassword",
-    "insertpasswordhere",
-    "iloveyou",
-    "monkey",
-    "dragon",
-    "correct-horse-battery-staple",
-    "correcthorsebatterystaple",
-    "notasecret",
-    "not-a-secret",
-    "nosecret",
-    "keyboard-cat",
-    "keyboard cat",
-];
+const DEFAULTS: &str = "password passwd pass passw0rd p@ssw0rd p@ssword changeme changeit change-me change_me changethis \
+    change-this replaceme replace-me secret supersecret topsecret mysecret s3cr3t letmein welcome \
+    qwerty qwertz azerty abc abcd test testing tester admin administrator root toor user guest default \
+    demo example sample foobar foo bar dummy fake none empty blank temp tmp postgres postgresql mysql \
+    mariadb mongo mongodb redis rabbitmq minio minioadmin elastic elasticsearch kibana grafana jenkins \
+    tomcat oracle sa sysadmin docker vagrant ansible kubernetes vault dev development prod production \
+    staging local app database db dbpassword prom-operator hunter insecure todo tbd fixme placeholder \
+    your-password yourpassword your_password mypassword my-password masterpassword insertpasswordhere \
+    iloveyou monkey dragon correct-horse-battery-staple correcthorsebatterystaple notasecret \
+    not-a-secret nosecret keyboard-cat";
 
 /// Words that a guesser joins with digits and marks.
-const WORDS: &[&str] = &[
-    "password",
-    "passwort",
-    "passwd",
-    "secret",
-    "admin",
-    "administrator",
-    "welcome",
-    "changeme",
-    "change",
-    "default",
-    "qwerty",
-    "letmein",
-    "test",
-    "user",
-    "login",
-    "root",
-    "master",
-    "super",
-    "production",
-    "development",
-    "staging",
-    "database",
-    "postgres",
-    "mysql",
-    "redis",
-    "mongo",
-    "kubernetes",
-    "docker",
-    "vault",
-    "server",
-    "service",
-    "company",
-    "internal",
-    "example",
-    "token",
-    "summer",
-    "winter",
-    "spring",
-    "autumn",
-    "january",
-    "february",
-    "march",
-    "april",
-    "june",
-    "july",
-    "august",
-    "september",
-    "october",
-    "november",
-    "december",
-    "monday",
-    "tuesday",
-    "wednesday",
-    "thursday",
-    "friday",
-    "saturday",
-    "sunday",
-    "dragon",
-    "monkey",
-    "hello",
-    "world",
-    "please",
-    "never",
-    "apple",
-    "orange",
-];
+const WORDS: &str = "password passwort passwd secret admin administrator welcome changeme change default qwerty letmein \
+    test user login root master super production development staging database postgres mysql redis \
+    mongo kubernetes docker vault server service company internal example token summer winter spring \
+    autumn january february march april june july august september october november december monday \
+    tuesday wednesday thursday friday saturday sunday dragon monkey hello world please never apple \
+    orange";
 
 /// The verdict on a text that is compared byte by byte.
 pub(super) fn of(bytes: &[u8]) -> Strength {
@@ -214,10 +54,14 @@ pub(super) fn is_known_default(text: &str) -> bool {
     let runs = ["0123456789", "1234567890", "abcdefghijklmnopqrstuvwxyz", "qwertyuiop"];
     let is_run = lower.len() >= 3 && runs.iter().any(|run| run.contains(lower.as_str()));
     let one = lower.chars().next();
-    DEFAULTS.contains(&lower.as_str())
-        || DEFAULTS.contains(&stem)
+    is_listed(&lower)
+        || is_listed(stem)
         || is_run
         || (lower.len() > 1 && lower.chars().all(|c| Some(c) == one))
+}
+
+fn is_listed(text: &str) -> bool {
+    DEFAULTS.split_ascii_whitespace().any(|word| word == text)
 }
 
 /// Estimated entropy in bits: what a guesser who knows the habits below would need. Deliberately low where it is unsure, since too low an
@@ -311,7 +155,7 @@ fn common_words(bytes: &[u8]) -> Vec<Common> {
         })
         .collect();
     let mut marks = vec![Common::No; bytes.len()];
-    for word in WORDS {
+    for word in WORDS.split_ascii_whitespace() {
         let word = word.as_bytes();
         if word.len() > plain.len() {
             continue;

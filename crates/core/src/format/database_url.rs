@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use zeroize::Zeroizing;
+
 use super::{
     github,
     slot::{Encoding, Says, Slot, Write, percent_decode},
@@ -90,7 +92,7 @@ pub fn parse_url(text: &str) -> Option<Connection> {
         }
     }
     let password = password.and_then(|range| {
-        let value = percent_decode(&text[range.clone()])?;
+        let value = Zeroizing::new(percent_decode(&text[range.clone()])?);
         Some(slot("password", &value, range, Encoding::Percent, &bundle))
     });
     Some(Connection { bundle, password })
@@ -175,7 +177,7 @@ fn parse_libpq(text: &str) -> Option<Connection> {
             "port" => bundle.port = value.parse().ok(),
             "user" => bundle.user = Some(value),
             "dbname" => bundle.database = Some(value),
-            "password" if !value.is_empty() => password = Some((value, start..at)),
+            "password" if !value.is_empty() => password = Some((Zeroizing::new(value), start..at)),
             _ => {}
         }
     }
@@ -235,7 +237,7 @@ fn parse_semicolons(text: &str) -> Option<Connection> {
             }
             "database" | "initialcatalog" => bundle.database = Some(value),
             "password" | "pwd" | "accountkey" | "sharedaccesskey" if !value.is_empty() => {
-                password = Some((value, range));
+                password = Some((Zeroizing::new(value), range));
             }
             _ => {}
         }

@@ -48,7 +48,7 @@ fn registry(pointer: &str, mut fields: BTreeMap<String, Scalar>) -> Vec<Slot> {
     let name = pointer.rsplit('/').next().unwrap_or_default().replace("~1", "/").replace("~0", "~");
     let auth = fields.remove("auth");
     let pair = auth.as_ref().and_then(|auth| basic_auth(&auth.text));
-    let user = fields.remove("username").map(|user| user.text).filter(|user| !user.is_empty());
+    let user = fields.remove("username").map(|user| user.text.to_string()).filter(|user| !user.is_empty());
     let user = user.or_else(|| pair.as_ref().map(|(user, _)| user.clone()));
     let bundle = Bundle { user: user.clone(), host: Some(host(&name).to_owned()), ..Bundle::default() };
     let mut found = Vec::new();
@@ -65,7 +65,7 @@ fn registry(pointer: &str, mut fields: BTreeMap<String, Scalar>) -> Vec<Slot> {
     };
     let password = fields.remove("password").filter(|password| !password.text.is_empty());
     match (password, auth.zip(pair)) {
-        (Some(password), Some((auth, (user, same)))) if *same == password.text => {
+        (Some(password), Some((auth, (user, same)))) if *same == *password.text => {
             let writes = vec![(password.range, Encoding::Json), (auth.range, Encoding::JsonBasicAuth(user))];
             push("password", &same, writes, CredentialKind::Registry);
         }

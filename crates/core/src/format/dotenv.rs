@@ -1,5 +1,7 @@
 //! Environment files: lines of `NAME=value`, with `export`, quotes and comments as the common readers take them.
 
+use zeroize::Zeroizing;
+
 use super::slot::{self, Encoding, Slot, Write};
 
 /// Each assignment as a slot, `NAME`. `None` unless every line is an assignment, a comment or empty, and there are at least `least`.
@@ -36,15 +38,15 @@ fn is_name(name: &str) -> bool {
 }
 
 /// How many bytes the value takes as written, and what it means.
-fn value_of(rest: &str) -> Option<(usize, String)> {
+fn value_of(rest: &str) -> Option<(usize, Zeroizing<String>)> {
     let quote = rest.chars().next().filter(|c| matches!(c, '"' | '\''));
     let Some(quote) = quote else {
         let line = rest.trim_end();
         // Without quotes a comment begins at ` #`.
         let value = line.split(" #").next().unwrap_or_default().trim_end();
-        return Some((value.len(), value.to_owned()));
+        return Some((value.len(), Zeroizing::new(value.to_owned())));
     };
-    let mut value = String::new();
+    let mut value = Zeroizing::new(String::with_capacity(rest.len()));
     let mut letters = rest.char_indices().skip(1);
     while let Some((at, letter)) = letters.next() {
         match letter {

@@ -12,8 +12,9 @@ pub fn slots(text: &str) -> Option<Vec<Slot>> {
         return None;
     }
     let mut scalars = json_text::scalars(text)?;
-    let field =
-        |name: &str| scalars.iter().find(|scalar| scalar.pointer == name).map(|scalar| scalar.text.clone());
+    let field = |name: &str| {
+        scalars.iter().find(|scalar| scalar.pointer == name).map(|scalar| scalar.text.to_string())
+    };
     if field("type").as_deref() != Some("service_account") {
         return None;
     }

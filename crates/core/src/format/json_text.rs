@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use zeroize::Zeroizing;
+
 use super::slot::{self, Encoding, Slot, Write};
 
 /// Most bytes of all pointers of one document: a long key above many leaves would else be copied as often.
@@ -22,7 +24,7 @@ pub struct Scalar {
     /// Where it stands, a string with its quotes.
     pub range: Range<usize>,
     /// The content: a string unescaped, anything else as it is written.
-    pub text: String,
+    pub text: Zeroizing<String>,
     /// True for a string.
     pub is_string: bool,
 }
@@ -95,7 +97,7 @@ impl Scan<'_> {
                 let length = rest.find(ends).unwrap_or(rest.len());
                 let range = self.at..self.at + length;
                 self.at = range.end;
-                let text = self.text[range.clone()].to_owned();
+                let text = Zeroizing::new(self.text[range.clone()].to_owned());
                 self.push(pointer, key, container, range, text, false)
             }
         }
@@ -137,7 +139,7 @@ impl Scan<'_> {
         Some(())
     }
 
-    fn string(&mut self) -> Option<(Range<usize>, String)> {
+    fn string(&mut self) -> Option<(Range<usize>, Zeroizing<String>)> {
         let start = self.at;
         let bytes = self.text.as_bytes();
         let mut end = start + 1;
@@ -146,7 +148,7 @@ impl Scan<'_> {
         }
         end += 1;
         self.at = end;
-        Some((start..end, serde_json::from_str(self.text.get(start..end)?).ok()?))
+        Some((start..end, Zeroizing::new(serde_json::from_str(self.text.get(start..end)?).ok()?)))
     }
 
     fn push(
@@ -155,7 +157,7 @@ impl Scan<'_> {
         key: &str,
         container: usize,
         range: Range<usize>,
-        text: String,
+        text: Zeroizing<String>,
         is_string: bool,
     ) -> Option<()> {
         self.spent += pointer.len() + key.len();

@@ -89,6 +89,10 @@ pub enum Encoding {
     Libpq,
     /// A value of a `;`-separated connection string.
     Semicolon,
+    /// The password of a line of `.pgpass`: colons and backslashes are escaped.
+    Pgpass,
+    /// A word between spaces, without escapes.
+    Word,
 }
 
 impl Encoding {
@@ -103,6 +107,11 @@ impl Encoding {
             _ if breaks => return Err(SpliceError::NotRepresentable),
             Self::Line if value.trim() == value && !value.is_empty() => value.to_owned(),
             Self::Line => return Err(SpliceError::NotRepresentable),
+            Self::Pgpass => value.replace('\\', "\\\\").replace(':', "\\:"),
+            Self::Word if value.contains(char::is_whitespace) || value.is_empty() => {
+                return Err(SpliceError::NotRepresentable);
+            }
+            Self::Word => value.to_owned(),
             Self::Shell => shell(value, former)?,
             Self::Libpq => {
                 let plain = !value.is_empty() && !value.contains([' ', '\t', '\'', '\\']);

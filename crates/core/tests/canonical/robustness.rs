@@ -144,7 +144,6 @@ proptest! {
 const LONG: Duration = Duration::from_secs(20);
 
 #[test]
-#[expect(clippy::disallowed_methods, reason = "a test of time needs the time")]
 fn a_mebibyte_of_anything_takes_no_time_to_speak_of() {
     let many = |piece: &str| piece.repeat((1 << 20) / piece.len());
     let values = [
