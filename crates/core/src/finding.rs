@@ -41,6 +41,7 @@ mod k8s_secret_in_configmap;
 mod key_weak;
 mod kubeconfig_embedded;
 mod life_orphan_no_consumer;
+mod life_partial_offboard;
 mod life_unused;
 mod own_missing;
 mod priv_anonymous;
@@ -185,6 +186,7 @@ pub const RULES: &[Rule] = &[
     own_missing::RULE,
     life_orphan_no_consumer::RULE,
     life_unused::RULE,
+    life_partial_offboard::RULE,
     vault_root::RULE,
     vault_no_ttl::RULE,
     vault_secretid_unlimited::RULE,
@@ -290,7 +292,7 @@ mod tests {
             }
             ("NIST SP 800-53", "r5") => &[
                 "AC-2b", "AC-2(3)b", "AC-2(3)d", "AC-6", "AC-6(5)", "CA-7", "IA-5c", "IA-5e", "IA-5f",
-                "IA-5i", "SC-12",
+                "IA-5i", "PS-4b", "SC-12",
             ],
             ("CIS Kubernetes", "1.10") => {
                 &["3.1.1", "3.1.3", "5.1.1", "5.1.3", "5.1.5", "5.1.6", "5.1.7", "5.4.1"]
