@@ -6,7 +6,7 @@ use std::{
 };
 
 use claviger_core::{
-    canonical::{Input, leaves, splice},
+    canonical::{Input, SpliceError, leaves, splice},
     format::slot,
     model::{CredentialKind, Place},
     observation::Bundle,
@@ -119,8 +119,11 @@ proptest! {
                 prop_assert_eq!(pointers.len(), found.len(), "pointers are unique");
                 for leaf in &found {
                     prop_assert!(!leaf.canonical.is_empty());
-                    // Replacing a value by itself is refused only for what is read and not written.
-                    let _ = splice(&secret(&bytes), &leaf.pointer, &leaf.canonical, &secret("another-value-1"));
+                    // What is found can be addressed: a refusal is about the format or the new value, never about the leaf.
+                    let new = secret("another-value-1");
+                    let written = splice(&secret(&bytes), &leaf.pointer, &leaf.canonical, &new);
+                    let lost = matches!(written, Err(SpliceError::NoSuchLeaf | SpliceError::OldValueDiffers));
+                    prop_assert!(!lost, "{} in {:?} as {key}", leaf.pointer, String::from_utf8_lossy(&bytes));
                 }
             }
         }
