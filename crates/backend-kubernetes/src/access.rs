@@ -16,8 +16,8 @@ use crate::{
 const PATH: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
 /// Questions that are open at the same time.
 const AT_ONCE: usize = 8;
-/// Of the namespaces that `include` names, so many are asked about one by one.
-const MOST_NAMESPACES: usize = 20;
+/// So many namespaces are asked about one by one, where a permission does not hold everywhere.
+const MOST_NAMESPACES: usize = 50;
 
 /// What each flow needs.
 const NEEDED: [(&str, &str, Resource); 27] = [
@@ -81,15 +81,31 @@ pub(crate) async fn allowed(
 
 /// Every permission of every flow.
 pub(crate) async fn check(backend: &KubernetesBackend) -> Result<Vec<Permission>> {
+    let failed = |failure: Failure| backend.error(failure, "check", "ask for our own permissions");
+    let namespaces = namespaces(backend).await.map_err(failed)?;
     let mut asked = Vec::with_capacity(NEEDED.len());
     for (flow, verb, resource) in NEEDED {
-        asked.push(permission(backend, flow, verb, resource));
+        asked.push(permission(backend, flow, verb, resource, &namespaces));
     }
-    stream::iter(asked)
-        .buffered(AT_ONCE)
-        .try_collect()
-        .await
-        .map_err(|failure: Failure| backend.error(failure, "check", "ask for our own permissions"))
+    stream::iter(asked).buffered(AT_ONCE).try_collect().await.map_err(failed)
+}
+
+/// The namespaces that a scan would read, as far as they are known: those that the configuration names, else those that are there.
+async fn namespaces(backend: &KubernetesBackend) -> Result<Vec<String>, Failure> {
+    let named = backend.filter.named();
+    if !named.is_empty() {
+        return Ok(named);
+    }
+    let path = format!("{}?limit=500", resource::NAMESPACES.collection(None));
+    match backend.connection.ask(Ask::get(path), OBJECT_LIMIT).await {
+        Ok(body) => {
+            let (items, _) = wire::page::<wire::Bare<'_>>(&body)?;
+            let names = items.iter().map(|item| item.metadata.name.plain());
+            Ok(names.filter(|name| backend.filter.selects(name)).collect())
+        }
+        Err(failure) if failure.is_forbidden() => Ok(Vec::new()),
+        Err(failure) => Err(failure),
+    }
 }
 
 async fn permission(
@@ -97,18 +113,17 @@ async fn permission(
     flow: &'static str,
     verb: &'static str,
     resource: Resource,
+    namespaces: &[String],
 ) -> Result<Permission, Failure> {
-    Ok(Permission {
-        flow,
-        name: format!("{verb} {}", resource.plural),
-        status: status(backend, verb, resource).await?,
-    })
+    let status = status(backend, verb, resource, namespaces).await?;
+    Ok(Permission { flow, name: format!("{verb} {}", resource.plural), status })
 }
 
 async fn status(
     backend: &KubernetesBackend,
     verb: &str,
     resource: Resource,
+    namespaces: &[String],
 ) -> Result<PermissionStatus, Failure> {
     if allowed(backend, verb, resource, None, None).await? {
         return Ok(PermissionStatus::Present);
@@ -116,20 +131,19 @@ async fn status(
     let missing = |place: &str| PermissionStatus::Missing(format!("{} in {place}", resource.rule(verb)));
     let clustered =
         [resource::NAMESPACES, resource::CLUSTER_ROLES, resource::CLUSTER_ROLE_BINDINGS].contains(&resource);
-    let namespaces = backend.filter.named();
     if clustered || namespaces.is_empty() || namespaces.len() > MOST_NAMESPACES {
         return Ok(missing("a ClusterRole"));
     }
     let mut without = Vec::new();
-    for namespace in &namespaces {
+    for namespace in namespaces {
         if !allowed(backend, verb, resource, Some(namespace), None).await? {
             without.push(namespace.as_str());
         }
     }
-    Ok(if without.is_empty() {
-        PermissionStatus::Present
-    } else {
-        missing(&format!("a Role of {}", without.join(", ")))
+    Ok(match without.len() {
+        0 => PermissionStatus::Present,
+        all if all == namespaces.len() => missing("a ClusterRole"),
+        _ => missing(&format!("a Role of {}", without.join(", "))),
     })
 }
 

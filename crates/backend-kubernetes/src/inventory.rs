@@ -6,6 +6,7 @@ mod config_maps;
 mod grants;
 mod helm;
 mod literals;
+mod object;
 mod secrets;
 pub(crate) mod token_secrets;
 mod workloads;

@@ -16,8 +16,8 @@
 //! Refs are `<backend>/<namespace>/<Kind>/<name>`; what lies in no namespace has `*` there (`prod/*/ClusterRoleBinding/x`,
 //! `prod/*/User/dana`, `prod/*/AwsRole/<arn>`).
 //!
-//! Scopes: area = namespace or `*`, part = `secrets`, `configmaps`, `serviceaccounts`, `workloads`, `rbac`; and `*`/`subjects` (users
-//! and groups, complete when all bindings were read), `kube-system`/`aws-auth`.
+//! Scopes: area = namespace or `*`, part = `secrets`, `configmaps`, `serviceaccounts`, `workloads`, `rbac`, and `aws-auth` of
+//! `kube-system`. Users and groups belong to the scope of the first binding that names them.
 //!
 //! # Attributes
 //!

@@ -11,7 +11,7 @@ use claviger_core::{
 
 use super::{
     Context, Scan,
-    secrets::{Object, bundle_of, decode, written_at},
+    object::{Object, bundle_of, decode, written_at},
 };
 use crate::{
     failure::Failure,
@@ -94,7 +94,7 @@ mod tests {
         let context = Context { names: &names, labels: &labels, filter: &filter, owners: BTreeMap::new() };
         let json = serde_json::json!({
             "metadata": {"name": "app", "namespace": "web", "annotations":
-                {super::super::secrets::LAST_APPLIED: r#"{"data":{"url":"postgres://a:old@h/d","level":"info"}}"#}},
+                {super::super::object::LAST_APPLIED: r#"{"data":{"url":"postgres://a:old@h/d","level":"info"}}"#}},
             "data": {"url": "postgres://a:new@h/d", "level": "info"},
             "binaryData": {"blob": "/w=="},
         })

@@ -7,8 +7,8 @@ use std::{
 
 use claviger_backend::{Result, ScanSink};
 use claviger_core::{
-    model::{Attributes, IdentityKind, PrivilegeLevel, Scope},
-    observation::{Observation, ObservedGrant},
+    model::{Attributes, IdentityKind, PrivilegeLevel},
+    observation::{Observation, ObservedGrant, ObservedIdentity},
     reference::Ref,
 };
 use serde_json::Value;
@@ -24,8 +24,6 @@ use crate::{
 };
 
 const PART: &str = "rbac";
-/// Users and groups exist only in bindings: their scope is complete when all bindings were read.
-const SUBJECTS: &str = "subjects";
 /// Label of what the API server makes by itself.
 const BOOTSTRAPPING: &str = "kubernetes.io/bootstrapping";
 /// Groups that everybody is in: a binding to one of them is inherited by all.
@@ -67,14 +65,11 @@ impl Scan<'_> {
             roles: roles.resolved(),
             cluster_roles_known: !troubles.by_area.contains_key(CLUSTER),
             cloud: &cloud,
-            people: BTreeMap::new(),
+            people: BTreeSet::new(),
         };
         let mut bindings = self.read_cluster(CLUSTER_ROLE_BINDINGS, &mut reader, sink).await?;
         bindings.join(self.read(ROLE_BINDINGS, &mut reader, sink).await?);
 
-        let people = reader.people.into_values().map(Observation::Identity).collect();
-        sink.page(&Scope::new(CLUSTER, SUBJECTS), people).await?;
-        self.end_cluster(SUBJECTS, bindings.any(), sink).await?;
         troubles.join(bindings);
         self.end_cluster(PART, troubles.by_area.get(CLUSTER), sink).await?;
         self.end(PART, &troubles, sink).await
@@ -139,6 +134,14 @@ impl RoleReader {
     }
 }
 
+/// Whom a binding binds.
+struct Bound {
+    identity: Ref,
+    extra: Attributes,
+    /// `User` or `Group` for those that exist only here.
+    person: Option<&'static str>,
+}
+
 struct BindingReader<'s> {
     context: &'s Context<'s>,
     accounts: &'s AccountIndex,
@@ -146,7 +149,8 @@ struct BindingReader<'s> {
     roles: BTreeMap<(String, String), Known>,
     cluster_roles_known: bool,
     cloud: &'s [aws_auth::Mapped],
-    people: BTreeMap<Ref, claviger_core::observation::ObservedIdentity>,
+    /// Users and groups exist only in bindings; each is sent once, where it is seen first.
+    people: BTreeSet<Ref>,
 }
 
 impl PageReader for BindingReader<'_> {
@@ -208,7 +212,13 @@ impl BindingReader<'_> {
             attributes,
         };
         for subject in &binding.subjects {
-            if let Some((identity, extra)) = self.subject(subject, &namespace, is_default) {
+            if let Some(Bound { identity, extra, person }) = self.subject(subject, &namespace, is_default) {
+                if let Some(kind) = person
+                    && self.people.insert(identity.clone())
+                {
+                    let person = self.person(&identity, kind, subject.name.as_str());
+                    batch.push(&area, PART, Observation::Identity(person));
+                }
                 let mut grant = ObservedGrant { identity, ..grant.clone() };
                 grant.attributes.extend(extra);
                 batch.push(&area, PART, Observation::Grant(grant));
@@ -222,20 +232,12 @@ impl BindingReader<'_> {
     }
 
     /// Whom a subject means. Built-in users and groups count only where somebody bound them.
-    fn subject(
-        &mut self,
-        subject: &Subject<'_>,
-        namespace: &str,
-        is_default: bool,
-    ) -> Option<(Ref, Attributes)> {
+    fn subject(&self, subject: &Subject<'_>, namespace: &str, is_default: bool) -> Option<Bound> {
         let name = subject.name.plain();
         match subject.kind.as_str() {
             "ServiceAccount" => {
-                let home = if subject.namespace.is_empty() {
-                    namespace.to_owned()
-                } else {
-                    subject.namespace.plain()
-                };
+                let home = &subject.namespace;
+                let home = if home.is_empty() { namespace.to_owned() } else { home.plain() };
                 Some(self.account(&home, &name))
             }
             "User" => match name.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':'))
@@ -246,7 +248,7 @@ impl BindingReader<'_> {
                 {
                     None
                 }
-                None => Some((self.person("User", &name), Attributes::new())),
+                None => Some(self.somebody("User", &name, Attributes::new())),
             },
             "Group" => {
                 let everybody =
@@ -254,37 +256,36 @@ impl BindingReader<'_> {
                 if name.starts_with("system:") && (is_default || !everybody) {
                     return None;
                 }
-                let attributes = if everybody {
-                    Attributes::from([("inherited_by_everybody".to_owned(), Value::from(true))])
-                } else {
-                    Attributes::new()
-                };
-                Some((self.person("Group", &name), attributes))
+                let mut extra = Attributes::new();
+                if everybody {
+                    extra.insert("inherited_by_everybody".to_owned(), Value::from(true));
+                }
+                Some(self.somebody("Group", &name, extra))
             }
             _ => None,
         }
     }
 
-    fn account(&self, namespace: &str, name: &str) -> (Ref, Attributes) {
-        let mut attributes = Attributes::new();
+    fn account(&self, namespace: &str, name: &str) -> Bound {
+        let mut extra = Attributes::new();
         if self.context.selects(namespace) && self.accounts.exists(namespace, name) == Some(false) {
             // Whoever may create an account of this name takes over its privileges.
-            attributes.insert("dangling".to_owned(), Value::from(true));
+            extra.insert("dangling".to_owned(), Value::from(true));
         }
-        (self.context.names.object(namespace, "ServiceAccount", name), attributes)
+        Bound { identity: self.context.names.object(namespace, "ServiceAccount", name), extra, person: None }
     }
 
-    fn person(&mut self, kind: &str, name: &str) -> Ref {
-        let at = self.context.names.object(CLUSTER, kind, name);
-        self.people.entry(at.clone()).or_insert_with(|| {
-            let mut person = identity(at.clone(), IdentityKind::KubernetesUser, self.context.labels.clone());
-            person.attributes.insert("subject_kind".to_owned(), Value::from(kind));
-            if name.starts_with("system:") {
-                person.attributes.insert("built_in".to_owned(), Value::from(true));
-            }
-            person
-        });
-        at
+    fn somebody(&self, kind: &'static str, name: &str, extra: Attributes) -> Bound {
+        Bound { identity: self.context.names.object(CLUSTER, kind, name), extra, person: Some(kind) }
+    }
+
+    fn person(&self, at: &Ref, kind: &str, name: &str) -> ObservedIdentity {
+        let mut person = identity(at.clone(), IdentityKind::KubernetesUser, self.context.labels.clone());
+        person.attributes.insert("subject_kind".to_owned(), Value::from(kind));
+        if name.starts_with("system:") {
+            person.attributes.insert("built_in".to_owned(), Value::from(true));
+        }
+        person
     }
 
     /// The cloud identities that `aws-auth` makes this user or a member of this group.

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
-use super::{Context, accounts::AccountIndex, secrets::Object};
+use super::{Context, accounts::AccountIndex, object::Object};
 use crate::wire::{Meta, Secret};
 
 pub(crate) const LEGACY: &str = "kubernetes.io/service-account-token";
