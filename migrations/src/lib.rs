@@ -7,6 +7,13 @@
 
 mod m20251122_080000_audit;
 mod m20251122_080100_saga;
+mod m20251122_080200_scan;
+mod m20251122_080300_identity;
+mod m20251122_080400_credential;
+mod m20251122_080500_copy;
+mod m20251122_080600_consumer;
+mod m20251122_080700_history;
+mod m20251122_080800_finding;
 mod sql;
 
 pub use sea_orm_migration::{MigrationTrait, MigratorTrait};
@@ -18,6 +25,16 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20251122_080000_audit::Migration), Box::new(m20251122_080100_saga::Migration)]
+        vec![
+            Box::new(m20251122_080000_audit::Migration),
+            Box::new(m20251122_080100_saga::Migration),
+            Box::new(m20251122_080200_scan::Migration),
+            Box::new(m20251122_080300_identity::Migration),
+            Box::new(m20251122_080400_credential::Migration),
+            Box::new(m20251122_080500_copy::Migration),
+            Box::new(m20251122_080600_consumer::Migration),
+            Box::new(m20251122_080700_history::Migration),
+            Box::new(m20251122_080800_finding::Migration),
+        ]
     }
 }

@@ -2,7 +2,19 @@
 
 pub(crate) mod audit_entry;
 pub(crate) mod audit_head;
+pub(crate) mod consumer;
+pub(crate) mod copy;
+pub(crate) mod credential;
+pub(crate) mod credential_fingerprint;
+pub(crate) mod finding;
+pub(crate) mod history;
+pub(crate) mod identity;
+pub(crate) mod issued;
+pub(crate) mod link_cache;
+pub(crate) mod privilege;
 pub(crate) mod receipt;
 pub(crate) mod saga;
 pub(crate) mod saga_event;
+pub(crate) mod scan;
+pub(crate) mod scan_backend;
 pub(crate) mod sealed_value;

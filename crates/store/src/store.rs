@@ -1,10 +1,12 @@
 //! The three ports on SeaORM.
 
 mod audit;
+mod inventory;
 mod journal;
 mod lease;
 mod saga;
 mod schema;
+mod sql;
 mod text;
 
 use std::sync::Arc;

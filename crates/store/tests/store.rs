@@ -44,4 +44,27 @@ on_both! {
         a_newer_schema_is_refused,
         migrating_at_the_same_time_is_fine,
         times_keep_their_order_as_the_database_sorts_them;
+    link:
+        copies_of_one_value_are_one_credential,
+        an_issuer_takes_the_copies_that_evidence_ties_to_it,
+        two_roles_with_one_password_keep_what_names_them,
+        weak_and_unread_values_join_nobody,
+        former_versions_follow_their_place_unless_their_value_lives_elsewhere,
+        an_id_outlives_a_rotation_in_place,
+        an_id_outlives_the_finding_and_the_loss_of_its_issuer,
+        a_link_stands_while_its_issuer_cannot_be_asked,
+        linking_twice_and_linking_in_another_order_give_the_same;
+    inventory:
+        a_second_scan_of_an_unchanged_estate_moves_only_last_seen,
+        a_use_is_no_change,
+        only_a_completely_read_scope_loses_what_it_no_longer_shows,
+        consumers_are_tied_to_what_they_read,
+        a_detail_knows_owner_identity_age_and_history,
+        lists_are_ordered_by_bytes_and_paged_without_loss,
+        findings_keep_when_they_began_and_close,
+        a_rotation_and_a_revocation_show_before_the_next_scan,
+        coverage_is_the_newest_scan_of_each_backend,
+        comparisons_are_remembered,
+        odd_names_are_kept_and_break_nothing,
+        pages_of_several_backends_merge_at_the_same_time;
 }

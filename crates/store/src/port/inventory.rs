@@ -218,8 +218,9 @@ pub trait Inventory: Send + Sync {
     /// Repeating a page changes nothing.
     async fn merge(&self, scan: ScanId, at: DateTime<Utc>, page: MergedPage) -> Result<MergeSummary>;
 
-    /// Ends a scope. Where it is [`ScopeStatus::Complete`], rows of this scope that this scan did not see are marked gone (`gone_at`); in any other
-    /// case nothing is. The status is kept as coverage.
+    /// Ends a scope. Where it is [`ScopeStatus::Complete`], rows of this scope that this scan did not see will be marked gone by
+    /// [`Inventory::link`]; in any other case nothing is. A scope may end once in each phase of a scan: that is why nothing is gone before the
+    /// last phase is over, and one bad end of several counts. The summary is empty.
     async fn end_scope(
         &self,
         scan: ScanId,
@@ -230,7 +231,7 @@ pub trait Inventory: Send + Sync {
         reason: Option<&str>,
     ) -> Result<MergeSummary>;
 
-    /// Links copies to credentials, on the database: by issuer link, by handle, by fingerprint (strong ones only). Copies that no issuer claims
+    /// Marks gone what the completely read scopes of this scan no longer show, then links copies to credentials, on the database: by issuer link, by handle, by fingerprint (strong ones only). Copies that no issuer claims
     /// form a credential of their own per strong fingerprint, or per place for weak ones. A credential's id stays with its issuer ref; without
     /// one it stays with its group when the value changes in place. Idempotent. Gives what changed.
     async fn link(&self, scan: ScanId, at: DateTime<Utc>) -> Result<MergeSummary>;
@@ -245,7 +246,7 @@ pub trait Inventory: Send + Sync {
         exhaustive: bool,
     ) -> Result<()>;
 
-    /// Ends the scan.
+    /// Ends the scan; links once more, as [`Inventory::end_backend`] may have marked rows gone.
     async fn end_scan(&self, scan: ScanId, at: DateTime<Utc>, complete: bool) -> Result<()>;
 
     /// What is in the inventory of one backend now.

@@ -1,8 +1,11 @@
 //! Each test takes a fresh database and knows not which one it is.
 
 pub(crate) mod audit;
+pub(crate) mod inventory;
 pub(crate) mod journal;
+pub(crate) mod link;
 pub(crate) mod schema;
+pub(crate) mod seen;
 
 use std::sync::Arc;
 

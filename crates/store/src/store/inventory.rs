@@ -1,0 +1,154 @@
+//! The inventory: pages in, credentials out.
+
+mod facts;
+mod finding;
+mod history;
+mod item;
+mod kept;
+mod key;
+mod link;
+mod merge;
+mod outcome;
+mod scan;
+mod view;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use claviger_core::{
+    fingerprint::Fingerprint,
+    id::{CredentialId, ScanId},
+    model::{CredentialState, Scope, ScopeStatus},
+    reference::Ref,
+    view::{
+        BackendScanView, ConsumerView, CopyView, Counts, CredentialDetail, CredentialView, FindingView,
+        HistoryView, IdentityView, ScanView,
+    },
+};
+
+use super::SeaStore;
+use crate::{Inventory, MergeSummary, MergedPage, Result, ScanStart, Selection};
+
+#[async_trait]
+impl Inventory for SeaStore {
+    async fn begin_scan(&self, scan: &ScanStart) -> Result<()> {
+        self.start_scan(scan).await
+    }
+
+    async fn merge(&self, scan: ScanId, at: DateTime<Utc>, page: MergedPage) -> Result<MergeSummary> {
+        self.merge_page(scan, at, page).await
+    }
+
+    async fn end_scope(
+        &self,
+        scan: ScanId,
+        at: DateTime<Utc>,
+        backend: &str,
+        scope: &Scope,
+        status: ScopeStatus,
+        reason: Option<&str>,
+    ) -> Result<MergeSummary> {
+        self.note_scope(scan, at, backend, scope, status, reason).await
+    }
+
+    async fn link(&self, scan: ScanId, at: DateTime<Utc>) -> Result<MergeSummary> {
+        self.link_all(scan, at).await
+    }
+
+    async fn end_backend(
+        &self,
+        scan: ScanId,
+        at: DateTime<Utc>,
+        view: &BackendScanView,
+        exhaustive: bool,
+    ) -> Result<()> {
+        self.finish_backend(scan, at, view, exhaustive).await
+    }
+
+    async fn end_scan(&self, scan: ScanId, at: DateTime<Utc>, complete: bool) -> Result<()> {
+        self.finish_scan(scan, at, complete).await
+    }
+
+    async fn counts(&self, backend: &str) -> Result<Counts> {
+        self.count_backend(backend).await
+    }
+
+    async fn coverage(&self) -> Result<Vec<BackendScanView>> {
+        self.newest_coverage().await
+    }
+
+    async fn last_scan(&self) -> Result<Option<ScanView>> {
+        self.newest_scan().await
+    }
+
+    async fn credentials(&self, now: DateTime<Utc>, selection: &Selection) -> Result<Vec<CredentialView>> {
+        self.list_credentials(now, selection).await
+    }
+
+    async fn credential(&self, now: DateTime<Utc>, id: CredentialId) -> Result<Option<CredentialDetail>> {
+        self.one_credential(now, id).await
+    }
+
+    async fn details(&self, now: DateTime<Utc>, selection: &Selection) -> Result<Vec<CredentialDetail>> {
+        self.list_details(now, selection).await
+    }
+
+    async fn identities(&self, selection: &Selection) -> Result<Vec<IdentityView>> {
+        self.list_identities(selection).await
+    }
+
+    async fn copies(&self, selection: &Selection) -> Result<Vec<CopyView>> {
+        self.list_copies(selection).await
+    }
+
+    async fn consumers(&self, selection: &Selection) -> Result<Vec<ConsumerView>> {
+        self.list_consumers(selection).await
+    }
+
+    async fn by_fingerprint(&self, fingerprints: &[Fingerprint]) -> Result<Vec<(Fingerprint, CredentialId)>> {
+        self.find_fingerprints(fingerprints).await
+    }
+
+    async fn put_findings(
+        &self,
+        at: DateTime<Utc>,
+        rules: &[&str],
+        findings: Vec<FindingView>,
+    ) -> Result<MergeSummary> {
+        self.replace_findings(at, rules, findings).await
+    }
+
+    async fn findings(&self) -> Result<Vec<FindingView>> {
+        self.open_findings().await
+    }
+
+    async fn history(&self, since: Option<DateTime<Utc>>, limit: u64) -> Result<Vec<HistoryView>> {
+        self.list_history(since, limit).await
+    }
+
+    async fn cached_links(&self, verifier: &Fingerprint) -> Result<Vec<(Fingerprint, bool)>> {
+        self.read_cache(verifier).await
+    }
+
+    async fn cache_links(&self, results: Vec<(Fingerprint, Fingerprint, bool)>) -> Result<()> {
+        self.write_cache(results).await
+    }
+
+    async fn record_rotation(
+        &self,
+        at: DateTime<Utc>,
+        credential: CredentialId,
+        copies: Vec<(Ref, Option<String>, Fingerprint)>,
+    ) -> Result<()> {
+        self.note_rotation(at, credential, copies).await
+    }
+
+    async fn record_state(
+        &self,
+        at: DateTime<Utc>,
+        credential: CredentialId,
+        state: CredentialState,
+        detail: &str,
+    ) -> Result<()> {
+        self.note_state(at, credential, state, detail).await
+    }
+}

@@ -1,0 +1,178 @@
+//! History as intervals: each change closes the interval before it and gives it the facts that held in it.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use chrono::{DateTime, Utc};
+use claviger_core::{reference::Ref, view::HistoryView};
+use sea_orm::{
+    ActiveValue::{NotSet, Set},
+    ColumnTrait as _, DatabaseTransaction, EntityTrait as _, FromQueryResult, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _, QueryTrait as _, Value,
+};
+use uuid::Uuid;
+
+use super::super::{SeaStore, sql, text::text};
+use crate::{Result, entity::history};
+
+/// Rows of one insert.
+const ROWS: usize = 2_000;
+
+/// A row before it is one.
+pub(super) struct Entry {
+    pub(super) at: DateTime<Utc>,
+    pub(super) entity: &'static str,
+    pub(super) entity_id: Uuid,
+    pub(super) subject: String,
+    pub(super) change: &'static str,
+    pub(super) detail: String,
+}
+
+pub(super) fn entry(
+    at: DateTime<Utc>,
+    entity: &'static str,
+    entity_id: Uuid,
+    subject: &str,
+    change: &'static str,
+    detail: impl Into<String>,
+) -> Entry {
+    Entry { at, entity, entity_id, subject: subject.to_owned(), change, detail: detail.into() }
+}
+
+pub(super) async fn insert(transaction: &DatabaseTransaction, entries: Vec<Entry>) -> Result<()> {
+    let mut rows: Vec<_> = entries
+        .into_iter()
+        .map(|entry| history::ActiveModel {
+            id: NotSet,
+            at: Set(entry.at),
+            valid_to: Set(None),
+            entity: Set(entry.entity.to_owned()),
+            entity_id: Set(entry.entity_id),
+            subject: Set(entry.subject),
+            change: Set(entry.change.to_owned()),
+            detail: Set(text(&entry.detail)),
+            facts: Set(None),
+        })
+        .collect();
+    while !rows.is_empty() {
+        let rest = rows.split_off(rows.len().min(ROWS));
+        history::Entity::insert_many(rows).exec_without_returning(transaction).await?;
+        rows = rest;
+    }
+    Ok(())
+}
+
+/// Ends the open intervals of these things, and moves the facts of `table` into them. Call it before the facts are written over.
+pub(super) async fn close(
+    transaction: &DatabaseTransaction,
+    table: &str,
+    at: DateTime<Utc>,
+    ids: Vec<Uuid>,
+) -> Result<()> {
+    sql::run_for(transaction, &ids, &[at.into()], |ids| {
+        format!(
+            "update history set valid_to = $1, facts = (select facts from {table} where {table}.id = history.entity_id) \
+             where valid_to is null and entity_id in ({ids})"
+        )
+    })
+    .await?;
+    Ok(())
+}
+
+#[derive(FromQueryResult)]
+struct Facts {
+    id: Uuid,
+    facts: String,
+}
+
+pub(super) async fn facts_of(
+    transaction: &DatabaseTransaction,
+    table: &str,
+    ids: &HashSet<Uuid>,
+) -> Result<HashMap<Uuid, String>> {
+    let ids: Vec<Uuid> = ids.iter().copied().collect();
+    let rows: Vec<Facts> = sql::rows_for(transaction, &ids, &[], |ids| {
+        format!("select id, facts from {table} where id in ({ids})")
+    })
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.id, row.facts)).collect())
+}
+
+/// The names of the facts that differ, and a sentence of them. Only versions are shown with their values: they are never secret and short.
+pub(super) fn difference(old: &str, new: &str) -> (Vec<String>, String) {
+    let parse = |text: &str| {
+        serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text).unwrap_or_default()
+    };
+    let (old, new) = (parse(old), parse(new));
+    let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let names: Vec<String> =
+        names.into_iter().filter(|name| old.get(*name) != new.get(*name)).cloned().collect();
+    let word = |map: &serde_json::Map<String, serde_json::Value>, name: &str| {
+        map.get(name).and_then(|value| value.as_str()).unwrap_or("none").to_owned()
+    };
+    let shown = names.iter().map(|name| match name.as_str() {
+        "version" | "state" => format!("{name} {} -> {}", word(&old, name), word(&new, name)),
+        _ => name.clone(),
+    });
+    let detail = shown.collect::<Vec<_>>().join(", ");
+    (names, detail)
+}
+
+pub(super) fn view(row: history::Model) -> HistoryView {
+    HistoryView {
+        at: row.at,
+        entity: row.entity,
+        subject: Ref::from_text(row.subject),
+        change: row.change,
+        detail: row.detail,
+    }
+}
+
+/// All that happened to these things, newest first within each.
+pub(super) async fn of_things<C: sea_orm::ConnectionTrait>(
+    connection: &C,
+    ids: &[Uuid],
+) -> Result<HashMap<Uuid, Vec<history::Model>>> {
+    let mut found: HashMap<Uuid, Vec<history::Model>> = HashMap::new();
+    for piece in ids.chunks(sql::IDS) {
+        let rows = history::Entity::find()
+            .select_only()
+            .columns([
+                history::Column::Id,
+                history::Column::At,
+                history::Column::ValidTo,
+                history::Column::Entity,
+                history::Column::EntityId,
+                history::Column::Subject,
+                history::Column::Change,
+                history::Column::Detail,
+            ])
+            // What it was like is not part of a list of what happened.
+            .expr_as(sea_orm::sea_query::Expr::val(Value::String(None)), "facts")
+            .filter(history::Column::EntityId.is_in(piece.iter().copied()))
+            .order_by_desc(history::Column::At)
+            .order_by_desc(history::Column::Id)
+            .all(connection)
+            .await?;
+        for row in rows {
+            found.entry(row.entity_id).or_default().push(row);
+        }
+    }
+    Ok(found)
+}
+
+impl SeaStore {
+    pub(super) async fn list_history(
+        &self,
+        since: Option<DateTime<Utc>>,
+        limit: u64,
+    ) -> Result<Vec<HistoryView>> {
+        let rows = history::Entity::find()
+            .apply_if(since, |query, since| query.filter(history::Column::At.gte(since)))
+            .order_by_desc(history::Column::At)
+            .order_by_desc(history::Column::Id)
+            .limit(limit)
+            .all(&self.database.read)
+            .await?;
+        Ok(rows.into_iter().map(view).collect())
+    }
+}

@@ -1,0 +1,278 @@
+//! Reading groups, and writing what was decided.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use chrono::{DateTime, Utc};
+use claviger_core::{id::CredentialId, reference::Ref};
+use sea_orm::{
+    DatabaseTransaction, EntityTrait as _, FromQueryResult, IntoActiveModel as _, Value,
+    sea_query::OnConflict,
+};
+use uuid::Uuid;
+
+use super::{
+    super::{
+        super::{SeaStore, sql},
+        facts::rank,
+        history, key,
+    },
+    group::{Member, Verdict, decide, kind_of},
+};
+use crate::{
+    LinkEvidence, MergeSummary, Result,
+    entity::{credential, credential_fingerprint},
+};
+
+mod ids;
+
+use self::ids::Ids;
+
+/// Copies of one page. A group is never split, so a page may be longer by one group.
+const PAGE: u64 = 4_000;
+
+#[derive(FromQueryResult)]
+struct Row {
+    id: Uuid,
+    group_key: Uuid,
+    at: String,
+    stage: String,
+    kind: String,
+    fingerprint: Option<Vec<u8>>,
+    issuer: Option<String>,
+    issuer_rank: Option<i16>,
+    credential_id: Option<Uuid>,
+    evidence: Option<String>,
+    named: Option<String>,
+    follows: bool,
+    lost: Option<String>,
+}
+
+const ROWS: &str = "select c.id, c.group_key, c.at, c.stage, c.kind, c.fingerprint, c.issuer, c.issuer_rank, \
+     c.credential_id, c.evidence, cur.id is not null as follows, lost.at as lost, \
+     case when c.handle is null then null else (select i.at from issued_credential i where i.handle = c.handle \
+     order by (i.gone_at is not null), i.at limit 1) end as named \
+     from credential_copy c \
+     left join credential_copy cur on cur.id = c.current_id and cur.gone_at is null and c.stage <> 'current' \
+     left join credential p on p.id = c.credential_id \
+     left join issued_credential lost on lost.id = p.issuer_key and lost.gone_at is not null and exists \
+     (select 1 from credential_fingerprint f where f.fingerprint = c.fingerprint and f.credential_id = p.id) \
+     where c.dirty and ";
+
+impl Row {
+    fn member(self) -> Member {
+        let linked = self.issuer.zip(self.issuer_rank);
+        let named = self.named.map(|issuer| (issuer, rank(LinkEvidence::Handle)));
+        // The stronger of the two; a link to another issuer by a claim does not stand against the public name.
+        let own = match (linked, named) {
+            (Some(linked), Some(named)) => Some(if linked.1 <= named.1 { linked } else { named }),
+            (linked, named) => linked.or(named),
+        };
+        Member {
+            id: self.id,
+            at: self.at,
+            current: self.stage == "current",
+            follows: self.follows,
+            kind: self.kind,
+            fingerprint: self.fingerprint,
+            own,
+            before: self.credential_id,
+            evidence: self.evidence,
+            lost: self.lost,
+        }
+    }
+}
+
+/// Assigns the groups of one page behind `after`; gives where it ended, or `None` at the end.
+pub(super) async fn page(
+    transaction: &DatabaseTransaction,
+    store: &SeaStore,
+    at: DateTime<Utc>,
+    after: Option<Uuid>,
+) -> Result<(MergeSummary, Option<Uuid>)> {
+    let after = after.unwrap_or_else(Uuid::nil);
+    let sql = format!("{ROWS} c.group_key > $1 order by c.group_key, c.id limit {PAGE}");
+    let mut rows: Vec<Row> = sql::rows(transaction, sql, vec![after.into()]).await?;
+    let Some(last) = rows.last() else { return Ok((MergeSummary::default(), None)) };
+    let last = (last.group_key, last.id);
+    let rest = format!("{ROWS} c.group_key = $1 and c.id > $2 order by c.id");
+    rows.extend(sql::rows::<Row, _>(transaction, rest, vec![last.0.into(), last.1.into()]).await?);
+
+    let mut groups: BTreeMap<Uuid, Vec<Member>> = BTreeMap::new();
+    for row in rows {
+        groups.entry(row.group_key).or_default().push(row.member());
+    }
+    let decided: Vec<(Uuid, Vec<Member>, Vec<Verdict>)> = groups
+        .into_iter()
+        .map(|(group, members)| {
+            let verdicts = decide(&members);
+            (group, members, verdicts)
+        })
+        .collect();
+    let mut ids = Ids::load(transaction, &decided).await?;
+    let mut moves = Moves::default();
+    for (group, members, verdicts) in &decided {
+        for (member, verdict) in members.iter().zip(verdicts) {
+            let (credential, evidence) = match verdict {
+                Verdict::Place => continue,
+                Verdict::Issuer(issuer, evidence) => {
+                    (ids.of_issuer(issuer, *group, members, store, at), evidence)
+                }
+                Verdict::Group(evidence) => (ids.of_group(*group, members, store, at), evidence),
+            };
+            moves.add(member, credential, evidence, ids.is_settled(credential));
+        }
+    }
+    let sum = ids.write(transaction, at).await?;
+    moves.write(transaction, at).await?;
+    Ok((sum, Some(last.0)))
+}
+
+/// Versions that are not current follow their place.
+pub(super) async fn former(transaction: &DatabaseTransaction, at: DateTime<Utc>) -> Result<()> {
+    let place = "from credential_copy c join credential_copy cur on cur.id = c.current_id and cur.gone_at is null \
+         where c.dirty and cur.credential_id is not null";
+    let marks = format!(
+        "update credential set dirty = true where not dirty and (id in (select cur.credential_id {place}) \
+         or id in (select c.credential_id {place}))"
+    );
+    sql::run(transaction, marks, Vec::new()).await?;
+    let known = format!(
+        "insert into credential_fingerprint (fingerprint, credential_id, first_seen) \
+         select distinct c.fingerprint, cur.credential_id, $1 {place} and c.fingerprint is not null \
+         on conflict (fingerprint, credential_id) do nothing"
+    );
+    sql::run(transaction, known, vec![at.into()]).await?;
+    let follow = "update credential_copy set credential_id = cur.credential_id, evidence = 'place', dirty = false \
+         from credential_copy cur where cur.id = credential_copy.current_id and cur.gone_at is null \
+         and cur.credential_id is not null and credential_copy.dirty";
+    sql::run(transaction, follow, Vec::new()).await?;
+    Ok(())
+}
+
+#[derive(FromQueryResult)]
+struct Bare {
+    id: Uuid,
+    at: String,
+    kind: String,
+}
+
+/// Credentials that their issuer lists and that have no copy yet; gives how many were made.
+pub(super) async fn without_copies(
+    transaction: &DatabaseTransaction,
+    store: &SeaStore,
+    at: DateTime<Utc>,
+) -> Result<usize> {
+    let sql = format!(
+        "select i.id, i.at, i.kind from issued_credential i left join credential c on c.issuer_key = i.id \
+         where i.dirty and i.gone_at is null and c.id is null order by i.id limit {PAGE}"
+    );
+    let bare: Vec<Bare> = sql::rows(transaction, sql, Vec::new()).await?;
+    if bare.is_empty() {
+        sql::run(transaction, "update issued_credential set dirty = false where dirty", Vec::new()).await?;
+        return Ok(0);
+    }
+    let made = bare.len();
+    let rows = bare
+        .into_iter()
+        .map(|issued| new_credential(store, at, &issued.at, &issued.kind, Some(issued.id), None));
+    insert(transaction, rows.collect()).await?;
+    Ok(made)
+}
+
+fn new_credential(
+    store: &SeaStore,
+    at: DateTime<Utc>,
+    place: &str,
+    kind: &str,
+    issuer_key: Option<Uuid>,
+    group_key: Option<Uuid>,
+) -> credential::Model {
+    credential::Model {
+        id: CredentialId::generate(store.clock.as_ref(), store.random.as_ref()).0,
+        at: place.to_owned(),
+        backend: Ref::from_text(place).backend().to_owned(),
+        kind: kind.to_owned(),
+        issuer_key,
+        group_key,
+        state: None,
+        state_at: None,
+        rotated_at: None,
+        dirty: false,
+        first_seen: at,
+        gone_at: None,
+    }
+}
+
+async fn insert(transaction: &DatabaseTransaction, rows: Vec<credential::Model>) -> Result<()> {
+    let mut rows = rows;
+    while !rows.is_empty() {
+        let rest = rows.split_off(rows.len().min(2_000));
+        let models = rows.into_iter().map(sea_orm::IntoActiveModel::into_active_model);
+        credential::Entity::insert_many(models).exec_without_returning(transaction).await?;
+        rows = rest;
+    }
+    Ok(())
+}
+
+/// What is written about copies after a page.
+#[derive(Default)]
+struct Moves {
+    rows: Vec<(Uuid, Uuid, &'static str)>,
+    fingerprints: BTreeSet<(Vec<u8>, Uuid)>,
+    /// Credentials that won or lost a copy.
+    touched: BTreeSet<Uuid>,
+}
+
+impl Moves {
+    fn add(&mut self, member: &Member, credential: Uuid, evidence: &'static str, settled: bool) {
+        self.rows.push((member.id, credential, evidence));
+        if let Some(fingerprint) = &member.fingerprint {
+            self.fingerprints.insert((fingerprint.clone(), credential));
+        }
+        if member.before != Some(credential) {
+            self.touched.extend(member.before);
+            if !settled {
+                self.touched.insert(credential);
+            }
+        }
+    }
+
+    async fn write(self, transaction: &DatabaseTransaction, at: DateTime<Utc>) -> Result<()> {
+        for piece in self.rows.chunks(2_000) {
+            let mut values: Vec<Value> = Vec::with_capacity(piece.len() * 3);
+            let tuples = piece.iter().enumerate().map(|(index, (id, credential, evidence))| {
+                values.extend([(*id).into(), (*credential).into(), (*evidence).into()]);
+                format!("({})", sql::marks(index * 3 + 1, 3))
+            });
+            let tuples = tuples.collect::<Vec<_>>().join(", ");
+            // Both databases name the columns of VALUES so.
+            let statement = format!(
+                "update credential_copy set credential_id = v.column2, evidence = v.column3, dirty = false \
+                 from (values {tuples}) as v where credential_copy.id = v.column1"
+            );
+            sql::run(transaction, statement, values).await?;
+        }
+        let fingerprints: Vec<_> = self.fingerprints.into_iter().collect();
+        for piece in fingerprints.chunks(5_000) {
+            let rows = piece.iter().map(|(fingerprint, credential_id)| {
+                credential_fingerprint::Model {
+                    fingerprint: fingerprint.clone(),
+                    credential_id: *credential_id,
+                    first_seen: at,
+                }
+                .into_active_model()
+            });
+            credential_fingerprint::Entity::insert_many(rows)
+                .on_conflict(OnConflict::new().do_nothing().to_owned())
+                .try_insert()
+                .exec_without_returning(transaction)
+                .await?;
+        }
+        let touched: Vec<Uuid> = self.touched.into_iter().collect();
+        sql::run_for(transaction, &touched, &[], |ids| {
+            format!("update credential set dirty = true where not dirty and id in ({ids})")
+        })
+        .await?;
+        Ok(())
+    }
+}
