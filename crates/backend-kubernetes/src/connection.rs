@@ -15,13 +15,12 @@ use kube::{
 };
 use secrecy::SecretString;
 use serde::Deserialize;
-use zeroize::Zeroize as _;
 
 use crate::{
     KubernetesConfig,
+    buffer::Buffer,
     expiry::Expiry,
     failure::{Failure, Transport},
-    wire::Buffer,
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -139,7 +138,7 @@ impl Connection {
 
     /// Makes a request and gives a good answer's body. `limit` bounds what is held in memory.
     pub(crate) async fn ask(&self, ask: Ask, limit: usize) -> Result<Buffer, Failure> {
-        let mut body = Buffer::new(Vec::new());
+        let mut body = Buffer::with_capacity(0);
         self.ask_into(ask, limit, &mut body).await?;
         Ok(body)
     }
@@ -154,7 +153,7 @@ impl Connection {
     }
 
     async fn exchange(&self, ask: Ask, limit: usize, body: &mut Buffer) -> Result<(), Failure> {
-        wipe(body);
+        body.wipe();
         let request = Request::builder()
             .method(ask.method)
             .uri(ask.path)
@@ -187,27 +186,10 @@ impl Connection {
                 }
                 break;
             }
-            append(body, &data);
+            body.append(&data);
         }
         if good { Ok(()) } else { Err(refusal(code, body, retry_after)) }
     }
-}
-
-/// Zeroizes what was used. What lies beyond never holds anything: it was wiped, or not written yet, and touching it would make it
-/// resident.
-fn wipe(body: &mut Buffer) {
-    body.as_mut_slice().zeroize();
-    body.clear();
-}
-
-/// Appends; when the buffer must move, the old place is zeroized.
-fn append(body: &mut Buffer, data: &[u8]) {
-    if body.capacity() - body.len() < data.len() {
-        let mut larger = Buffer::new(Vec::with_capacity((body.capacity() * 2).max(body.len() + data.len())));
-        larger.extend_from_slice(body);
-        *body = larger;
-    }
-    body.extend_from_slice(data);
 }
 
 fn refusal(code: u16, body: &[u8], retry_after: Option<u64>) -> Failure {

@@ -55,6 +55,7 @@
 
 mod access;
 mod backend;
+mod buffer;
 mod config;
 mod connection;
 mod expiry;

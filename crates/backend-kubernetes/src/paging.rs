@@ -9,10 +9,10 @@ use claviger_core::{
 };
 
 use crate::{
+    buffer::Buffer,
     connection::{Ask, Connection},
     failure::Failure,
     resource::Resource,
-    wire::Buffer,
 };
 
 /// What a page should weigh.
@@ -127,7 +127,7 @@ pub(crate) async fn read_collection(
         fields: fields.map(escape),
         size: PageSize::first(),
         // All of it at once, so that it never moves; memory that is not written to costs nothing.
-        buffer: Buffer::new(Vec::with_capacity(MOST_BYTES)),
+        buffer: Buffer::with_capacity(MOST_BYTES),
     };
     let mut restarts = 0;
     let mut token: Option<String> = None;

@@ -13,13 +13,14 @@ use zeroize::Zeroizing;
 use crate::{
     access,
     backend::KubernetesBackend,
+    buffer::Buffer,
     connection::{Ask, JSON, MERGE_PATCH, OBJECT_LIMIT},
     failure::Failure,
     managed,
     place::Place,
     resource::{CONFIG_MAPS, Resource, SECRETS},
     version,
-    wire::{self, Buffer, Meta},
+    wire::{self, Meta},
 };
 
 /// JSON object: data key to the key of the operation that wrote it last. One annotation, because a data key may be longer than an

@@ -10,7 +10,6 @@ use serde::{
     Deserialize, Deserializer,
     de::{IgnoredAny, MapAccess, Visitor},
 };
-use zeroize::Zeroizing;
 
 pub(crate) use self::{
     pod::{Container, CronJob, EnvFrom, EnvVar, Item, Pod, PodSpec, Projection, Volume, Workload},
@@ -285,9 +284,6 @@ pub(crate) fn page<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<(Vec<T>, Op
 pub(crate) fn time(text: &Text<'_>) -> Option<chrono::DateTime<chrono::Utc>> {
     chrono::DateTime::parse_from_rfc3339(text.as_str()).ok().map(|time| time.to_utc())
 }
-
-/// A buffer that is zeroized when it goes.
-pub(crate) type Buffer = Zeroizing<Vec<u8>>;
 
 #[cfg(test)]
 mod tests {
