@@ -50,7 +50,7 @@ const KEPT_IN: &[(&str, &[&str])] = &[
     ("aws-sdk-secretsmanager", &["backend-aws"]),
     ("aws-sdk-ssm", &["backend-aws"]),
     ("aws-sdk-sts", &["backend-aws"]),
-    ("anyhow", &["cli", "tests"]),
+    ("anyhow", &["cli", "tests", "testkit"]),
     ("clap", &["cli", "tests"]),
 ];
 /// What the domain must not know.

@@ -1,1 +1,51 @@
-fn main() {}
+//! The binary `claviger`: the composition root, and the only place where concrete backends are wired.
+//!
+//! To add a backend: a file in `registry/` with its configuration, and one line in `registry.rs`. To add a command: a file in `commands/`,
+//! a variant in `args.rs`, one line in `commands.rs`.
+
+mod args;
+mod commands;
+mod compose;
+mod config;
+mod error;
+mod keys;
+mod logging;
+mod output;
+mod progress;
+mod registry;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::{args::Cli, error::Exit};
+
+fn main() -> ExitCode {
+    // The provider is chosen once for the whole process; a second choice would be a bug.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return error::usage(&error),
+    };
+    logging::start(&cli.global);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            return error::render(
+                &error::Failure::bug(format!("the runtime does not start: {error}")),
+                false,
+            );
+        }
+    };
+    let color = error::color(&cli.global);
+    match runtime.block_on(commands::run(cli)) {
+        Ok(exit) => exit.into(),
+        Err(failure) => error::render(&failure, color),
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}

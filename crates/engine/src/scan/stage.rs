@@ -1,9 +1,11 @@
 //! The fingerprint stage: an observation goes in with its value, and comes out without.
 
+use std::collections::BTreeSet;
+
 use claviger_core::{
     canonical::{self, Input, Leaf, Strength, Weakness},
     fingerprint::Form,
-    model::{Attributes, CopyStage, CredentialKind, Labels, OwnerEvidence, Place},
+    model::{Attributes, ConsumerHow, CopyStage, CredentialKind, Labels, OwnerEvidence, Place},
     observation::{Content, Observation, ObservedCopy, ObservedCredential},
     reference::Ref,
 };
@@ -27,6 +29,7 @@ impl<'a> Stage<'a> {
     /// Every value of the page is dropped, and so zeroized, before this returns.
     pub(super) async fn page(&self, items: Vec<Observation>) -> Vec<Merged> {
         let mut merged = Vec::with_capacity(items.len());
+        let mut literals = Vec::new();
         for item in items {
             match item {
                 Observation::Identity(mut identity) => {
@@ -38,10 +41,23 @@ impl<'a> Stage<'a> {
                     merged.push(Merged::Credential(self.credential(credential).await))
                 }
                 Observation::Copy(copy) => self.copy(copy, &mut merged).await,
+                Observation::Consumer(consumer) if consumer.how == ConsumerHow::Literal => {
+                    literals.push(consumer)
+                }
                 Observation::Consumer(consumer) => merged.push(Merged::Consumer(consumer)),
                 Observation::Grant(grant) => merged.push(Merged::Grant(grant)),
             }
         }
+        // Backends send every literal with its workload; only one that turned out to be a secret has a reader worth keeping.
+        let secrets: BTreeSet<&Ref> = merged
+            .iter()
+            .filter_map(|item| match item {
+                Merged::Copy(copy) => Some(&copy.field_at),
+                _ => None,
+            })
+            .collect();
+        literals.retain(|consumer| secrets.contains(&consumer.reads));
+        merged.extend(literals.into_iter().map(Merged::Consumer));
         merged
     }
 

@@ -1,0 +1,311 @@
+//! The command line, as in the contract: names here are used by scripts.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Knows every long-lived credential that machines use, rotates them without losing one, and proves a revoked one dead.
+#[derive(Debug, Parser)]
+#[command(name = "claviger", version, about, max_term_width = 110)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Configuration file [default: ./claviger.toml, ~/.config/claviger/config.toml, /etc/claviger/config.toml]
+    #[arg(long, global = true, env = "CLAVIGER_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Lifecycle database: sqlite://FILE or postgres://…
+    #[arg(long, global = true, env = "CLAVIGER_DATABASE", value_name = "URL", hide_env_values = true)]
+    pub(crate) database: Option<String>,
+    /// Format of the data on standard output
+    #[arg(short, long, global = true, value_enum, default_value_t = Format::Table)]
+    pub(crate) output: Format,
+    /// No progress and no remarks on standard error
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+    /// More of what happens on standard error; twice for everything
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// No colour [env: NO_COLOR]
+    #[arg(long, global = true)]
+    pub(crate) no_color: bool,
+    /// Format of the log on standard error
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
+    pub(crate) log_format: LogFormat,
+}
+
+/// Formats of data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Aligned columns, cut to fit
+    Table,
+    /// Aligned columns, nothing cut
+    Wide,
+    /// One document
+    Json,
+    /// One line per item
+    Jsonl,
+    /// One document
+    Yaml,
+    /// RFC 4180, safe to open in a spreadsheet
+    Csv,
+}
+
+/// Formats of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object per line
+    Json,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Find what there is to connect to; write a commented claviger.toml and the keys
+    Init(InitArgs),
+    /// Per backend: is it reachable, are we authenticated, which permissions does each flow need and have
+    Doctor(DoctorArgs),
+    /// Run the whole loop on a built-in simulated estate: no server, no account
+    Demo(DemoArgs),
+    /// Take the inventory
+    Scan(ScanArgs),
+    /// List what the inventory knows
+    List(ListArgs),
+    /// One credential whole
+    Show(ShowArgs),
+    /// Read a leaked value on standard input: which credential is it, who uses it, what to do
+    Trace(TraceArgs),
+    /// Plan a rotation, ask, and carry it out
+    Rotate(RotateArgs),
+    /// Plan a revocation, ask, carry it out, and prove it
+    Revoke(RevokeArgs),
+    /// Take up interrupted work
+    Resume(ResumeArgs),
+    /// Write a report
+    Report(ReportArgs),
+    /// The tamper-evident log
+    Audit(AuditArgs),
+    /// The lifecycle database
+    Db(DbArgs),
+    /// Print a shell's completion script
+    Completion(CompletionArgs),
+    /// Print the manual page
+    Man,
+}
+
+/// `init`
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    /// Answer every question with yes
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+/// `doctor`
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// Only this backend
+    pub(crate) backend: Option<String>,
+}
+
+/// `demo`
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Where to put claviger.toml, claviger.db, keys/ and report.html; must not exist or be empty
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+}
+
+/// `scan`
+#[derive(Debug, Args)]
+pub(crate) struct ScanArgs {
+    /// Only these backends
+    pub(crate) backends: Vec<String>,
+}
+
+/// What can be listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Thing {
+    /// Authenticators
+    Credentials,
+    /// Principals
+    Identities,
+    /// Places where a value lies
+    Copies,
+    /// Workloads that read a copy
+    Consumers,
+    /// Rules that hold
+    Findings,
+    /// Rotations
+    Rotations,
+    /// Revocations
+    Revocations,
+}
+
+/// `list`
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// What
+    #[arg(value_enum)]
+    pub(crate) thing: Thing,
+    /// A ref with globs, an id or its beginning, or terms such as `kind=password owner=payments`
+    pub(crate) selector: Vec<String>,
+    /// Also what is gone
+    #[arg(long)]
+    pub(crate) gone: bool,
+}
+
+/// `show`
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// An id, its beginning, or a ref
+    pub(crate) id: String,
+}
+
+/// `trace`
+#[derive(Debug, Args)]
+pub(crate) struct TraceArgs {
+    /// One value per line instead of one value in all
+    #[arg(long)]
+    pub(crate) lines: bool,
+}
+
+/// What commands that change a target have in common.
+#[derive(Debug, Args)]
+pub(crate) struct ChangeArgs {
+    /// Carry the plan out without asking
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) yes: bool,
+    /// Stop after the plan
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// `rotate`
+#[derive(Debug, Args)]
+pub(crate) struct RotateArgs {
+    /// A ref with globs, an id or its beginning, or terms such as `kind=password owner=payments`
+    #[arg(required = true)]
+    pub(crate) selector: Vec<String>,
+    #[command(flatten)]
+    pub(crate) change: ChangeArgs,
+    /// Why; it goes into the audit log
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+    /// Go on although some copies cannot be written: they will hold the old value
+    #[arg(long)]
+    pub(crate) leave_stale: bool,
+}
+
+/// `revoke`
+#[derive(Debug, Args)]
+pub(crate) struct RevokeArgs {
+    /// A ref with globs, an id or its beginning, or terms such as `kind=password owner=payments`
+    #[arg(required = true)]
+    pub(crate) selector: Vec<String>,
+    #[command(flatten)]
+    pub(crate) change: ChangeArgs,
+    /// Why; it goes into the audit log
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: String,
+}
+
+/// `resume`
+#[derive(Debug, Args)]
+pub(crate) struct ResumeArgs {
+    /// Only this one; a paused one goes on only when it is named
+    pub(crate) rotation: Option<String>,
+}
+
+/// Reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReportKind {
+    /// Everything that is known, with coverage first
+    Inventory,
+    /// The rules that hold
+    Findings,
+}
+
+/// Formats of reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReportFormat {
+    /// One file that opens anywhere
+    Html,
+    /// For spreadsheets
+    Csv,
+    /// For programs
+    Json,
+}
+
+/// `report`
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// Which
+    #[arg(value_enum)]
+    pub(crate) kind: ReportKind,
+    /// Its format
+    #[arg(long, value_enum, default_value_t = ReportFormat::Html)]
+    pub(crate) format: ReportFormat,
+    /// Where to write it; `-` for standard output
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+}
+
+/// `audit`
+#[derive(Debug, Args)]
+pub(crate) struct AuditArgs {
+    #[command(subcommand)]
+    pub(crate) command: AuditCommand,
+}
+
+/// What to do with the audit log.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Verify the chain of the database, or of an export
+    Verify {
+        /// An export made by `audit export`; `-` for standard input
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// What a witness noted as the chain's head: `SEQ:HASH`
+        #[arg(long, value_name = "SEQ:HASH")]
+        head: Option<String>,
+    },
+    /// Write all entries, one JSON object per line
+    Export {
+        /// Where to write it; `-` for standard output
+        #[arg(long, value_name = "FILE", default_value = "-")]
+        out: PathBuf,
+    },
+}
+
+/// `db`
+#[derive(Debug, Args)]
+pub(crate) struct DbArgs {
+    #[command(subcommand)]
+    pub(crate) command: DbCommand,
+}
+
+/// What to do with the database.
+#[derive(Debug, Subcommand)]
+pub(crate) enum DbCommand {
+    /// Bring the schema up to date
+    Migrate,
+    /// Say whether the schema is up to date
+    Status,
+}
+
+/// `completion`
+#[derive(Debug, Args)]
+pub(crate) struct CompletionArgs {
+    /// Which shell
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
+}

@@ -1,0 +1,45 @@
+//! The commands: one file each.
+
+mod audit;
+mod completion;
+mod db;
+mod demo;
+mod doctor;
+mod init;
+mod list;
+mod man;
+mod plan;
+mod report;
+mod resume;
+mod revoke;
+mod rotate;
+mod scan;
+mod show;
+mod trace;
+
+use crate::{
+    args::{Cli, Command},
+    error::{Exit, Result},
+};
+
+/// Runs one command.
+pub(crate) async fn run(cli: Cli) -> Result<Exit> {
+    let global = &cli.global;
+    match cli.command {
+        Command::Init(args) => init::run(global, &args),
+        Command::Doctor(args) => doctor::run(global, &args).await,
+        Command::Demo(args) => demo::run(global, &args).await,
+        Command::Scan(args) => scan::run(global, &args).await,
+        Command::List(args) => list::run(global, &args).await,
+        Command::Show(args) => show::run(global, &args).await,
+        Command::Trace(args) => trace::run(global, &args).await,
+        Command::Rotate(args) => rotate::run(global, &args).await,
+        Command::Revoke(args) => revoke::run(global, &args).await,
+        Command::Resume(args) => resume::run(global, &args).await,
+        Command::Report(args) => report::run(global, &args).await,
+        Command::Audit(args) => audit::run(global, &args).await,
+        Command::Db(args) => db::run(global, &args).await,
+        Command::Completion(args) => completion::run(&args),
+        Command::Man => man::run(),
+    }
+}

@@ -1,0 +1,182 @@
+use std::collections::BTreeSet;
+
+use claviger_core::{id::CredentialId, saga::SagaKind};
+use claviger_engine::{
+    Engine, policy,
+    selector::{Selector, glob},
+};
+use claviger_store::port::Selection;
+use serde_json::Value;
+
+use crate::{
+    args::{Global, ListArgs, Thing},
+    compose::{Needs, compose},
+    error::{Exit, Result},
+    output::{self, Column, Shown},
+};
+
+const CREDENTIALS: &[Column] = &[
+    Column::new("id", "ID").shown(Shown::Id),
+    Column::new("ref", "REF").shown(Shown::Ref),
+    Column::new("kind", "KIND"),
+    Column::new("state", "STATE"),
+    Column::new("owner", "OWNER"),
+    Column::new("age_days", "AGE").shown(Shown::Number),
+    Column::new("copies", "COPIES").shown(Shown::Number),
+    Column::new("consumers", "CONSUMERS").shown(Shown::Number),
+    Column::new("findings", "FINDINGS"),
+    Column::new("identity", "IDENTITY").shown(Shown::Ref).wide(),
+    Column::new("link", "LINK").wide(),
+    Column::new("created_at", "CREATED").shown(Shown::Day).wide(),
+    Column::new("last_rotated_at", "ROTATED").shown(Shown::Day).wide(),
+    Column::new("expires_at", "EXPIRES").shown(Shown::Day).wide(),
+    Column::new("last_used_at", "USED").shown(Shown::Day).wide(),
+    Column::new("policy", "POLICY").wide(),
+    Column::new("next_due_at", "DUE").shown(Shown::Day).wide(),
+];
+const IDENTITIES: &[Column] = &[
+    Column::new("id", "ID").shown(Shown::Id),
+    Column::new("ref", "REF").shown(Shown::Ref),
+    Column::new("kind", "KIND"),
+    Column::new("owner", "OWNER"),
+    Column::new("privilege", "PRIVILEGE"),
+    Column::new("credentials", "CREDENTIALS").shown(Shown::Number),
+];
+const COPIES: &[Column] = &[
+    Column::new("credential", "CREDENTIAL").shown(Shown::Id),
+    Column::new("ref", "REF").shown(Shown::Ref),
+    Column::new("stage", "STAGE"),
+    Column::new("evidence", "EVIDENCE"),
+    Column::new("last_seen", "LAST SEEN").shown(Shown::Time),
+    Column::new("version", "VERSION").wide(),
+    Column::new("fingerprint", "FINGERPRINT").wide(),
+];
+const CONSUMERS: &[Column] = &[
+    Column::new("credential", "CREDENTIAL").shown(Shown::Id),
+    Column::new("ref", "REF").shown(Shown::Ref),
+    Column::new("how", "HOW"),
+    Column::new("copy", "COPY").shown(Shown::Ref),
+    Column::new("container", "CONTAINER"),
+];
+const FINDINGS: &[Column] = &[
+    Column::new("severity", "SEVERITY"),
+    Column::new("slug", "SLUG"),
+    Column::new("subject", "SUBJECT").shown(Shown::Ref),
+    Column::new("title", "TITLE"),
+    Column::new("first_seen", "SINCE").shown(Shown::Day).wide(),
+    Column::new("suggested", "SUGGESTED").wide(),
+];
+const SAGAS: &[Column] = &[
+    Column::new("rotation_id", "ID"),
+    Column::new("ref", "REF").shown(Shown::Ref),
+    Column::new("state", "STATE"),
+    Column::new("cause", "CAUSE"),
+    Column::new("started_at", "STARTED").shown(Shown::Time),
+    Column::new("finished_at", "FINISHED").shown(Shown::Time),
+    Column::new("detail", "DETAIL"),
+];
+
+/// Lists one thing. The selector chooses credentials; copies, consumers and sagas follow theirs, findings and identities their ref too.
+pub(super) async fn run(global: &Global, args: &ListArgs) -> Result<Exit> {
+    let composed = compose(global, Needs::Database).await?;
+    let engine = &composed.engine;
+    let selector = match args.selector.join(" ") {
+        text if text.trim().is_empty() => None,
+        text => Some(Selector::parse(&text)?),
+    };
+    let selection = Selection { gone: args.gone, ..Selection::default() };
+    let (name, columns, items) = match args.thing {
+        Thing::Credentials => {
+            ("credentials", CREDENTIALS, credentials(engine, selector.as_ref(), &selection).await?)
+        }
+        Thing::Identities => {
+            let mut items = engine.ports.inventory.identities(&selection).await?;
+            if let Some(selector) = &selector {
+                items.retain(|identity| {
+                    glob(selector.text(), identity.at.as_str())
+                        || identity.id.to_string().starts_with(selector.text())
+                });
+            }
+            ("identities", IDENTITIES, output::values(&items)?)
+        }
+        Thing::Copies => {
+            let chosen = chosen(engine, selector.as_ref(), &selection).await?;
+            let mut items = engine.ports.inventory.copies(&selection).await?;
+            items.retain(|copy| chosen.as_ref().is_none_or(|ids| ids.contains(&copy.credential)));
+            ("copies", COPIES, output::values(&items)?)
+        }
+        Thing::Consumers => {
+            let chosen = chosen(engine, selector.as_ref(), &selection).await?;
+            let mut items = engine.ports.inventory.consumers(&selection).await?;
+            items.retain(|consumer| {
+                chosen.as_ref().is_none_or(|ids| consumer.credential.is_some_and(|id| ids.contains(&id)))
+            });
+            ("consumers", CONSUMERS, output::values(&items)?)
+        }
+        Thing::Findings => {
+            let mut items = engine.ports.inventory.findings().await?;
+            if let Some(selector) = &selector {
+                let all = engine.ports.inventory.credentials(engine.clock.now(), &selection).await?;
+                let refs: BTreeSet<_> = all
+                    .iter()
+                    .filter(|credential| selector.matches(credential))
+                    .map(|credential| credential.at.clone())
+                    .collect();
+                let slug = selector.text().strip_prefix("finding=").unwrap_or(selector.text());
+                items.retain(|finding| {
+                    refs.contains(&finding.subject)
+                        || glob(selector.text(), finding.subject.as_str())
+                        || glob(slug, &finding.slug)
+                });
+            }
+            ("findings", FINDINGS, output::values(&items)?)
+        }
+        Thing::Rotations => {
+            ("rotations", SAGAS, sagas(engine, SagaKind::Rotation, selector.as_ref(), &selection).await?)
+        }
+        Thing::Revocations => {
+            ("revocations", SAGAS, sagas(engine, SagaKind::Revocation, selector.as_ref(), &selection).await?)
+        }
+    };
+    output::list(global, name, columns, &items)?;
+    Ok(Exit::Done)
+}
+
+async fn credentials(
+    engine: &Engine,
+    selector: Option<&Selector>,
+    selection: &Selection,
+) -> Result<Vec<Value>> {
+    let mut items = engine.ports.inventory.credentials(engine.clock.now(), selection).await?;
+    items.retain(|credential| selector.is_none_or(|selector| selector.matches(credential)));
+    items.iter_mut().for_each(|credential| policy::apply(&engine.estate.policies, credential));
+    output::values(&items)
+}
+
+async fn chosen(
+    engine: &Engine,
+    selector: Option<&Selector>,
+    selection: &Selection,
+) -> Result<Option<BTreeSet<CredentialId>>> {
+    let Some(selector) = selector else { return Ok(None) };
+    let all = engine.ports.inventory.credentials(engine.clock.now(), selection).await?;
+    Ok(Some(
+        all.iter()
+            .filter(|credential| selector.matches(credential))
+            .map(|credential| credential.id)
+            .collect(),
+    ))
+}
+
+async fn sagas(
+    engine: &Engine,
+    kind: SagaKind,
+    selector: Option<&Selector>,
+    selection: &Selection,
+) -> Result<Vec<Value>> {
+    let gone = Selection { gone: true, ..selection.clone() };
+    let chosen = chosen(engine, selector, &gone).await?;
+    let mut items = engine.ports.journal.list(kind, None).await?;
+    items.retain(|saga| chosen.as_ref().is_none_or(|ids| ids.contains(&saga.credential)));
+    output::values(&items)
+}

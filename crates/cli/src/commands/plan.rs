@@ -1,0 +1,167 @@
+//! What `rotate` and `revoke` have in common: show the plan, ask, carry it out.
+
+use std::io::{IsTerminal, Write};
+
+use claviger_core::saga::SagaPlan;
+use claviger_engine::{
+    plan::Plan,
+    saga::{RunOptions, SagaOutcome},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    args::{ChangeArgs, Format, Global},
+    compose::Composed,
+    error::{Exit, Failure, Result},
+    output,
+};
+
+/// The plan as in the contract.
+pub(super) fn document(plan: &Plan) -> Value {
+    let subjects: Vec<_> = plan.subjects.iter().map(subject).collect();
+    json!({ "hash": plan.hash, "subjects": subjects, "refused": plan.refused })
+}
+
+fn subject(plan: &SagaPlan) -> Value {
+    let steps: Vec<_> = plan
+        .steps
+        .iter()
+        .map(|step| json!({ "step": step.action.name(), "target": step.target, "detail": step.detail }))
+        .collect();
+    json!({
+        "credential": plan.credential, "ref": plan.subject, "strategy": plan.strategy, "steps": steps, "breaks": plan.breaks,
+        "reversible_until": plan.reversible_until, "notes": plan.notes,
+    })
+}
+
+/// Prints the plan for people, on standard error where the data on standard output is for programs.
+pub(super) fn show(global: &Global, plan: &Plan) {
+    use std::fmt::Write as _;
+    let mut text = String::new();
+    for subject in &plan.subjects {
+        let _ = writeln!(text, "{} ({})", subject.subject, subject.strategy);
+        for (index, step) in subject.steps.iter().enumerate() {
+            let _ = writeln!(
+                text,
+                "  {:>2}. {:<15} {}: {}",
+                index + 1,
+                step.action.name(),
+                step.target,
+                step.detail
+            );
+        }
+        if subject.breaks.is_empty() {
+            let _ = writeln!(text, "  breaks: no consumer is known");
+        }
+        for consumer in &subject.breaks {
+            let _ = writeln!(text, "  breaks until it has restarted or for good: {consumer}");
+        }
+        for note in &subject.notes {
+            let _ = writeln!(text, "  note: {note}");
+        }
+        let _ = writeln!(text, "  can be taken back until: {}", subject.reversible_until);
+    }
+    for refusal in &plan.refused {
+        let _ = writeln!(text, "refused: {} [{}]: {}", refusal.at, refusal.code, refusal.reason);
+    }
+    let _ = writeln!(text, "plan {}", plan.hash);
+    if matches!(global.output, Format::Table | Format::Wide) {
+        output::text(&text);
+    } else if !global.quiet {
+        output::text_to_stderr(&text);
+    }
+}
+
+/// Should it be carried out?
+pub(super) enum Answer {
+    Go,
+    Stop(Exit),
+}
+
+/// Asks, unless the command line has answered.
+pub(super) fn ask(plan: &Plan, change: &ChangeArgs, verb: &str) -> Result<Answer> {
+    if change.dry_run {
+        return Ok(Answer::Stop(if plan.subjects.is_empty() { Exit::Refused } else { Exit::Done }));
+    }
+    if plan.subjects.is_empty() {
+        return Ok(Answer::Stop(Exit::Refused));
+    }
+    if change.yes {
+        return Ok(Answer::Go);
+    }
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::config(
+            24,
+            format!("nobody can be asked whether to {verb}: standard input is no terminal"),
+        )
+        .hint("`--yes` answers, `--dry-run` stops after the plan"));
+    }
+    let mut stderr = std::io::stderr().lock();
+    let _ = write!(
+        stderr,
+        "{verb} {}? [y/N] ",
+        if plan.subjects.len() == 1 { "it".to_owned() } else { format!("these {}", plan.subjects.len()) }
+    );
+    let _ = stderr.flush();
+    let mut line = String::new();
+    let _ = std::io::stdin().read_line(&mut line);
+    Ok(if matches!(line.trim(), "y" | "Y" | "yes") { Answer::Go } else { Answer::Stop(Exit::Refused) })
+}
+
+/// How sagas are run with this configuration.
+pub(super) fn run_options(composed: &Composed) -> RunOptions {
+    let mut options = RunOptions::default();
+    if let Some(seconds) = composed.loaded.config.lease_seconds {
+        options.lease = std::time::Duration::from_secs(seconds.clamp(3, 3600));
+        options.patience = options.lease + std::time::Duration::from_secs(10);
+    }
+    options
+}
+
+/// What the exit code says of the sagas that were run.
+pub(super) fn exit(outcomes: &[SagaOutcome], plan: Option<&Plan>) -> Exit {
+    if outcomes.iter().any(|outcome| matches!(outcome.state.as_str(), "stuck" | "paused")) {
+        return Exit::Stuck;
+    }
+    let done = outcomes.iter().filter(|outcome| outcome.state == "done").count();
+    match (done == outcomes.len(), plan.is_some_and(|plan| !plan.refused.is_empty())) {
+        (true, false) => Exit::Done,
+        _ if done > 0 => Exit::Incomplete,
+        (true, true) => Exit::Refused,
+        (false, _) => Exit::Failed,
+    }
+}
+
+/// One line per saga and step, for people.
+pub(super) fn show_outcomes(outcomes: &[SagaOutcome]) {
+    use std::fmt::Write as _;
+    let mut text = String::new();
+    for outcome in outcomes {
+        let _ = writeln!(text, "{}: {} ({})", outcome.at, outcome.state, outcome.rotation_id);
+        for step in &outcome.steps {
+            let took = match (step.started_at, step.finished_at) {
+                (Some(from), Some(to)) => format!("{:>6} ms", (to - from).num_milliseconds()),
+                _ => String::new(),
+            };
+            let _ = writeln!(
+                text,
+                "  {:<11} {:<15} {} {took}  {}",
+                step.status, step.step, step.target, step.detail
+            );
+        }
+        for receipt in &outcome.receipts {
+            let _ = writeln!(
+                text,
+                "  receipt: {} at {} (audit entry {}): {}",
+                receipt.verdict,
+                receipt.observed_at.format("%Y-%m-%dT%H:%M:%SZ"),
+                receipt.audit_seq.unwrap_or(0),
+                receipt.detail
+            );
+        }
+        if let Some(reason) = &outcome.reason {
+            let _ = writeln!(text, "  {}: {reason}", outcome.state);
+        }
+    }
+    output::text(&text);
+}

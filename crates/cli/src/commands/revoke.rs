@@ -1,0 +1,74 @@
+use claviger_core::saga::Cause;
+use claviger_engine::selector::Selector;
+use serde_json::json;
+
+use super::plan::{self, Answer};
+use crate::{
+    args::{Format, Global, RevokeArgs},
+    compose::{Needs, compose},
+    error::{Exit, Result},
+    output, progress,
+};
+
+/// Plans, asks, revokes, and goes on past failures: one that fails does not protect the next.
+pub(super) async fn run(global: &Global, args: &RevokeArgs) -> Result<Exit> {
+    let selector = Selector::parse(&args.selector.join(" "))?;
+    let composed = compose(global, Needs::Backends).await?;
+    let engine = &composed.engine;
+    let planned = engine.plan_revocation(&selector).await?;
+    let human = matches!(global.output, Format::Table | Format::Wide);
+    plan::show(global, &planned);
+    if let Answer::Stop(exit) = plan::ask(&planned, &args.change, "revoke")? {
+        if !human {
+            let mut document = plan::document(&planned);
+            output::stamp(&mut document, "revoke-plan");
+            output::document(global, &document)?;
+        }
+        return Ok(exit);
+    }
+    let options = plan::run_options(&composed);
+    let listener = progress::listener(global);
+    let (mut outcomes, mut failed) = (Vec::new(), Vec::new());
+    for subject in &planned.subjects {
+        let run = async {
+            let id = engine.begin(subject.clone(), Cause::Manual, Some(args.reason.clone())).await?;
+            engine.drive(id, &options, listener.as_ref()).await
+        };
+        match run.await {
+            Ok(outcome) => outcomes.push(outcome),
+            Err(error) => {
+                output::remark(global, &format!("{}: {error}", subject.subject));
+                failed.push(json!({
+                    "credential": subject.credential, "ref": subject.subject, "verdict": "failed", "control": null, "probe": null,
+                    "observed_at": engine.clock.now(), "detail": error.to_string(), "audit_seq": null,
+                }));
+            }
+        }
+    }
+    drop(listener);
+    let mut receipts = Vec::new();
+    for outcome in &outcomes {
+        if outcome.receipts.is_empty() {
+            receipts.push(json!({
+                "credential": outcome.credential, "ref": outcome.at, "verdict": "failed", "control": null, "probe": null,
+                "observed_at": engine.clock.now(), "detail": outcome.reason.clone().unwrap_or_else(|| outcome.state.clone()), "audit_seq": null,
+            }));
+        } else {
+            receipts.extend(output::values(&outcome.receipts)?);
+        }
+    }
+    receipts.extend(failed.iter().cloned());
+    if human {
+        plan::show_outcomes(&outcomes);
+    } else {
+        let mut document = json!({ "plan": plan::document(&planned), "receipts": receipts });
+        output::stamp(&mut document, "revoke");
+        output::document(global, &document)?;
+    }
+    let unproven =
+        receipts.iter().any(|receipt| receipt["verdict"] != "proven" && receipt["verdict"] != "attested");
+    Ok(match plan::exit(&outcomes, Some(&planned)) {
+        Exit::Done if !failed.is_empty() || unproven => Exit::Incomplete,
+        exit => exit,
+    })
+}

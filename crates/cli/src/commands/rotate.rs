@@ -1,0 +1,45 @@
+use claviger_core::saga::Cause;
+use claviger_engine::{plan::RotateOptions, selector::Selector};
+use serde_json::json;
+
+use super::plan::{self, Answer};
+use crate::{
+    args::{Format, Global, RotateArgs},
+    compose::{Needs, compose},
+    error::{Exit, Result},
+    output, progress,
+};
+
+/// Plans, asks, rotates.
+pub(super) async fn run(global: &Global, args: &RotateArgs) -> Result<Exit> {
+    let selector = Selector::parse(&args.selector.join(" "))?;
+    let composed = compose(global, Needs::Backends).await?;
+    let engine = &composed.engine;
+    let planned = engine.plan_rotation(&selector, &RotateOptions { leave_stale: args.leave_stale }).await?;
+    let human = matches!(global.output, Format::Table | Format::Wide);
+    plan::show(global, &planned);
+    if let Answer::Stop(exit) = plan::ask(&planned, &args.change, "rotate")? {
+        if !human {
+            let mut document = plan::document(&planned);
+            output::stamp(&mut document, "rotate-plan");
+            output::document(global, &document)?;
+        }
+        return Ok(exit);
+    }
+    let options = plan::run_options(&composed);
+    let listener = progress::listener(global);
+    let mut outcomes = Vec::new();
+    for subject in &planned.subjects {
+        let id = engine.begin(subject.clone(), Cause::Manual, args.reason.clone()).await?;
+        outcomes.push(engine.drive(id, &options, listener.as_ref()).await?);
+    }
+    drop(listener);
+    if human {
+        plan::show_outcomes(&outcomes);
+    } else {
+        let mut document = json!({ "plan": plan::document(&planned), "rotations": outcomes });
+        output::stamp(&mut document, "rotate");
+        output::document(global, &document)?;
+    }
+    Ok(plan::exit(&outcomes, Some(&planned)))
+}

@@ -1,0 +1,117 @@
+//! Puts the program together: configuration, keys, database, backends.
+
+use std::sync::Arc;
+
+use claviger_backend::layers::{Guarded, LayerConfig};
+use claviger_core::{
+    clock::{Clock, SystemClock},
+    random::{OsRandom, Random},
+    reference::Ref,
+};
+use claviger_engine::{Declared, Engine, Estate, Member, OwnerRule, Ports};
+use claviger_store::{MigrationState, SeaStore};
+
+use crate::{
+    args::Global,
+    config::Loaded,
+    error::{Failure, Result},
+    keys,
+    registry::Parts,
+};
+
+/// The engine and the configuration that it was built from.
+pub(crate) struct Composed {
+    pub(crate) engine: Engine,
+    pub(crate) loaded: Loaded,
+}
+
+/// Which backends a command needs: a listing needs none, and should work although all of them are down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Needs {
+    /// Only the database.
+    Database,
+    /// The database and every backend.
+    Backends,
+}
+
+/// Builds everything. A backend that cannot be built is reported as failed by whoever needs it.
+pub(crate) async fn compose(global: &Global, needs: Needs) -> Result<Composed> {
+    let loaded = Loaded::find(global)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let random: Arc<dyn Random> = Arc::new(OsRandom);
+    let store = Arc::new(open(global, &loaded, &clock, &random).await?);
+    // An empty database is nobody's: it is made ready, with keys if there are none. One with data is never touched unasked.
+    if store.schema_status().await?.with(MigrationState::Applied).is_empty() {
+        store.migrate().await?;
+        for path in keys::create(&loaded.keys(), random.as_ref())? {
+            crate::output::remark(
+                global,
+                &format!("made {}: back it up, apart from the database", path.display()),
+            );
+        }
+    }
+    store.require_schema().await?;
+    let keys = keys::load(&loaded.keys())?;
+    let mut estate = Estate::default();
+    estate.policies = loaded.policies()?;
+    estate.owners = loaded
+        .config
+        .owners
+        .iter()
+        .map(|rule| OwnerRule { pattern: rule.r#match.clone(), owner: rule.owner.clone() })
+        .collect();
+    estate.declared = loaded
+        .config
+        .credentials
+        .iter()
+        .map(|declared| Declared {
+            credential: Ref::from_text(declared.r#ref.clone()),
+            copies: declared.copies.iter().cloned().map(Ref::from_text).collect(),
+        })
+        .collect();
+    if needs == Needs::Backends {
+        let parts = Parts { loaded: &loaded, clock: Arc::clone(&clock) };
+        for (name, config, member) in loaded.backends()? {
+            match config.build(&name, &parts).await? {
+                Ok(backend) => estate.add(Member {
+                    backend: Arc::new(Guarded::new(backend, LayerConfig::default())),
+                    labels: member.labels.clone(),
+                    link_by_login: member.link_by_login,
+                }),
+                Err(error) => estate.broken.push((name, config.kind().to_owned(), Arc::new(error))),
+            }
+        }
+    }
+    let ports = Ports { inventory: store.clone(), journal: store.clone(), audit: store };
+    let engine = Engine { estate, ports, keys, clock, random, actor: actor() };
+    Ok(Composed { engine, loaded })
+}
+
+/// Opens the lifecycle database without looking at its schema.
+pub(crate) async fn open(
+    global: &Global,
+    loaded: &Loaded,
+    clock: &Arc<dyn Clock>,
+    random: &Arc<dyn Random>,
+) -> Result<SeaStore> {
+    let url = loaded.database(global);
+    if !url.starts_with("sqlite://") && !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+        return Err(Failure::config(9, "the database's URL begins with neither sqlite:// nor postgres://")
+            .hint("e.g. `sqlite://claviger.db` or `postgres://claviger@db.internal/claviger`"));
+    }
+    let password = loaded
+        .config
+        .database_password
+        .as_ref()
+        .map(|source| source.fetch(loaded, "database_password"))
+        .transpose()?;
+    Ok(SeaStore::connect(&url, password, Arc::clone(clock), Arc::clone(random)).await?)
+}
+
+/// Who acts: the user and the machine, for the audit log.
+fn actor() -> String {
+    let user =
+        std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "unknown".to_owned());
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("{user}@{}", host.trim())
+}

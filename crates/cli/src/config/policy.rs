@@ -1,0 +1,109 @@
+//! `[policies.NAME]`: read whole, so that one file fits every version; what this version does not carry out is said when it is read.
+
+use chrono::TimeDelta;
+use claviger_core::password::Rules;
+use claviger_engine::{policy::Policy, selector::Selector};
+use serde::{Deserialize, de::Error as _};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    r#match: String,
+    max_age: Option<String>,
+    strategy: Option<String>,
+    #[serde(default)]
+    approvals: u32,
+    #[serde(default)]
+    retain: bool,
+    password: Option<Password>,
+    // Read and not carried out yet: there is no scheduler in this version.
+    schedule: Option<toml::Value>,
+    timezone: Option<toml::Value>,
+    window: Option<toml::Value>,
+    jitter: Option<toml::Value>,
+    grace: Option<toml::Value>,
+    evidence: Option<toml::Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Password {
+    length: Option<usize>,
+    alphabet: Option<String>,
+}
+
+/// Reads one policy.
+pub(crate) fn parse(name: &str, value: toml::Value) -> Result<Policy, toml::de::Error> {
+    let raw = Raw::deserialize(value)?;
+    let selector = Selector::parse(&raw.r#match).map_err(toml::de::Error::custom)?;
+    let max_age = raw.max_age.as_deref().map(age).transpose()?;
+    if let Some(strategy) = raw.strategy.as_deref()
+        && !matches!(strategy, "replace" | "dual" | "alternating" | "copy-only" | "swap")
+    {
+        return Err(toml::de::Error::custom(format!(
+            "strategy `{strategy}` is none of replace, dual, alternating, copy-only, swap"
+        )));
+    }
+    let password = raw.password.map(rules).transpose()?;
+    let unapplied: Vec<&str> = [
+        ("schedule", raw.schedule.is_some()),
+        ("timezone", raw.timezone.is_some()),
+        ("window", raw.window.is_some()),
+        ("jitter", raw.jitter.is_some()),
+        ("grace", raw.grace.is_some()),
+        ("evidence", raw.evidence.is_some()),
+    ]
+    .into_iter()
+    .filter_map(|(key, given)| given.then_some(key))
+    .collect();
+    if !unapplied.is_empty() {
+        tracing::warn!(
+            policy = name,
+            keys = unapplied.join(", "),
+            "settings that this version reads and does not carry out: nothing is rotated by schedule"
+        );
+    }
+    Ok(Policy {
+        name: name.to_owned(),
+        selector,
+        max_age,
+        strategy: raw.strategy,
+        approvals: raw.approvals,
+        retain: raw.retain,
+        password,
+    })
+}
+
+fn rules(raw: Password) -> Result<Rules, toml::de::Error> {
+    let length = raw.length.unwrap_or(32);
+    Rules::new(length, raw.alphabet.as_deref().unwrap_or("A-Za-z0-9_-")).map_err(toml::de::Error::custom)
+}
+
+fn age(text: &str) -> Result<TimeDelta, toml::de::Error> {
+    let parsed = || {
+        let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
+        let number: i64 = number.parse().ok()?;
+        match unit {
+            "d" => TimeDelta::try_days(number),
+            "h" => TimeDelta::try_hours(number),
+            "m" => TimeDelta::try_minutes(number),
+            _ => None,
+        }
+    };
+    parsed()
+        .ok_or_else(|| toml::de::Error::custom(format!("`{text}` is no age: write `90d`, `12h` or `30m`")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_have_units() {
+        assert_eq!(age("90d").ok(), TimeDelta::try_days(90));
+        assert_eq!(age("12h").ok(), TimeDelta::try_hours(12));
+        for bad in ["", "90", "d", "9w", "-1d", "99999999999999999999d"] {
+            assert!(age(bad).is_err(), "{bad}");
+        }
+    }
+}

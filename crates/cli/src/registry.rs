@@ -1,0 +1,70 @@
+//! The backends of this program, by kind: one file each, and one line here.
+
+mod aws;
+mod kubernetes;
+mod manifest;
+mod postgresql;
+mod simulated;
+mod vault;
+
+use std::sync::Arc;
+
+use claviger_backend::Backend;
+use claviger_core::clock::Clock;
+use serde::Deserialize;
+
+use crate::{config::Loaded, error::Result};
+
+/// `kind = "…"` and the kind's own settings.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub(crate) enum BackendConfig {
+    /// A Kubernetes cluster.
+    Kubernetes(kubernetes::Settings),
+    /// HashiCorp Vault or OpenBao.
+    Vault(vault::Settings),
+    /// An AWS account in one region.
+    Aws(aws::Settings),
+    /// A PostgreSQL server.
+    Postgresql(postgresql::Settings),
+    /// A folder of files.
+    Manifest(manifest::Settings),
+    /// A simulated estate in a file.
+    Simulated(simulated::Settings),
+}
+
+/// What building a backend needs.
+pub(crate) struct Parts<'a> {
+    pub(crate) loaded: &'a Loaded,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl BackendConfig {
+    /// The word of the configuration.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Kubernetes(_) => "kubernetes",
+            Self::Vault(_) => "vault",
+            Self::Aws(_) => "aws",
+            Self::Postgresql(_) => "postgresql",
+            Self::Manifest(_) => "manifest",
+            Self::Simulated(_) => "simulated",
+        }
+    }
+
+    /// Builds the backend. The outer error is the configuration's and stops the program; the inner one is this backend's, and the others go on.
+    pub(crate) async fn build(
+        &self,
+        name: &str,
+        parts: &Parts<'_>,
+    ) -> Result<claviger_backend::Result<Arc<dyn Backend>>> {
+        match self {
+            Self::Kubernetes(settings) => settings.build(name, parts).await,
+            Self::Vault(settings) => settings.build(name, parts),
+            Self::Aws(settings) => settings.build(name, parts),
+            Self::Postgresql(settings) => settings.build(name, parts),
+            Self::Manifest(settings) => settings.build(name, parts),
+            Self::Simulated(settings) => settings.build(name, parts),
+        }
+    }
+}

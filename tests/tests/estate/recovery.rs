@@ -1,0 +1,63 @@
+//! `kill -9` in the middle of a rotation on the real servers, then `resume`: nothing is lost.
+
+use std::{process::Stdio, time::Duration};
+
+use anyhow::{Context as _, Result, ensure};
+use claviger_tests::{estate::Estate, require_lab};
+use reqwest::Method;
+
+use crate::{Place, text};
+
+/// Moments at which the process is killed, in milliseconds after its start. A rotation takes about a second and a half.
+const MOMENTS: &[u64] = &[60, 120, 180, 240, 300, 360, 430, 500, 600, 750, 900, 1200];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotation_that_is_killed_is_taken_up_and_nothing_is_lost() -> Result<()> {
+    let estate = require_lab!(Estate::start().await, Ok(()));
+    let mut place = Place::new(estate.directory(), "recovery.db");
+    // A crash is noticed when the lease ends: three seconds, so that the test does not wait half a minute each time.
+    place.environment.push(("CLAVIGER_LEASE_SECONDS".to_owned(), "3".to_owned()));
+    place.run(&["scan"], None)?.expect(3)?;
+    let mut interrupted = 0;
+    for moment in MOMENTS {
+        let mut child = place
+            .command(&["rotate", "db/role/app", "--leave-stale", "--yes", "-o", "json"])?
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        tokio::time::sleep(Duration::from_millis(*moment)).await;
+        child.kill()?;
+        child.wait()?;
+
+        let unfinished = place.list("rotations")?.iter().filter(|rotation| !matches!(text(rotation, "state"), "done" | "unwound")).count();
+        interrupted += unfinished;
+        let resumed = place.run(&["resume", "-o", "json"], None)?.expect(0)?.json()?;
+        ensure!(resumed["rotations"].as_array().context("rotations")?.len() == unfinished, "{resumed:#}");
+        for rotation in resumed["rotations"].as_array().context("rotations")? {
+            ensure!(rotation["state"] == "done", "killed after {moment} ms: {rotation:#}");
+        }
+        // Whatever the moment: what the Secret holds logs in, and every copy holds the same.
+        let secret = estate.kubernetes.request(Method::GET, "/api/v1/namespaces/payments/secrets/db", None).await?;
+        let held = decoded(&secret.body["data"]["password"])?;
+        let held = held.trim_end_matches('\n');
+        ensure!(estate.postgres.accepts("app", held).await?, "killed after {moment} ms: the Secret's password does not log in");
+        let map = estate.kubernetes.request(Method::GET, "/api/v1/namespaces/payments/configmaps/app", None).await?;
+        let url = text(&map.body["data"], "database-url").to_owned();
+        let encoded: String = claviger_tests::estate::percent_encode(held);
+        ensure!(url.contains(&format!(":{encoded}@")), "killed after {moment} ms: the ConfigMap is out of step");
+        place.run(&["audit", "verify"], None)?.expect(0)?;
+    }
+    ensure!(interrupted >= 3, "only {interrupted} of {} kills hit a rotation", MOMENTS.len());
+    // Each finished rotation ended the password before it: the planted one is dead.
+    let planted = estate.planted.get("db-app").value.as_ref().context("a value")?;
+    ensure!(!estate.postgres.accepts("app", planted.expose()).await?, "the first password still logs in");
+    println!("killed {} times, {interrupted} in the middle; all resumed to done", MOMENTS.len());
+    Ok(())
+}
+
+fn decoded(value: &serde_json::Value) -> Result<String> {
+    use base64::Engine as _;
+    let bytes = base64::engine::general_purpose::STANDARD.decode(value.as_str().context("base64")?)?;
+    Ok(String::from_utf8(bytes)?)
+}
