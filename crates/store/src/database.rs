@@ -1,12 +1,13 @@
 //! How the two databases are opened, and what each of them must be told.
 
 use std::{
-    fs::OpenOptions, os::unix::fs::OpenOptionsExt as _, path::Path, str::FromStr as _, time::Duration,
+    collections::BTreeMap, fs::OpenOptions, os::unix::fs::OpenOptionsExt as _, path::Path, str::FromStr as _,
+    time::Duration,
 };
 
 use claviger_core::secret::SecretValue;
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, SqliteTransactionMode,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, SqliteTransactionMode, Statement,
     TransactionOptions, TransactionTrait,
 };
 use sqlx::{
@@ -48,6 +49,25 @@ impl Database {
     pub(crate) async fn close(&self) {
         let _ = self.read.close_by_ref().await;
         let _ = self.write.close_by_ref().await;
+    }
+
+    /// What it was told, as it says itself.
+    pub(crate) async fn settings(&self) -> Result<BTreeMap<String, String>> {
+        let sqlite = ["journal_mode", "synchronous", "foreign_keys"].as_slice();
+        let (names, question): (_, fn(&str) -> String) = match self.kind() {
+            DbBackend::Postgres => (["synchronous_commit", "fsync", "server_version"].as_slice(), |name| {
+                format!("select current_setting('{name}') as value")
+            }),
+            _ => (sqlite, |name| format!("select cast({name} as text) as value from pragma_{name}")),
+        };
+        let mut settings = BTreeMap::new();
+        for name in names {
+            let statement = Statement::from_string(self.kind(), question(name));
+            if let Some(row) = self.write.query_one_raw(statement).await? {
+                settings.insert((*name).to_owned(), row.try_get("", "value")?);
+            }
+        }
+        Ok(settings)
     }
 
     /// Which of the two.
@@ -154,4 +174,32 @@ async fn postgres(url: &str, password: Option<&SecretValue>) -> Result<Database>
     }
     let connection = DatabaseConnection::from(pool);
     Ok(Database { read: connection.clone(), write: connection })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_full_database_is_unavailable_and_keeps_what_it_had() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let url = format!("sqlite://{}", directory.path().join("full.db").display());
+        let database = Database::open(&url, None).await.expect("opened");
+        let run = async |sql: &str| database.write.execute_unprepared(sql).await.map_err(Error::from);
+        run("create table t (x blob); insert into t values (zeroblob(10))").await.expect("there is room");
+        run("pragma max_page_count = 10").await.expect("set");
+        let refused = run("insert into t values (zeroblob(100000))").await.expect_err("it is full");
+        assert!(matches!(refused, Error::Unavailable(_)), "{refused:?}");
+        let statement = Statement::from_string(DbBackend::Sqlite, "select count(*) as n from t");
+        let row = database.read.query_one_raw(statement).await.expect("read").expect("a row");
+        assert_eq!(row.try_get::<i64>("", "n").expect("a number"), 1);
+    }
+
+    #[tokio::test]
+    async fn readers_cannot_write() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let url = format!("sqlite://{}", directory.path().join("read.db").display());
+        let database = Database::open(&url, None).await.expect("opened");
+        assert!(database.read.execute_unprepared("create table t (x blob)").await.is_err());
+    }
 }

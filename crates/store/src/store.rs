@@ -9,7 +9,7 @@ mod schema;
 mod sql;
 mod text;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use claviger_core::{clock::Clock, random::Random, secret::SecretValue};
 
@@ -42,6 +42,15 @@ impl SeaStore {
     ) -> Result<Self> {
         let database = Database::open(url, password.as_ref()).await?;
         Ok(Self { database, clock, random })
+    }
+
+    /// The settings of the database on which its promises rest, by the database's own names: `journal_mode`, `synchronous` and
+    /// `foreign_keys` of SQLite, `synchronous_commit`, `fsync` and `server_version` of PostgreSQL.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn settings(&self) -> Result<BTreeMap<String, String>> {
+        self.database.settings().await
     }
 
     /// Closes the connections, after what runs has ended. Calls after it fail with [`Error::Unavailable`](crate::Error::Unavailable).

@@ -1,6 +1,7 @@
 //! Each test takes a fresh database and knows not which one it is.
 
 pub(crate) mod audit;
+mod connect;
 pub(crate) mod inventory;
 pub(crate) mod journal;
 pub(crate) mod link;
