@@ -29,7 +29,7 @@ pub fn path() -> Result<PathBuf> {
 fn build() -> Result<PathBuf> {
     let target = assets::target_directory().context("the target directory")?;
     let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["build", "--quiet", "--bin", "claviger", "--target-dir"])
+        .args(["build", "--quiet", "--package", "claviger-cli", "--bin", "claviger", "--target-dir"])
         .arg(&target)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .status()

@@ -7,8 +7,13 @@ use claviger_tests::binary;
 use serde_json::Value;
 
 fn run(directory: &Path, arguments: &[&str]) -> Result<(i32, String, String)> {
-    let Output { status, stdout, stderr } = binary::command(directory)?.args(arguments).stdin(std::process::Stdio::null()).output()?;
-    Ok((status.code().unwrap_or(-1), String::from_utf8(stdout)?, String::from_utf8_lossy(&stderr).into_owned()))
+    let Output { status, stdout, stderr } =
+        binary::command(directory)?.args(arguments).stdin(std::process::Stdio::null()).output()?;
+    Ok((
+        status.code().unwrap_or(-1),
+        String::from_utf8(stdout)?,
+        String::from_utf8_lossy(&stderr).into_owned(),
+    ))
 }
 
 fn ok(directory: &Path, arguments: &[&str]) -> Result<String> {
@@ -42,7 +47,11 @@ fn the_demo_runs_the_whole_loop_and_every_command_works_there() -> Result<()> {
     }
     // The shared password is one credential with its copies, proven by the verifier.
     let shown: Value = serde_json::from_str(&ok(&dir, &["show", "sim/db/role/payments_app", "-o", "json"])?)?;
-    ensure!(shown["credential"]["copies"] == 3 && shown["credential"]["link"] == "proven", "{:#}", shown["credential"]);
+    ensure!(
+        shown["credential"]["copies"] == 3 && shown["credential"]["link"] == "proven",
+        "{:#}",
+        shown["credential"]
+    );
     for format in ["table", "wide", "json", "jsonl", "yaml", "csv"] {
         ok(&dir, &["list", "credentials", "-o", format])?;
     }
@@ -75,7 +84,10 @@ fn the_documented_configuration_is_read() -> Result<()> {
     let (code, stdout, stderr) = run(home.path(), &["db", "migrate", "-o", "json"])?;
     ensure!(code == 0, "exit {code}: {stderr}");
     let status: Value = serde_json::from_str(&stdout)?;
-    ensure!(status["backend"] == "sqlite" && status["pending"].as_array().is_some_and(Vec::is_empty), "{status}");
+    ensure!(
+        status["backend"] == "sqlite" && status["pending"].as_array().is_some_and(Vec::is_empty),
+        "{status}"
+    );
     ensure!(!stderr.contains("warn"), "{stderr}");
     Ok(())
 }
@@ -96,7 +108,9 @@ fn init_writes_what_it_finds_and_overwrites_nothing() -> Result<()> {
     ensure!(fs::read_to_string(&config)?.ends_with("# mine\n"), "the file was changed");
     ensure!(fs::read(home.path().join("keys/fingerprint.key"))? == key, "the key was changed");
     use std::os::unix::fs::PermissionsExt as _;
-    let mode = |path: &str| -> Result<u32> { Ok(fs::metadata(home.path().join(path))?.permissions().mode() & 0o777) };
+    let mode = |path: &str| -> Result<u32> {
+        Ok(fs::metadata(home.path().join(path))?.permissions().mode() & 0o777)
+    };
     ensure!(mode("keys")? == 0o700 && mode("keys/sealing.key")? == 0o600, "modes");
     Ok(())
 }
@@ -106,7 +120,23 @@ fn help_completion_and_manual_name_every_command() -> Result<()> {
     let home = tempfile::tempdir()?;
     let help = ok(home.path(), &["--help"])?;
     let manual = ok(home.path(), &["man"])?;
-    for command in ["init", "doctor", "demo", "scan", "list", "show", "trace", "rotate", "revoke", "resume", "report", "audit", "db", "completion", "man"] {
+    for command in [
+        "init",
+        "doctor",
+        "demo",
+        "scan",
+        "list",
+        "show",
+        "trace",
+        "rotate",
+        "revoke",
+        "resume",
+        "report",
+        "audit",
+        "db",
+        "completion",
+        "man",
+    ] {
         ensure!(help.contains(command), "{command} is not in the help");
         ensure!(manual.contains(command), "{command} is not in the manual");
         if command != "man" {
@@ -126,7 +156,10 @@ fn a_database_without_its_keys_is_refused() -> Result<()> {
     let dir = home.path().join("d");
     fs::rename(dir.join("keys"), dir.join("lost"))?;
     let (code, _, stderr) = run(&dir, &["scan"])?;
-    ensure!(code == 2 && stderr.contains("there are no keys") && stderr.contains("hint"), "exit {code}: {stderr}");
+    ensure!(
+        code == 2 && stderr.contains("there are no keys") && stderr.contains("hint"),
+        "exit {code}: {stderr}"
+    );
     fs::rename(dir.join("lost"), dir.join("keys"))?;
     use std::os::unix::fs::PermissionsExt as _;
     fs::set_permissions(dir.join("keys/sealing.key"), fs::Permissions::from_mode(0o644))?;

@@ -106,7 +106,7 @@ pub struct CopyView {
 pub struct ConsumerView {
     /// The credential, if what is read is one.
     pub credential: Option<CredentialId>,
-    /// What is read.
+    /// What is read: the copy's field where it is a credential's, else the object or identity.
     pub copy: Ref,
     /// The workload.
     #[serde(rename = "ref")]

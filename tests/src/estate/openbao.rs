@@ -188,7 +188,7 @@ async fn database(bao: &OpenBao, postgres: &Postgres, planted: &mut Planted) -> 
         .credential("db-static", "password")
         .value(&value)
         .issued_at(format!("db/role/{STATIC_ROLE}"))
-        .copy("vault/database/static-roles/static-app");
+        .copy("vault/database/static-creds/static-app#password");
     Ok(())
 }
 

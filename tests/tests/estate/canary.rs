@@ -16,7 +16,16 @@ fn forms(value: &[u8]) -> Vec<Vec<u8>> {
     }
     let core = &value[..value.len().min(600)];
     let base64 = STANDARD.encode(core);
-    let url: String = core.iter().map(|byte| if byte.is_ascii_alphanumeric() || b"-._~".contains(byte) { char::from(*byte).to_string() } else { format!("%{byte:02X}") }).collect();
+    let url: String = core
+        .iter()
+        .map(|byte| {
+            if byte.is_ascii_alphanumeric() || b"-._~".contains(byte) {
+                char::from(*byte).to_string()
+            } else {
+                format!("%{byte:02X}")
+            }
+        })
+        .collect();
     let json = String::from_utf8_lossy(core).replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
     let mut forms = vec![
         core.to_vec(),
@@ -42,13 +51,13 @@ async fn no_planted_value_is_in_anything_that_is_written() -> Result<()> {
     let estate = require_lab!(Estate::start().await, Ok(()));
     let place = Place::new(estate.directory(), "canary.db");
     let out = tempfile::tempdir()?;
-    let mut written: Vec<(String, Vec<u8>)> = Vec::new();
-    let mut run = |name: &str, arguments: &[&str], input: Option<&[u8]>| -> Result<()> {
+    let written = std::cell::RefCell::new(Vec::<(String, Vec<u8>)>::new());
+    let run = |name: &str, arguments: &[&str], input: Option<&[u8]>| -> Result<()> {
         let mut all = vec!["-vv", "--log-format", "json"];
         all.extend_from_slice(arguments);
         let done = place.run(&all, input)?;
-        written.push((format!("standard output of {name}"), done.stdout.into_bytes()));
-        written.push((format!("standard error of {name}"), done.stderr.into_bytes()));
+        written.borrow_mut().push((format!("standard output of {name}"), done.stdout.into_bytes()));
+        written.borrow_mut().push((format!("standard error of {name}"), done.stderr.into_bytes()));
         Ok(())
     };
     run("scan", &["scan", "-o", "json"], None)?;
@@ -56,12 +65,20 @@ async fn no_planted_value_is_in_anything_that_is_written() -> Result<()> {
     for thing in ["credentials", "copies", "consumers", "identities", "findings"] {
         run(thing, &["list", thing, "-o", "json"], None)?;
     }
-    for (kind, format) in [("inventory", "html"), ("inventory", "csv"), ("inventory", "json"), ("findings", "html"), ("findings", "csv"), ("findings", "json")] {
+    for (kind, format) in [
+        ("inventory", "html"),
+        ("inventory", "csv"),
+        ("inventory", "json"),
+        ("findings", "html"),
+        ("findings", "csv"),
+        ("findings", "json"),
+    ] {
         let file = out.path().join(format!("{kind}.{format}"));
         run(kind, &["report", kind, "--format", format, "--out", &file.display().to_string()], None)?;
-        written.push((file.display().to_string(), fs::read(&file)?));
+        written.borrow_mut().push((file.display().to_string(), fs::read(&file)?));
     }
-    let leaked = estate.planted.get("db-app").value.as_ref().map(|value| value.bytes().to_vec()).unwrap_or_default();
+    let leaked =
+        estate.planted.get("db-app").value.as_ref().map(|value| value.bytes().to_vec()).unwrap_or_default();
     run("trace", &["trace", "-o", "json"], Some(&leaked))?;
     run("rotate", &["rotate", "db/role/app", "--leave-stale", "--yes", "-o", "json"], None)?;
     run("export", &["audit", "export"], None)?;
@@ -71,14 +88,21 @@ async fn no_planted_value_is_in_anything_that_is_written() -> Result<()> {
     for entry in fs::read_dir(estate.directory())?.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         if name.starts_with("canary.db") {
-            written.push((name, fs::read(entry.path())?));
+            written.borrow_mut().push((name, fs::read(entry.path())?));
         }
     }
-    ensure!(written.iter().any(|(name, bytes)| name == "canary.db" && bytes.len() > 10_000), "the database was not looked at");
+    let written = written.into_inner();
+    ensure!(
+        written.iter().any(|(name, bytes)| name == "canary.db" && bytes.len() > 10_000),
+        "the database was not looked at"
+    );
 
     // The values that the rotation made are secrets as well: they are what the Secret holds now.
     let mut values: Vec<Vec<u8>> = estate.planted.values().map(|value| value.bytes().to_vec()).collect();
-    let secret = estate.kubernetes.request(reqwest::Method::GET, "/api/v1/namespaces/payments/secrets/db", None).await?;
+    let secret = estate
+        .kubernetes
+        .request(reqwest::Method::GET, "/api/v1/namespaces/payments/secrets/db", None)
+        .await?;
     let now = STANDARD.decode(secret.body["data"]["password"].as_str().unwrap_or_default())?;
     ensure!(now.len() >= 16 && now.trim_ascii() != leaked, "the rotation did not happen");
     values.push(now.trim_ascii().to_vec());
@@ -89,7 +113,10 @@ async fn no_planted_value_is_in_anything_that_is_written() -> Result<()> {
             searched += 1;
             for (name, bytes) in &written {
                 if contains(bytes, &form) {
-                    found.push(format!("{name} holds a form of a value that begins with {:?}…", String::from_utf8_lossy(&value[..2])));
+                    found.push(format!(
+                        "{name} holds a form of a value that begins with {:?}…",
+                        String::from_utf8_lossy(&value[..2])
+                    ));
                 }
             }
         }

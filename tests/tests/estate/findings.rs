@@ -17,7 +17,10 @@ async fn each_planted_fault_is_a_finding_with_its_frameworks() -> Result<()> {
     for planted in &estate.planted.credentials {
         let credential = credentials.iter().find(|credential| match &planted.reference {
             Some(reference) => text(credential, "ref") == reference,
-            None => copies.iter().any(|copy| text(copy, "credential") == text(credential, "id") && planted.copies.iter().any(|one| one.is(text(copy, "ref")))),
+            None => copies.iter().any(|copy| {
+                text(copy, "credential") == text(credential, "id")
+                    && planted.copies.iter().any(|one| one.is(text(copy, "ref")))
+            }),
         });
         let Some(credential) = credential else {
             wrong.push(format!("{}: not found", planted.name));
@@ -25,18 +28,29 @@ async fn each_planted_fault_is_a_finding_with_its_frameworks() -> Result<()> {
         };
         for slug in &planted.findings {
             let subject = text(credential, "ref");
-            if !findings.iter().any(|finding| text(finding, "slug") == *slug && text(finding, "subject") == subject) {
-                wrong.push(format!("{}: no {slug} on {subject}; it has {}", planted.name, credential["findings"]));
+            if !findings
+                .iter()
+                .any(|finding| text(finding, "slug") == *slug && text(finding, "subject") == subject)
+            {
+                wrong.push(format!(
+                    "{}: no {slug} on {subject}; it has {}",
+                    planted.name, credential["findings"]
+                ));
             }
         }
     }
     for (slug, subject) in [("cov-adapter-blind", "prod"), ("cov-adapter-blind", "vault")] {
-        if !findings.iter().any(|finding| text(finding, "slug") == slug && text(finding, "subject").starts_with(subject)) {
+        if !findings
+            .iter()
+            .any(|finding| text(finding, "slug") == slug && text(finding, "subject").starts_with(subject))
+        {
             wrong.push(format!("no {slug} on {subject}"));
         }
     }
     for finding in &findings {
-        let complete = finding["frameworks"].as_array().is_some_and(|ids| ids.iter().all(|id| id["name"].is_string() && id["version"].is_string() && id["id"].is_string()));
+        let complete = finding["frameworks"].as_array().is_some_and(|ids| {
+            ids.iter().all(|id| id["name"].is_string() && id["version"].is_string() && id["id"].is_string())
+        });
         if !complete || text(finding, "suggested").is_empty() || text(finding, "title").is_empty() {
             wrong.push(format!("incomplete: {finding}"));
         }

@@ -15,34 +15,59 @@ async fn a_shared_database_password_is_rotated_in_every_copy() -> Result<()> {
     place.run(&["scan"], None)?.expect(3)?;
     let before = value(&place, "db/role/app")?;
 
-    let refused = place.run(&["rotate", "db/role/app", "--dry-run", "-o", "json"], None)?.expect(4)?.json()?;
-    ensure!(refused["refused"][0]["code"] == "copy-read-only" && text(&refused["refused"][0], "reason").contains("repo/"), "{refused:#}");
-    let plan = place.run(&["rotate", "db/role/app", "--leave-stale", "--dry-run", "-o", "json"], None)?.expect(0)?.json()?;
+    let refused =
+        place.run(&["rotate", "db/role/app", "--dry-run", "-o", "json"], None)?.expect(4)?.json()?;
+    ensure!(
+        refused["refused"][0]["code"] == "copy-read-only"
+            && text(&refused["refused"][0], "reason").contains("repo/"),
+        "{refused:#}"
+    );
+    let plan = place
+        .run(&["rotate", "db/role/app", "--leave-stale", "--dry-run", "-o", "json"], None)?
+        .expect(0)?
+        .json()?;
     ensure!(plan["hash"].is_string() && plan["subjects"][0]["strategy"] == "replace", "{plan:#}");
     ensure!(!plan["subjects"][0]["breaks"].as_array().context("breaks")?.is_empty(), "{plan:#}");
 
-    let done = place.run(&["rotate", "db/role/app", "--leave-stale", "--yes", "-o", "json"], None)?.expect(0)?.json()?;
+    let done = place
+        .run(&["rotate", "db/role/app", "--leave-stale", "--yes", "-o", "json"], None)?
+        .expect(0)?
+        .json()?;
     let rotation = &done["rotations"][0];
     ensure!(rotation["state"] == "done" && rotation["old"]["verdict"] == "proven", "{rotation:#}");
     for step in rotation["steps"].as_array().context("steps")? {
-        ensure!(step["status"] == "succeeded" && step["started_at"].is_string() && step["finished_at"].is_string(), "{step}");
+        ensure!(
+            step["status"] == "succeeded"
+                && step["started_at"].is_string()
+                && step["finished_at"].is_string(),
+            "{step}"
+        );
     }
     let old = estate.planted.get("db-app").value.as_ref().context("a value")?;
     ensure!(!estate.postgres.accepts("app", old.expose()).await?, "the old password still logs in");
 
     // The servers, asked without claviger.
-    let secret = estate.kubernetes.request(Method::GET, "/api/v1/namespaces/payments/secrets/db", None).await?;
+    let secret =
+        estate.kubernetes.request(Method::GET, "/api/v1/namespaces/payments/secrets/db", None).await?;
     let new = decoded(&secret.body["data"]["password"])?;
     let new = new.trim_end_matches('\n').to_owned();
     ensure!(new != old.expose(), "the Secret still holds the old password");
     ensure!(estate.postgres.accepts("app", &new).await?, "the Secret's password does not log in");
-    let map = estate.kubernetes.request(Method::GET, "/api/v1/namespaces/payments/configmaps/app", None).await?;
-    ensure!(text(&map.body["data"], "database-url").contains(&format!(":{new}@")), "the ConfigMap's URL does not hold the new password");
+    let map =
+        estate.kubernetes.request(Method::GET, "/api/v1/namespaces/payments/configmaps/app", None).await?;
+    ensure!(
+        text(&map.body["data"], "database-url").contains(&format!(":{new}@")),
+        "the ConfigMap's URL does not hold the new password"
+    );
 
     let again = place.run(&["scan", "-o", "json"], None)?.expect(3)?;
     ensure!(again.json()?["schema"] == "claviger.scan/v1", "scan");
     ensure!(value(&place, "db/role/app")? != before, "the fingerprint is the old one");
-    let copies: Vec<_> = place.list("copies")?.into_iter().filter(|copy| text(copy, "stage") == "current" && text(copy, "evidence") == "verifier").collect();
+    let copies: Vec<_> = place
+        .list("copies")?
+        .into_iter()
+        .filter(|copy| text(copy, "stage") == "current" && text(copy, "evidence") == "verifier")
+        .collect();
     ensure!(copies.len() >= 4, "{} copies are proven after the rotation", copies.len());
     let verified = place.run(&["audit", "verify", "-o", "json"], None)?.expect(0)?.json()?;
     ensure!(verified["valid"] == true && verified["entries"].as_u64() > Some(10), "{verified}");
@@ -57,7 +82,9 @@ async fn a_service_account_token_is_revoked_and_proven_dead() -> Result<()> {
     let estate = require_lab!(Estate::start().await, Ok(()));
     let mut place = Place::new(estate.directory(), "revoke.db");
     // Revoking needs more than scanning: the administrator's kubeconfig.
-    place.environment.push(("CLAVIGER_BACKENDS__PROD__KUBECONFIG".to_owned(), "administrator.kubeconfig".to_owned()));
+    place
+        .environment
+        .push(("CLAVIGER_BACKENDS__PROD__KUBECONFIG".to_owned(), "administrator.kubeconfig".to_owned()));
     place.run(&["scan"], None)?;
     let subject = "prod/ops/Secret/deployer-token";
     let token = estate.planted.get("k8s-deployer").value.as_ref().context("a value")?;
@@ -68,13 +95,28 @@ async fn a_service_account_token_is_revoked_and_proven_dead() -> Result<()> {
     ensure!(found["ref"] == subject && found["how"] == "exact" && trace["unmatched"] == 0, "{trace:#}");
     ensure!(found["privilege"] == "admin", "its ServiceAccount is cluster-admin: {found:#}");
 
-    let dry = place.run(&["revoke", subject, "--reason", "leaked", "--dry-run", "-o", "json"], None)?.expect(0)?.json()?;
-    ensure!(dry["subjects"][0]["notes"].to_string().contains("cluster-access"), "the kubeconfig holds it too: {dry:#}");
-    let before = estate.kubernetes.request_as(token.expose(), Method::GET, "/api/v1/namespaces", None).await?;
+    let dry = place
+        .run(&["revoke", subject, "--reason", "leaked", "--dry-run", "-o", "json"], None)?
+        .expect(0)?
+        .json()?;
+    ensure!(
+        dry["subjects"][0]["notes"].to_string().contains("cluster-access"),
+        "the kubeconfig holds it too: {dry:#}"
+    );
+    let before =
+        estate.kubernetes.request_as(token.expose(), Method::GET, "/api/v1/namespaces", None).await?;
     ensure!(before.status == 200, "the token works before");
-    let revoked = place.run(&["revoke", subject, "--reason", "leaked", "--yes", "-o", "json"], None)?.expect(0)?.json()?;
+    let revoked = place
+        .run(&["revoke", subject, "--reason", "leaked", "--yes", "-o", "json"], None)?
+        .expect(0)?
+        .json()?;
     let receipt = &revoked["receipts"][0];
-    ensure!(receipt["verdict"] == "proven" && receipt["control"].is_string() && receipt["control"] == receipt["probe"], "{receipt:#}");
+    ensure!(
+        receipt["verdict"] == "proven"
+            && receipt["control"].is_string()
+            && receipt["control"] == receipt["probe"],
+        "{receipt:#}"
+    );
     ensure!(receipt["audit_seq"].is_number() && receipt["observed_at"].is_string(), "{receipt:#}");
     let after = estate.kubernetes.request_as(token.expose(), Method::GET, "/api/v1/namespaces", None).await?;
     ensure!(after.status == 401, "the API server says {}", after.status);
@@ -87,7 +129,11 @@ async fn a_service_account_token_is_revoked_and_proven_dead() -> Result<()> {
 fn value(place: &Place, reference: &str) -> Result<String> {
     let shown = place.run(&["show", reference, "-o", "json"], None)?.expect(0)?.json()?;
     let copies = shown["copies"].as_array().context("copies")?;
-    let current = copies.iter().find(|copy| copy["stage"] == "current" && copy["fingerprint"].is_string() && !text(copy, "ref").starts_with("repo/"));
+    let current = copies.iter().find(|copy| {
+        copy["stage"] == "current"
+            && copy["fingerprint"].is_string()
+            && !text(copy, "ref").starts_with("repo/")
+    });
     Ok(text(current.context("a current copy")?, "fingerprint").to_owned())
 }
 

@@ -28,7 +28,8 @@ pub(crate) struct Run {
 impl Run {
     /// Standard output as one JSON document.
     pub(crate) fn json(&self) -> Result<Value> {
-        serde_json::from_str(&self.stdout).with_context(|| format!("no JSON (exit {}): {}\n{}", self.code, self.stdout, self.stderr))
+        serde_json::from_str(&self.stdout)
+            .with_context(|| format!("no JSON (exit {}): {}\n{}", self.code, self.stdout, self.stderr))
     }
 
     /// Fails unless it ended with this code.
@@ -61,7 +62,10 @@ impl Place {
     pub(crate) fn run(&self, arguments: &[&str], input: Option<&[u8]>) -> Result<Run> {
         use std::{io::Write as _, process::Stdio};
         let mut command = self.command(arguments)?;
-        command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() }).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() })
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let mut child = command.spawn()?;
         if let (Some(input), Some(mut stdin)) = (input, child.stdin.take()) {
             // A program that does not read its input is the test's business, not a broken pipe's.

@@ -30,7 +30,11 @@ async fn a_rotation_that_is_killed_is_taken_up_and_nothing_is_lost() -> Result<(
         child.kill()?;
         child.wait()?;
 
-        let unfinished = place.list("rotations")?.iter().filter(|rotation| !matches!(text(rotation, "state"), "done" | "unwound")).count();
+        let unfinished = place
+            .list("rotations")?
+            .iter()
+            .filter(|rotation| !matches!(text(rotation, "state"), "done" | "unwound"))
+            .count();
         interrupted += unfinished;
         let resumed = place.run(&["resume", "-o", "json"], None)?.expect(0)?.json()?;
         ensure!(resumed["rotations"].as_array().context("rotations")?.len() == unfinished, "{resumed:#}");
@@ -38,14 +42,24 @@ async fn a_rotation_that_is_killed_is_taken_up_and_nothing_is_lost() -> Result<(
             ensure!(rotation["state"] == "done", "killed after {moment} ms: {rotation:#}");
         }
         // Whatever the moment: what the Secret holds logs in, and every copy holds the same.
-        let secret = estate.kubernetes.request(Method::GET, "/api/v1/namespaces/payments/secrets/db", None).await?;
+        let secret =
+            estate.kubernetes.request(Method::GET, "/api/v1/namespaces/payments/secrets/db", None).await?;
         let held = decoded(&secret.body["data"]["password"])?;
         let held = held.trim_end_matches('\n');
-        ensure!(estate.postgres.accepts("app", held).await?, "killed after {moment} ms: the Secret's password does not log in");
-        let map = estate.kubernetes.request(Method::GET, "/api/v1/namespaces/payments/configmaps/app", None).await?;
+        ensure!(
+            estate.postgres.accepts("app", held).await?,
+            "killed after {moment} ms: the Secret's password does not log in"
+        );
+        let map = estate
+            .kubernetes
+            .request(Method::GET, "/api/v1/namespaces/payments/configmaps/app", None)
+            .await?;
         let url = text(&map.body["data"], "database-url").to_owned();
         let encoded: String = claviger_tests::estate::percent_encode(held);
-        ensure!(url.contains(&format!(":{encoded}@")), "killed after {moment} ms: the ConfigMap is out of step");
+        ensure!(
+            url.contains(&format!(":{encoded}@")),
+            "killed after {moment} ms: the ConfigMap is out of step"
+        );
         place.run(&["audit", "verify"], None)?.expect(0)?;
     }
     ensure!(interrupted >= 3, "only {interrupted} of {} kills hit a rotation", MOMENTS.len());

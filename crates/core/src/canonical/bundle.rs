@@ -135,7 +135,7 @@ fn part_of(words: &[String], value: &str) -> Option<(Part, usize)> {
         _ => return None,
     };
     let fits = match part.0 {
-        Part::AwsAccessKeyId => aws::parse_access_key_id(value).is_some(),
+        Part::AwsAccessKeyId => aws::looks_like_access_key_id(value),
         Part::Port => value.parse::<u16>().is_ok(),
         Part::Url => database_url::parse_url(value).is_some(),
         _ => !value.contains('\n') && !value.contains("://"),

@@ -9,6 +9,15 @@ pub struct AccessKeyId {
     pub long_lived: bool,
 }
 
+/// True for what a field called "access key id" may hold: compatible servers make ids of all letters and digits, where AWS keeps to
+/// base32. Enough beside such a name, and too little anywhere else.
+pub fn looks_like_access_key_id(text: &str) -> bool {
+    let digits = ["AKIA", "ASIA", "ABIA", "ACCA"].iter().find_map(|prefix| text.strip_prefix(prefix));
+    digits.is_some_and(|digits| {
+        digits.len() == 16 && digits.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
+    })
+}
+
 /// Parses an id: `AKIA`, `ASIA`, `ABIA` or `ACCA` and 16 digits of base32. Principal ids (`AIDA`, `AROA`) are none.
 pub fn parse_access_key_id(text: &str) -> Option<AccessKeyId> {
     let digits = ["AKIA", "ASIA", "ABIA", "ACCA"].iter().find_map(|prefix| text.strip_prefix(prefix))?;

@@ -46,7 +46,10 @@ fn events(step: &str) -> Vec<Event> {
     events.extend((1..4).map(|attempt| Event::Started { step: step.clone(), attempt }));
     for effect in [FailureEffect::NotApplied, FailureEffect::Applied, FailureEffect::Unknown] {
         for temporary in [true, false] {
-            events.push(Event::Failed { step: step.clone(), failure: Failure { message: "f".into(), effect, temporary } });
+            events.push(Event::Failed {
+                step: step.clone(),
+                failure: Failure { message: "f".into(), effect, temporary },
+            });
         }
     }
     events
@@ -92,14 +95,22 @@ fn drive(plan: &SagaPlan, answer: impl Fn(usize, u32) -> Event) -> Progress {
             Next::Nothing => return progress,
             Next::Run(index, attempt) => {
                 let id = plan.steps[index].id.clone();
-                progress = progress.apply(plan, &Event::Started { step: id, attempt }).expect("the executor's own event");
+                progress = progress
+                    .apply(plan, &Event::Started { step: id, attempt })
+                    .expect("the executor's own event");
                 answer(index, attempt)
             }
-            Next::Reconcile(index) => Event::Reconciled { step: plan.steps[index].id.clone(), happened: None, detail: String::new() },
+            Next::Reconcile(index) => Event::Reconciled {
+                step: plan.steps[index].id.clone(),
+                happened: None,
+                detail: String::new(),
+            },
             Next::Wait(..) => unreachable!("no answer sets a timer"),
             Next::Undo(index) => {
                 let step = plan.steps[index].id.clone();
-                progress = progress.apply(plan, &Event::UndoStarted { step: step.clone() }).expect("the executor's own event");
+                progress = progress
+                    .apply(plan, &Event::UndoStarted { step: step.clone() })
+                    .expect("the executor's own event");
                 Event::UndoFinished { step }
             }
         };
@@ -121,7 +132,13 @@ fn fail(plan: &SagaPlan, index: usize, effect: FailureEffect) -> Event {
 fn a_failure_unwinds_before_the_pivot_and_pauses_after_it() {
     let plan = plan();
     for failing in 0..plan.steps.len() {
-        let end = drive(&plan, |index, _| if index == failing { fail(&plan, index, FailureEffect::NotApplied) } else { succeed(&plan, index) });
+        let end = drive(&plan, |index, _| {
+            if index == failing {
+                fail(&plan, index, FailureEffect::NotApplied)
+            } else {
+                succeed(&plan, index)
+            }
+        });
         match &end.state {
             SagaState::Unwound { .. } => assert!(failing <= 2, "step {failing} unwound"),
             SagaState::Paused { .. } => assert!(failing > 2, "step {failing} paused"),
@@ -134,7 +151,9 @@ fn a_failure_unwinds_before_the_pivot_and_pauses_after_it() {
 #[test]
 fn a_pivot_that_failed_after_its_effect_is_never_unwound() {
     let plan = plan();
-    let end = drive(&plan, |index, _| if index == 2 { fail(&plan, index, FailureEffect::Applied) } else { succeed(&plan, index) });
+    let end = drive(&plan, |index, _| {
+        if index == 2 { fail(&plan, index, FailureEffect::Applied) } else { succeed(&plan, index) }
+    });
     assert!(matches!(end.state, SagaState::Paused { .. }), "{:?}", end.state);
 }
 

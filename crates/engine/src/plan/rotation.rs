@@ -103,7 +103,14 @@ pub(super) fn plan(
             "no copy of it is known that claviger can write: the new value would be known to nobody; scan the store that holds it, or declare the copy under [[credentials]]",
         ));
     }
-    let steps = steps(at, &writable, &readers(detail));
+    // A workload in a folder of manifests runs nowhere: whoever applies the folder restarts it.
+    let (running, declared): (Vec<_>, Vec<_>) = readers(detail).into_iter().partition(|(consumer, _)| {
+        engine.estate.member(consumer.backend()).is_ok_and(|member| {
+            let capability = member.backend.capability();
+            capability.refresh && capability.adopted && member.backend.runtime().is_some()
+        })
+    });
+    let steps = steps(at, &writable, &running);
     let mut notes = vec![format!(
         "{} holds one value at a time: between the change and the restart of its consumers, new logins with the old value fail",
         at
@@ -112,6 +119,11 @@ pub(super) fn plan(
         stale.iter().map(|copy| format!("{} cannot be written and will hold the old value", copy.at)),
     );
     notes.extend(writable.iter().filter(|copy| copy.evidence == "claimed").map(|copy| format!("{} is only claimed to be a copy: it must hold the value that the issuer accepts, else nothing is changed", copy.at)));
+    notes.extend(
+        declared
+            .iter()
+            .map(|(consumer, _)| format!("{consumer} reads it too, and claviger cannot restart it")),
+    );
     Ok(SagaPlan {
         kind: SagaKind::Rotation,
         definition: "replace/1".to_owned(),

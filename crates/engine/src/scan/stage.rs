@@ -124,7 +124,7 @@ impl<'a> Stage<'a> {
             version: seen.version.clone(),
             stage: seen.stage,
             place: seen.place,
-            kind: leaf.kind,
+            kind: named(leaf.kind, &seen.at),
             fingerprint: Some((leaf.form, fingerprint)),
             strong,
             handle: leaf.handle,
@@ -150,6 +150,14 @@ impl<'a> Stage<'a> {
         attributes: &mut Attributes,
     ) -> Option<CopyLink> {
         if let Some(issuer) = &seen.issuer {
+            // A secret manager that rotates a database role hands out that role's password: the database is its issuer.
+            if leaf.kind == CredentialKind::Password
+                && let Recognised::Link(link) =
+                    self.recogniser.recognise(self.engine, leaf, fingerprint, at, false).await
+                && link.evidence == LinkEvidence::Verifier
+            {
+                return Some(link);
+            }
             return Some(CopyLink { issuer: issuer.clone(), evidence: LinkEvidence::Issuer });
         }
         // A former value is no longer the issuer's: it belongs to whatever its place belongs to.
@@ -233,5 +241,17 @@ fn weakness_word(weakness: Weakness) -> &'static str {
         Weakness::Short => "short",
         Weakness::KnownDefault => "known-default",
         Weakness::Guessable => "guessable",
+    }
+}
+
+/// Where a field's name says no more than that it is a secret, its object's name may say what for.
+fn named(kind: CredentialKind, at: &Ref) -> CredentialKind {
+    let object = at.object();
+    let name = object.as_str().rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
+    match kind {
+        CredentialKind::Password | CredentialKind::Opaque if name.contains("webhook") => {
+            CredentialKind::WebhookSecret
+        }
+        kind => kind,
     }
 }

@@ -149,8 +149,11 @@ fn helm(server: &Kubernetes, values: &Values, planted: &mut Planted) -> Result<(
     planted
         .credential("helm-shop", "password")
         .value(&values.helm[0])
+        .copy("prod/web/Secret/sh.helm.release.v1.shop.v2#release");
+    // Another Secret, and nothing but the release's name ties it to the first: a credential of its own.
+    planted
+        .credential("helm-shop-before", "password")
         .former(&values.helm[1])
-        .copy("prod/web/Secret/sh.helm.release.v1.shop.v2#release")
         .former_copy("prod/web/Secret/sh.helm.release.v1.shop.v1#release");
     Ok(())
 }

@@ -155,14 +155,18 @@ impl SeaStore {
             for row in rows {
                 let places = by_object.get(&row.object_key).into_iter().flatten();
                 let read = places.filter(|(_, at, field_at)| load::reads(&row.reads, at, field_at));
-                let credentials: BTreeSet<Uuid> = read.map(|(credential, ..)| *credential).collect();
+                // A consumer of a whole object reads each of its fields that is a credential.
+                let copies: BTreeSet<(Uuid, &Ref)> =
+                    read.map(|(credential, _, field_at)| (*credential, field_at)).collect();
                 let facts = from_json("consumer", &row.facts)?;
                 let consumer = Read { row, facts };
-                if credentials.is_empty() {
+                if copies.is_empty() {
                     found.push(views::consumer_view(&consumer, None));
                 }
-                for credential in credentials {
-                    found.push(views::consumer_view(&consumer, Some(CredentialId(credential))));
+                for (credential, field_at) in copies {
+                    let mut view = views::consumer_view(&consumer, Some(CredentialId(credential)));
+                    view.copy = field_at.clone();
+                    found.push(view);
                 }
             }
         });
