@@ -7,6 +7,7 @@ mod grants;
 mod helm;
 mod literals;
 mod object;
+mod revisions;
 mod secrets;
 pub(crate) mod token_secrets;
 mod workloads;

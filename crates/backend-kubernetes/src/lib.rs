@@ -16,8 +16,9 @@
 //! Refs are `<backend>/<namespace>/<Kind>/<name>`; what lies in no namespace has `*` there (`prod/*/ClusterRoleBinding/x`,
 //! `prod/*/User/dana`, `prod/*/AwsRole/<arn>`).
 //!
-//! Scopes: area = namespace or `*`, part = `secrets`, `configmaps`, `serviceaccounts`, `workloads`, `rbac`, and `aws-auth` of
-//! `kube-system`. Users and groups belong to the scope of the first binding that names them.
+//! Scopes: area = namespace or `*`, part = `secrets`, `configmaps`, `serviceaccounts`, `workloads`, `replicasets`, `rbac`, and
+//! `aws-auth` of `kube-system`. `replicasets` holds the former templates of Deployments too: their values are former copies at the
+//! Deployment's ref, their version is the ReplicaSet's name. Users and groups belong to the scope of the first binding that names them.
 //!
 //! # Attributes
 //!

@@ -247,6 +247,86 @@ async fn a_busy_server_is_asked_again() {
     assert_eq!(end(&ends, "secrets").0, ScopeStatus::Complete);
 }
 
+fn deployment(revision: &str, replicas: u32, password: &str) -> serde_json::Value {
+    serde_json::json!({
+        "metadata": {"name": "web", "namespace": "ns", "annotations": {"deployment.kubernetes.io/revision": revision}},
+        "spec": {"replicas": replicas, "template": {"spec": {"containers": [
+            {"name": "c", "env": [{"name": "DB_PASSWORD", "value": password}], "args": [format!("--token={password}")],
+             "envFrom": [{"secretRef": {"name": "db"}}]}]}}}})
+}
+
+fn replica_set(name: &str, revision: &str, replicas: u32, password: &str) -> serde_json::Value {
+    let mut set = deployment(revision, replicas, password);
+    set["metadata"]["name"] = name.into();
+    set["metadata"]["creationTimestamp"] = "2026-01-02T03:04:05Z".into();
+    set["metadata"]["ownerReferences"] =
+        serde_json::json!([{"kind": "Deployment", "name": "web", "controller": true}]);
+    set
+}
+
+#[tokio::test]
+async fn old_replica_sets_hold_former_values_of_their_deployment() {
+    let list = |items: serde_json::Value, next: &str| {
+        ok(serde_json::json!({"metadata": {"continue": next}, "items": items}).to_string())
+    };
+    // Scaled to nothing, so that the number of replicas says nothing.
+    let backend = backend(move |request| {
+        if request.starts_with("GET /apis/apps/v1/deployments?") {
+            return Some(list(serde_json::json!([deployment("10", 0, "new")]), ""));
+        }
+        let sets = request.strip_prefix("GET /apis/apps/v1/replicasets?")?;
+        Some(if sets.contains("continue=") {
+            list(serde_json::json!([replica_set("web-3", "10", 0, "new")]), "")
+        } else {
+            let old = [replica_set("web-1", "8", 0, "oldest"), replica_set("web-2", "9", 1, "older")];
+            list(serde_json::json!(old), "more")
+        })
+    })
+    .await;
+    let (copies, ends) = stores(&backend).await;
+    let found: Vec<_> = copies
+        .iter()
+        .filter(|copy| copy.at.as_str() == "prod/ns/Deployment/web#containers/c/env/DB_PASSWORD")
+        .map(|copy| match &copy.content {
+            Content::Value(value) => (copy.stage, copy.version.as_deref(), value.expose_text()),
+            Content::Unreadable(_) => (copy.stage, copy.version.as_deref(), None),
+        })
+        .collect();
+    use claviger_core::model::CopyStage::{Current, Former};
+    assert_eq!(
+        found,
+        [
+            (Current, Some("@"), Some("new")),
+            (Former, Some("web-1"), Some("oldest")),
+            (Former, Some("web-2"), Some("older")),
+        ]
+    );
+    let former: Vec<_> = copies.iter().filter(|copy| copy.stage == Former).collect();
+    assert_eq!(
+        (copies.len(), former.len()),
+        (6, 4),
+        "the arguments too, and nothing of the present ReplicaSet"
+    );
+    assert!(former.iter().all(|copy| copy.created_at.is_none() && copy.updated_at.is_some()));
+    assert!(
+        former.iter().all(|copy| copy.attributes.is_empty() && copy.at.as_str().contains("/Deployment/"))
+    );
+    assert!(ends.values().all(|(status, _)| *status == ScopeStatus::Complete), "{ends:?}");
+}
+
+#[tokio::test]
+async fn replica_sets_that_may_not_be_read_leave_the_workloads_whole() {
+    let backend = backend(|request| request.contains("/replicasets?").then(|| status(403))).await;
+    let (_, ends) = stores(&backend).await;
+    assert_eq!(end(&ends, "workloads").0, ScopeStatus::Complete);
+    let (status, reason) = end(&ends, "replicasets");
+    assert_eq!(status, ScopeStatus::Denied);
+    assert!(
+        reason.contains("list replicasets in namespace ns") && reason.contains("verbs: [\"list\"]"),
+        "{reason}"
+    );
+}
+
 /// Everything that is logged, at any level.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);

@@ -237,6 +237,40 @@ async fn configuration_and_literals_are_read_with_their_places() {
 }
 
 #[tokio::test]
+async fn a_replaced_literal_stays_as_a_former_copy_of_its_deployment() {
+    let cluster = require_lab!(Kubernetes::shared().await);
+    let ns = "scan-former";
+    namespace(cluster, ns, json!({}));
+    let spec = |password: &str| json!({"containers": [{"name": "web", "image": "i", "env": [{"name": "DB_PASSWORD", "value": password}]}]});
+    cluster.create(&[deployment(ns, "web", spec("first"))]).expect("a Deployment");
+    cluster.rolled_out(ns).await.expect("rolled out");
+    let path = format!("/apis/apps/v1/namespaces/{ns}/deployments/web");
+    for change in [json!({"template": {"spec": spec("second")}}), json!({"replicas": 0})] {
+        cluster
+            .request(reqwest::Method::PATCH, &path, Some(&json!({"spec": change})))
+            .await
+            .expect("an answer")
+            .good("the change")
+            .expect("changed");
+        cluster.rolled_out(ns).await.expect("rolled out");
+    }
+
+    let seen = scan(&admin(cluster, &[ns]).await).await;
+    seen.all_complete();
+    let at = "prod/scan-former/Deployment/web#containers/web/env/DB_PASSWORD";
+    let mut copies: Vec<_> = seen
+        .copies
+        .iter()
+        .filter(|copy| copy.place == Place::Literal)
+        .map(|copy| (copy.at.as_str(), text(copy), copy.stage))
+        .collect();
+    copies.sort_by_key(|copy| copy.1);
+    assert_eq!(copies, [(at, "first", CopyStage::Former), (at, "second", CopyStage::Current)]);
+    let readers = seen.consumers.iter().filter(|consumer| consumer.reads.as_str() == at).count();
+    assert_eq!(readers, 1, "nobody consumes a former value");
+}
+
+#[tokio::test]
 async fn consumers_are_owners_with_every_way_of_reading() {
     let cluster = require_lab!(Kubernetes::shared().await);
     let ns = "scan-consumers";
@@ -361,7 +395,7 @@ async fn a_namespace_that_may_not_be_read_is_denied_and_the_others_go_on() {
     let seen = scan(&backend).await;
     assert_eq!(seen.text("prod/denied-open/Secret/s#k"), "open");
     assert!(!seen.copies.iter().any(|copy| copy.at.as_str().starts_with("prod/denied-shut/")));
-    for part in ["secrets", "configmaps", "workloads", "serviceaccounts", "rbac"] {
+    for part in ["secrets", "configmaps", "workloads", "replicasets", "serviceaccounts", "rbac"] {
         assert_eq!(seen.end("denied-open", part), &(ScopeStatus::Complete, None), "{part}");
         let (status, reason) = seen.end("denied-shut", part);
         assert_eq!(*status, ScopeStatus::Denied, "{part}");

@@ -2,6 +2,10 @@
 //!
 //! A consumer is the owner that a person deploys: the Deployment, not its ReplicaSets and Pods. A Pod counts by itself only when nobody
 //! owns it, or when its owner is of a kind that we do not read (then under its owner's name).
+//!
+//! A Deployment's former templates lie in its old ReplicaSets: their values are former copies in the Deployment, and nobody consumes
+//! them. ReplicaSets are a part of their own, so that a scan that may not read them is a scan of the workloads all the same, and does
+//! not take the former copies for gone.
 
 use std::sync::Arc;
 
@@ -13,7 +17,12 @@ use claviger_core::{
 };
 use serde_json::Value;
 
-use super::{Context, Scan, Troubles, accounts::AccountIndex, literals};
+use super::{
+    Context, Scan, Troubles,
+    accounts::AccountIndex,
+    literals::{self, Literal},
+    revisions::Revisions,
+};
 use crate::{
     failure::Failure,
     managed,
@@ -24,16 +33,16 @@ use crate::{
 };
 
 const PART: &str = "workloads";
+const REPLICA_SETS_PART: &str = "replicasets";
 /// The volume that the API server itself adds for the pod's own token; the use of the ServiceAccount says the same.
 const TOKEN_VOLUME: &str = "kube-api-access-";
 /// Owners whose own specification we read, so that their pods say nothing new.
 const READ_OWNERS: [&str; 7] =
     ["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "CronJob", "Job"];
-const SHAPES: [(Resource, Shape); 8] = [
+const SHAPES: [(Resource, Shape); 7] = [
     (resource::DEPLOYMENTS, Shape::Template),
     (resource::STATEFUL_SETS, Shape::Template),
     (resource::DAEMON_SETS, Shape::Template),
-    (resource::REPLICA_SETS, Shape::Template),
     (resource::REPLICATION_CONTROLLERS, Shape::Template),
     (resource::CRON_JOBS, Shape::Cron),
     (resource::JOBS, Shape::Template),
@@ -52,12 +61,31 @@ impl Scan<'_> {
     /// Everything that runs pods.
     pub(super) async fn workloads(&mut self, accounts: &AccountIndex, sink: &mut ScanSink) -> Result<()> {
         let context = Arc::clone(&self.context);
+        let mut revisions = Revisions::default();
         let mut troubles = Troubles::default();
         for (resource, shape) in SHAPES {
-            let mut reader = WorkloadReader { context: &context, accounts, resource, shape };
+            let mut reader = WorkloadReader {
+                context: &context,
+                accounts,
+                resource,
+                shape,
+                part: PART,
+                revisions: &mut revisions,
+            };
             troubles.join(self.read(resource, &mut reader, sink).await?);
         }
-        self.end(PART, &troubles, sink).await
+        // After the Deployments: they say which of their ReplicaSets is the present one.
+        let mut reader = WorkloadReader {
+            context: &context,
+            accounts,
+            resource: resource::REPLICA_SETS,
+            shape: Shape::Template,
+            part: REPLICA_SETS_PART,
+            revisions: &mut revisions,
+        };
+        let of_replica_sets = self.read(resource::REPLICA_SETS, &mut reader, sink).await?;
+        self.end(PART, &troubles, sink).await?;
+        self.end(REPLICA_SETS_PART, &of_replica_sets, sink).await
     }
 }
 
@@ -66,6 +94,9 @@ struct WorkloadReader<'s> {
     accounts: &'s AccountIndex,
     resource: Resource,
     shape: Shape,
+    part: &'static str,
+    /// Learnt from the Deployments, asked for the ReplicaSets.
+    revisions: &'s mut Revisions,
 }
 
 impl PageReader for WorkloadReader<'_> {
@@ -100,21 +131,38 @@ impl PageReader for WorkloadReader<'_> {
 }
 
 impl WorkloadReader<'_> {
-    fn observe(&self, meta: &Meta<'_>, spec: PodSpec<'_>, replicas: Option<i64>, batch: &mut Batch) {
+    fn observe(&mut self, meta: &Meta<'_>, spec: PodSpec<'_>, replicas: Option<i64>, batch: &mut Batch) {
         if !self.context.selects(meta.namespace.as_str()) {
             return;
         }
-        let Some(at) = self.owner(meta) else { return };
+        if self.resource == resource::DEPLOYMENTS {
+            self.revisions.learn(meta);
+        }
+        let former = (self.resource == resource::REPLICA_SETS)
+            .then(|| self.revisions.former_of(meta, replicas))
+            .flatten();
+        let (at, stage) = match former {
+            Some(deployment) => {
+                let namespace = meta.namespace.plain();
+                let at = self.context.names.object(&namespace, resource::DEPLOYMENTS.kind, &deployment);
+                (at, CopyStage::Former)
+            }
+            None => {
+                let Some(at) = self.owner(meta) else { return };
+                (at, CopyStage::Current)
+            }
+        };
         let area = meta.namespace.plain();
         let view = View {
             context: self.context,
             accounts: self.accounts,
             meta,
             at,
+            stage,
             namespace: area.clone(),
             replicas,
         };
-        view.observe(spec, |observation| batch.push(&area, PART, observation));
+        view.observe(spec, |observation| batch.push(&area, self.part, observation));
     }
 
     /// The ref under which this object's pods are known; `None` when another object that we read stands for them.
@@ -144,6 +192,8 @@ struct View<'v> {
     accounts: &'v AccountIndex,
     meta: &'v Meta<'v>,
     at: Ref,
+    /// Former: `meta` is of the ReplicaSet that keeps the template which the workload had before.
+    stage: CopyStage,
     namespace: String,
     replicas: Option<i64>,
 }
@@ -166,6 +216,9 @@ impl View<'_> {
         }
         for (list, container) in &mut all {
             self.literals(list, container, &mut send);
+        }
+        if self.stage == CopyStage::Former {
+            return;
         }
         let all: Vec<Container<'_>> = all.into_iter().map(|(_, container)| container).collect();
         for container in &all {
@@ -215,28 +268,44 @@ impl View<'_> {
     fn literals(&self, list: &str, container: &mut Container<'_>, send: &mut impl FnMut(Observation)) {
         for literal in literals::of(container) {
             let at = self.at.field(&format!("{list}/{}/{}", container.name.plain(), literal.pointer));
-            let mut attributes = Attributes::new();
-            if let Some(system) = managed::managed_by(self.meta) {
-                attributes.insert("managed_by".to_owned(), Value::from(system));
+            send(Observation::Copy(self.literal(at.clone(), literal)));
+            if self.stage != CopyStage::Former {
+                send(self.consumer(at, ConsumerHow::Literal, Some(container), Attributes::new()));
             }
-            send(Observation::Copy(ObservedCopy {
-                at: at.clone(),
-                key: literal.key,
-                version: Some(version::of(self.meta)),
-                stage: CopyStage::Current,
-                place: Place::Literal,
-                content: Content::Value(literal.value),
-                bundle: Bundle::default(),
-                kind: None,
-                issuer: None,
-                created_at: self.meta.creation_timestamp.as_ref().and_then(wire::time),
-                updated_at: None,
-                last_used_at: None,
-                labels: self.context.labels_of(self.meta),
-                owners: self.context.owners_of(self.meta),
-                attributes,
-            }));
-            send(self.consumer(at, ConsumerHow::Literal, Some(container), Attributes::new()));
+        }
+    }
+
+    fn literal(&self, at: Ref, literal: Literal) -> ObservedCopy {
+        let made = self.meta.creation_timestamp.as_ref().and_then(wire::time);
+        // A ReplicaSet is made with its template and keeps it: its name is the version, its age the version's, not the place's.
+        let (version, created_at, updated_at) = if self.stage == CopyStage::Former {
+            (self.meta.name.plain(), None, made)
+        } else {
+            (version::of(self.meta), made, None)
+        };
+        let mut attributes = Attributes::new();
+        // Of a former template it would be the Deployment itself, which is no other system.
+        if self.stage != CopyStage::Former
+            && let Some(system) = managed::managed_by(self.meta)
+        {
+            attributes.insert("managed_by".to_owned(), Value::from(system));
+        }
+        ObservedCopy {
+            at,
+            key: literal.key,
+            version: Some(version),
+            stage: self.stage,
+            place: Place::Literal,
+            content: Content::Value(literal.value),
+            bundle: Bundle::default(),
+            kind: None,
+            issuer: None,
+            created_at,
+            updated_at,
+            last_used_at: None,
+            labels: self.context.labels_of(self.meta),
+            owners: self.context.owners_of(self.meta),
+            attributes,
         }
     }
 
