@@ -122,7 +122,7 @@ impl From<claviger_engine::Error> for Failure {
         let message = error.to_string();
         match error {
             Engine::Store(error) => error.into(),
-            Engine::Backend { source, .. } => Self { message, ..source.into() },
+            Engine::Backend { source, .. } => Self { message, ..(*source).into() },
             Engine::UnknownBackend(_) => Self::config(20, message).hint("`claviger doctor` lists the backends of the configuration"),
             Engine::Selector { .. } => Self::config(21, message).hint("see `claviger list --help`"),
             Engine::NoMatch(_) => Self::new(300, Exit::Failed, message).hint("`claviger list credentials` shows what is there; `claviger scan` renews it"),

@@ -269,7 +269,7 @@ mod tests {
             rehashed[at].hash =
                 hash(rehashed[at].seq, rehashed[at].at, &rehashed[at].draft, rehashed[at].prev_hash);
             let found = first_bad(&rehashed, witness);
-            assert_eq!(found, if at == 19 { Some(20 + 1) } else { Some(place.expect("set") + 1) });
+            assert_eq!(found, if at == 19 { Some(20 + 1) } else { place.map(|place| place + 1) });
             let mut removed = good.clone();
             removed.remove(at);
             assert_eq!(first_bad(&removed, witness), if at == 19 { Some(20) } else { place });

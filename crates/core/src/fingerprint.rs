@@ -67,7 +67,8 @@ impl FingerprintKey {
 
     /// A keyed digest in another domain, e.g. for the link cache's verifiers. `domain` must not be a form's word.
     pub fn keyed(&self, domain: &str, bytes: &[u8]) -> Fingerprint {
-        let mut mac = Hmac::<Sha256>::new_from_slice(self.0.as_slice()).expect("HMAC takes a key of any length");
+        let mut mac =
+            Hmac::<Sha256>::new_from_slice(self.0.as_slice()).expect("HMAC takes a key of any length");
         mac.update(b"claviger-fp/v1\0");
         mac.update(domain.as_bytes());
         mac.update(b"\0");

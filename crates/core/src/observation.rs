@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 
 use crate::{
     model::{
-        Attributes, ConsumerHow, CopyStage, CredentialKind, CredentialState, Handle, IdentityKind, Labels, OwnerEvidence,
-        Place, PrivilegeLevel,
+        Attributes, ConsumerHow, CopyStage, CredentialKind, CredentialState, Handle, IdentityKind, Labels,
+        OwnerEvidence, Place, PrivilegeLevel,
     },
     reference::Ref,
     secret::SecretValue,

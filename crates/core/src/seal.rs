@@ -163,11 +163,10 @@ mod tests {
             slot,
             salt: &salt,
         };
-        let sealed = key
-            .seal(&frame(Slot::Old), &SecretValue::from_text("hunter2".into()), &random)
-            .ok()
-            .expect("sealed");
-        assert_eq!(key.open(&frame(Slot::Old), &sealed).ok().expect("opened").expose(), b"hunter2");
+        let sealed =
+            key.seal(&frame(Slot::Old), &SecretValue::from_text("hunter2".into()), &random).expect("sealed");
+        let opened = key.open(&frame(Slot::Old), &sealed).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(opened.expose(), b"hunter2");
         assert!(key.open(&frame(Slot::New(0)), &sealed).is_err(), "another slot");
         assert!(SealingKey::new([8; 32]).open(&frame(Slot::Old), &sealed).is_err(), "another key");
         let other = SagaSalt([0; 32]);

@@ -16,7 +16,7 @@ pub enum Error {
         /// Its name.
         backend: String,
         /// What it said.
-        source: claviger_backend::Error,
+        source: Box<claviger_backend::Error>,
     },
     /// A name that is no backend of the configuration.
     #[error("no backend is called `{0}`")]

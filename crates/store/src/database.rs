@@ -20,8 +20,10 @@ use crate::{Error, Result};
 
 /// Longest wait for a lock or a connection before the database counts as not available.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// Readers beside the one writer of SQLite, and connections to PostgreSQL.
+/// Connections to PostgreSQL.
 const CONNECTIONS: u32 = 8;
+/// Readers beside the one writer of SQLite.
+const READERS: u32 = 4;
 
 /// The connections of one database.
 ///
@@ -114,18 +116,20 @@ async fn sqlite(path: &str) -> Result<Database> {
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .busy_timeout(PATIENCE)
-        .pragma("cache_size", "-16000")
-        .pragma("secure_delete", "on")
+        // What is shredded is ciphertext whose key is gone too; overwriting everything else that moves would double the writes.
+        .pragma("secure_delete", "fast")
+        .pragma("wal_autocheckpoint", "4000")
+        .statement_cache_capacity(64)
         .disable_statement_logging();
     let write = SqlitePoolOptions::new()
         .max_connections(1)
         .acquire_timeout(PATIENCE)
         .idle_timeout(None)
         .max_lifetime(None)
-        .connect_with(options.clone())
+        .connect_with(options.clone().pragma("cache_size", "-16000"))
         .await?;
     let read = SqlitePoolOptions::new()
-        .max_connections(CONNECTIONS)
+        .max_connections(READERS)
         .acquire_timeout(PATIENCE)
         .connect_lazy_with(options.pragma("query_only", "on"));
     Ok(Database { read: read.into(), write: write.into() })

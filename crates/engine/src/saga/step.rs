@@ -15,6 +15,10 @@ use claviger_core::saga::{Action, Step};
 use super::context::{Context, Done, Ran, Trouble};
 
 /// What an observation says of an interrupted step.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "made once per step and matched at once: a box would buy nothing"
+)]
 pub(super) enum Seen {
     /// It happened, with this result.
     Happened(Done),

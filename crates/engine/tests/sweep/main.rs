@@ -27,7 +27,7 @@ const ESTATE_FAULTS: &[Fault] = &[
 const COMMIT_FAULTS: &[CommitFault] =
     &[CommitFault::CrashBefore, CommitFault::CrashAfter, CommitFault::ErrorBefore, CommitFault::ErrorAfter];
 
-async fn sweep(saga: Saga) {
+async fn sweep(saga: Saga) -> String {
     let world = World::prepare(saga).await.expect("the world can be made");
     let clean = world.run(Trial::default()).await.expect("a run without faults");
     assert!(clean.estate_boundaries > 0 && clean.commits > 4, "nothing to sweep: {clean:?}");
@@ -53,22 +53,22 @@ async fn sweep(saga: Saga) {
         .filter_map(|(trial, outcome)| Some(format!("{trial:?}: {:#}", outcome.as_ref().err()?)))
         .collect();
     assert!(broken.is_empty(), "{saga:?}: {} of {explored} broken:\n{}", broken.len(), broken.join("\n"));
-    println!(
+    format!(
         "sweep {saga:?}: {} boundaries ({} mutations, {} commits), {explored} faults explored, 0 broken",
         clean.estate_boundaries + clean.commits,
         clean.estate_boundaries,
         clean.commits
-    );
+    )
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_crash_in_a_rotation_loses_a_credential() {
-    sweep(Saga::Rotation).await;
+    println!("{}", sweep(Saga::Rotation).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_crash_in_a_revocation_leaves_a_lie() {
-    sweep(Saga::Revocation).await;
+    println!("{}", sweep(Saga::Revocation).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use claviger_backend::layers::{Guarded, LayerConfig};
 use claviger_backend_simulated::{
     EstateFile, Fault, FaultPlan, SimulatedBackend, SimulatedConfig, estate, fault::FaultAt,
@@ -134,21 +134,15 @@ impl World {
             Some(Ok(outcome)) if outcome.state == "done" => Some(outcome),
             _ => recovered.engine.resume(None, &RUN, &Silent).await.context("resume")?.into_iter().next(),
         };
-        match &outcome {
-            Some(outcome) => {
-                let state = outcome.state.as_str();
-                ensure!(
-                    state == "done" || state == "unwound",
-                    "ended {state}: {:?}; steps {:#?}",
-                    outcome.reason,
-                    outcome.steps
-                );
-                if state == "unwound" {
-                    bail!("a passing fault unwound the saga: {:?}", outcome.reason);
-                }
-            }
-            // The process died before the saga was recorded, or after it was done: both leave nothing to resume.
-            None => {}
+        // The process died before the saga was recorded, or after it was done: both leave nothing to resume.
+        if let Some(outcome) = &outcome {
+            ensure!(
+                outcome.state == "done",
+                "a passing fault ended it {}: {:?}; steps {:#?}",
+                outcome.state,
+                outcome.reason,
+                outcome.steps
+            );
         }
         let began = !recovered.store.list(self.kind(), None).await?.is_empty();
         match self.saga {

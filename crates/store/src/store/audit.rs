@@ -10,7 +10,7 @@ use sea_orm::{
 };
 
 use super::{
-    SeaStore,
+    SeaStore, sql,
     text::{from_json, from_word, micros, text, to_json, word},
 };
 use crate::{
@@ -20,8 +20,6 @@ use crate::{
 
 const HEAD: &str = "audit_head";
 const ENTRY: &str = "audit_entry";
-/// Rows of one insert: far below either database's limit on parameters.
-const ROWS: usize = 500;
 
 #[async_trait]
 impl AuditLog for SeaStore {
@@ -78,10 +76,8 @@ pub(super) async fn chain(
         numbers.push(entry.seq);
         rows.push(model(entry).into_active_model());
     }
-    while !rows.is_empty() {
-        let rest = rows.split_off(rows.len().min(ROWS));
-        audit_entry::Entity::insert_many(rows).exec_without_returning(transaction).await?;
-        rows = rest;
+    for piece in sql::pieces(rows) {
+        audit_entry::Entity::insert_many(piece).exec_without_returning(transaction).await?;
     }
     move_head(transaction, before).await?;
     Ok(numbers)

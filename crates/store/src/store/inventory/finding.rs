@@ -98,9 +98,7 @@ impl SeaStore {
             format!("update finding set last_seen = $1 where id in ({ids})")
         })
         .await?;
-        let mut write: Vec<_> = write.into_values().collect();
-        while !write.is_empty() {
-            let rest = write.split_off(write.len().min(2_000));
+        for piece in sql::pieces(write.into_values().collect()) {
             let conflict = OnConflict::column(finding::Column::Id)
                 .update_columns([
                     finding::Column::Severity,
@@ -110,11 +108,10 @@ impl SeaStore {
                     finding::Column::ClosedAt,
                 ])
                 .to_owned();
-            finding::Entity::insert_many(write)
+            finding::Entity::insert_many(piece)
                 .on_conflict(conflict)
                 .exec_without_returning(&transaction)
                 .await?;
-            write = rest;
         }
         transaction.commit().await?;
         Ok(sum)
@@ -155,7 +152,7 @@ impl SeaStore {
     pub(super) async fn write_cache(&self, results: Vec<(Fingerprint, Fingerprint, bool)>) -> Result<()> {
         let results: BTreeMap<_, _> =
             results.into_iter().map(|(candidate, verifier, equal)| ((verifier, candidate), equal)).collect();
-        let mut rows: Vec<_> = results
+        let rows: Vec<_> = results
             .into_iter()
             .map(|((verifier, candidate), equal)| {
                 link_cache::Model { verifier: verifier.0.to_vec(), fingerprint: candidate.0.to_vec(), equal }
@@ -163,17 +160,15 @@ impl SeaStore {
             })
             .collect();
         let transaction = self.database.begin().await?;
-        while !rows.is_empty() {
-            let rest = rows.split_off(rows.len().min(5_000));
+        for piece in sql::pieces(rows) {
             let conflict =
                 OnConflict::columns([link_cache::Column::Verifier, link_cache::Column::Fingerprint])
                     .update_column(link_cache::Column::Equal)
                     .to_owned();
-            link_cache::Entity::insert_many(rows)
+            link_cache::Entity::insert_many(piece)
                 .on_conflict(conflict)
                 .exec_without_returning(&transaction)
                 .await?;
-            rows = rest;
         }
         transaction.commit().await?;
         Ok(())

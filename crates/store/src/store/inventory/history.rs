@@ -14,9 +14,6 @@ use uuid::Uuid;
 use super::super::{SeaStore, sql, text::text};
 use crate::{Result, entity::history};
 
-/// Rows of one insert.
-const ROWS: usize = 2_000;
-
 /// A row before it is one.
 pub(super) struct Entry {
     pub(super) at: DateTime<Utc>,
@@ -39,7 +36,7 @@ pub(super) fn entry(
 }
 
 pub(super) async fn insert(transaction: &DatabaseTransaction, entries: Vec<Entry>) -> Result<()> {
-    let mut rows: Vec<_> = entries
+    let rows: Vec<_> = entries
         .into_iter()
         .map(|entry| history::ActiveModel {
             id: NotSet,
@@ -53,10 +50,8 @@ pub(super) async fn insert(transaction: &DatabaseTransaction, entries: Vec<Entry
             facts: Set(None),
         })
         .collect();
-    while !rows.is_empty() {
-        let rest = rows.split_off(rows.len().min(ROWS));
-        history::Entity::insert_many(rows).exec_without_returning(transaction).await?;
-        rows = rest;
+    for piece in sql::pieces(rows) {
+        history::Entity::insert_many(piece).exec_without_returning(transaction).await?;
     }
     Ok(())
 }
@@ -133,7 +128,7 @@ pub(super) async fn of_things<C: sea_orm::ConnectionTrait>(
     ids: &[Uuid],
 ) -> Result<HashMap<Uuid, Vec<history::Model>>> {
     let mut found: HashMap<Uuid, Vec<history::Model>> = HashMap::new();
-    for piece in ids.chunks(sql::IDS) {
+    for list in sql::lists(ids) {
         let rows = history::Entity::find()
             .select_only()
             .columns([
@@ -148,7 +143,7 @@ pub(super) async fn of_things<C: sea_orm::ConnectionTrait>(
             ])
             // What it was like is not part of a list of what happened.
             .expr_as(sea_orm::sea_query::Expr::val(Value::String(None)), "facts")
-            .filter(history::Column::EntityId.is_in(piece.iter().copied()))
+            .filter(history::Column::EntityId.is_in(list))
             .order_by_desc(history::Column::At)
             .order_by_desc(history::Column::Id)
             .all(connection)

@@ -1,7 +1,8 @@
 //! Ids that follow from what a thing is.
 //!
 //! A row's id is a digest of what makes the thing unique, so a page is merged without first asking for ids, and refs of any length are
-//! indexed by 16 bytes. UUID version 8 (RFC 9562) over SHA-256.
+//! indexed by 16 bytes. UUID version 8 (RFC 9562) over SHA-256. The first two bytes come from the parent's path alone: what lies in one
+//! namespace or folder lies close together in the indexes, and a page touches few of their leaves.
 
 use claviger_core::{
     fingerprint::Fingerprint,
@@ -25,6 +26,16 @@ fn key(domain: &str, parts: &[&[u8]]) -> Uuid {
     uuid::Builder::from_custom_bytes(*half).into_uuid()
 }
 
+/// The id, close to those of its siblings.
+fn near(at: &str, id: Uuid) -> Uuid {
+    let object = at.split_once('#').map_or(at, |(object, _)| object);
+    let parent = object.rsplit_once('/').map_or("", |(parent, _)| parent);
+    let digest = Sha256::digest(parent.as_bytes());
+    let mut bytes = id.into_bytes();
+    bytes[..2].copy_from_slice(&digest[..2]);
+    Uuid::from_bytes(bytes)
+}
+
 /// 16 bytes that tell whether facts changed.
 pub(super) fn digest(facts: &str) -> Vec<u8> {
     Sha256::digest(facts.as_bytes())[..16].to_vec()
@@ -35,48 +46,36 @@ pub(super) fn scope(backend: &str, scope: &Scope) -> Uuid {
 }
 
 pub(super) fn identity(at: &Ref) -> Uuid {
-    key("identity", &[at.as_str().as_bytes()])
+    near(at.as_str(), key("identity", &[at.as_str().as_bytes()]))
 }
 
 /// A credential at its issuer.
 pub(super) fn issued(at: &str) -> Uuid {
-    key("credential", &[at.as_bytes()])
+    near(at, key("credential", &[at.as_bytes()]))
 }
 
 pub(super) fn copy(at: &Ref, stage: CopyStage, version: Option<&str>) -> Uuid {
     // Of former versions a place has many, of the others one each.
     let version = if stage == CopyStage::Former { version.unwrap_or_default() } else { "" };
-    key("copy", &[at.as_str().as_bytes(), stage.as_str().as_bytes(), version.as_bytes()])
+    near(at.as_str(), key("copy", &[at.as_str().as_bytes(), stage.as_str().as_bytes(), version.as_bytes()]))
 }
 
 pub(super) fn consumer(seen: &ObservedConsumer) -> Uuid {
     let container = seen.container.as_deref().unwrap_or_default();
-    key(
-        "consumer",
-        &[
-            seen.at.as_str().as_bytes(),
-            seen.reads.as_str().as_bytes(),
-            seen.how.as_str().as_bytes(),
-            container.as_bytes(),
-        ],
-    )
+    let (at, reads) = (seen.at.as_str(), seen.reads.as_str());
+    let parts = [at.as_bytes(), reads.as_bytes(), seen.how.as_str().as_bytes(), container.as_bytes()];
+    near(at, key("consumer", &parts))
 }
 
 pub(super) fn privilege(seen: &ObservedGrant) -> Uuid {
-    key(
-        "grant",
-        &[
-            seen.identity.as_str().as_bytes(),
-            seen.source.as_str().as_bytes(),
-            seen.privilege.as_bytes(),
-            seen.reach.as_bytes(),
-        ],
-    )
+    let (identity, source) = (seen.identity.as_str(), seen.source.as_str());
+    let parts = [identity.as_bytes(), source.as_bytes(), seen.privilege.as_bytes(), seen.reach.as_bytes()];
+    near(identity, key("grant", &parts))
 }
 
 /// The object of a copy or of what a consumer reads: where the two meet.
 pub(super) fn object(at: &Ref) -> Uuid {
-    key("object", &[at.object().as_str().as_bytes()])
+    near(at.as_str(), key("object", &[at.object().as_str().as_bytes()]))
 }
 
 /// The group of all copies of one strong value.
@@ -86,7 +85,7 @@ pub(super) fn value_group(fingerprint: &Fingerprint) -> Uuid {
 
 /// The group of one place, for values that are weak or could not be read.
 pub(super) fn place_group(at: &str) -> Uuid {
-    key("place", &[at.as_bytes()])
+    near(at, key("place", &[at.as_bytes()]))
 }
 
 pub(super) fn subject(at: &str) -> Uuid {

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use claviger_core::{fingerprint::Fingerprint, id::ScanId, reference::Ref};
-use sea_orm::{ActiveModelTrait, DatabaseTransaction, FromQueryResult, IntoActiveModel, Iterable as _};
+use sea_orm::{ActiveModelTrait, DatabaseTransaction, FromQueryResult, IntoActiveModel};
 use uuid::Uuid;
 
 use super::{
@@ -210,12 +210,8 @@ async fn upsert<E: Kept>(transaction: &DatabaseTransaction, rows: Vec<E::ActiveM
 where
     E::ActiveModel: ActiveModelTrait<Entity = E> + Send,
 {
-    let at_once = sql::PARAMETERS / E::Column::iter().count();
-    let mut rows = rows;
-    while !rows.is_empty() {
-        let rest = rows.split_off(rows.len().min(at_once));
-        E::insert_many(rows).on_conflict(on_conflict::<E>()).exec_without_returning(transaction).await?;
-        rows = rest;
+    for piece in sql::pieces(rows) {
+        E::insert_many(piece).on_conflict(on_conflict::<E>()).exec_without_returning(transaction).await?;
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Reading groups, and writing what was decided.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 use claviger_core::{id::CredentialId, reference::Ref};
@@ -27,8 +27,14 @@ mod ids;
 
 use self::ids::Ids;
 
-/// Copies of one page. A group is never split, so a page may be longer by one group.
-const PAGE: u64 = 4_000;
+/// Marked copies of one page.
+const PAGE: u64 = 2_000;
+
+#[derive(FromQueryResult)]
+struct Marked {
+    id: Uuid,
+    group_key: Uuid,
+}
 
 #[derive(FromQueryResult)]
 struct Row {
@@ -56,7 +62,7 @@ const ROWS: &str = "select c.id, c.group_key, c.at, c.stage, c.kind, c.fingerpri
      left join credential p on p.id = c.credential_id \
      left join issued_credential lost on lost.id = p.issuer_key and lost.gone_at is not null and exists \
      (select 1 from credential_fingerprint f where f.fingerprint = c.fingerprint and f.credential_id = p.id) \
-     where c.dirty and ";
+     where c.gone_at is null and ";
 
 impl Row {
     fn member(self) -> Member {
@@ -82,7 +88,8 @@ impl Row {
     }
 }
 
-/// Assigns the groups of one page behind `after`; gives where it ended, or `None` at the end.
+/// Assigns the groups of one page of marked copies behind `after`; gives where it ended, or `None` at the end. Groups are read whole,
+/// also what is in them beyond the page, so nothing hangs on where a page ends.
 pub(super) async fn page(
     transaction: &DatabaseTransaction,
     store: &SeaStore,
@@ -90,16 +97,25 @@ pub(super) async fn page(
     after: Option<Uuid>,
 ) -> Result<(MergeSummary, Option<Uuid>)> {
     let after = after.unwrap_or_else(Uuid::nil);
-    let sql = format!("{ROWS} c.group_key > $1 order by c.group_key, c.id limit {PAGE}");
-    let mut rows: Vec<Row> = sql::rows(transaction, sql, vec![after.into()]).await?;
-    let Some(last) = rows.last() else { return Ok((MergeSummary::default(), None)) };
-    let last = (last.group_key, last.id);
-    let rest = format!("{ROWS} c.group_key = $1 and c.id > $2 order by c.id");
-    rows.extend(sql::rows::<Row, _>(transaction, rest, vec![last.0.into(), last.1.into()]).await?);
-
-    let mut groups: BTreeMap<Uuid, Vec<Member>> = BTreeMap::new();
+    let sql = format!(
+        "select id, group_key from credential_copy where dirty and gone_at is null and id > $1 order by id limit {PAGE}"
+    );
+    let marked: Vec<Marked> = sql::rows(transaction, sql, vec![after.into()]).await?;
+    let Some(last) = marked.last().map(|row| row.id) else { return Ok((MergeSummary::default(), None)) };
+    let keys: BTreeSet<Uuid> = marked.into_iter().map(|row| row.group_key).collect();
+    let keys: Vec<Uuid> = keys.into_iter().collect();
+    let rows: Vec<Row> =
+        sql::rows_for(transaction, &keys, &[], |ids| format!("{ROWS} c.group_key in ({ids}) order by c.id"))
+            .await?;
+    // In the order in which the page met them: what lies together is written together.
+    let mut places: HashMap<Uuid, usize> = HashMap::new();
+    let mut groups: Vec<(Uuid, Vec<Member>)> = Vec::new();
     for row in rows {
-        groups.entry(row.group_key).or_default().push(row.member());
+        let place = *places.entry(row.group_key).or_insert(groups.len());
+        if place == groups.len() {
+            groups.push((row.group_key, Vec::new()));
+        }
+        groups[place].1.push(row.member());
     }
     let decided: Vec<(Uuid, Vec<Member>, Vec<Verdict>)> = groups
         .into_iter()
@@ -124,7 +140,7 @@ pub(super) async fn page(
     }
     let sum = ids.write(transaction, at).await?;
     moves.write(transaction, at).await?;
-    Ok((sum, Some(last.0)))
+    Ok((sum, Some(last)))
 }
 
 /// Versions that are not current follow their place.
@@ -204,12 +220,9 @@ fn new_credential(
 }
 
 async fn insert(transaction: &DatabaseTransaction, rows: Vec<credential::Model>) -> Result<()> {
-    let mut rows = rows;
-    while !rows.is_empty() {
-        let rest = rows.split_off(rows.len().min(2_000));
-        let models = rows.into_iter().map(sea_orm::IntoActiveModel::into_active_model);
+    for piece in sql::pieces(rows) {
+        let models = piece.into_iter().map(sea_orm::IntoActiveModel::into_active_model);
         credential::Entity::insert_many(models).exec_without_returning(transaction).await?;
-        rows = rest;
     }
     Ok(())
 }
@@ -238,7 +251,7 @@ impl Moves {
     }
 
     async fn write(self, transaction: &DatabaseTransaction, at: DateTime<Utc>) -> Result<()> {
-        for piece in self.rows.chunks(2_000) {
+        for piece in sql::pieces(self.rows) {
             let mut values: Vec<Value> = Vec::with_capacity(piece.len() * 3);
             let tuples = piece.iter().enumerate().map(|(index, (id, credential, evidence))| {
                 values.extend([(*id).into(), (*credential).into(), (*evidence).into()]);
@@ -252,15 +265,10 @@ impl Moves {
             );
             sql::run(transaction, statement, values).await?;
         }
-        let fingerprints: Vec<_> = self.fingerprints.into_iter().collect();
-        for piece in fingerprints.chunks(5_000) {
-            let rows = piece.iter().map(|(fingerprint, credential_id)| {
-                credential_fingerprint::Model {
-                    fingerprint: fingerprint.clone(),
-                    credential_id: *credential_id,
-                    first_seen: at,
-                }
-                .into_active_model()
+        for piece in sql::pieces(self.fingerprints.into_iter().collect()) {
+            let rows = piece.into_iter().map(|(fingerprint, credential_id)| {
+                credential_fingerprint::Model { fingerprint, credential_id, first_seen: at }
+                    .into_active_model()
             });
             credential_fingerprint::Entity::insert_many(rows)
                 .on_conflict(OnConflict::new().do_nothing().to_owned())

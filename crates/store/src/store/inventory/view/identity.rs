@@ -33,9 +33,9 @@ pub(super) async fn views(
 ) -> Result<Vec<IdentityView>> {
     let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
     let mut grants: HashMap<Uuid, Vec<GrantView>> = HashMap::new();
-    for piece in ids.chunks(sql::IDS) {
+    for list in sql::lists(&ids) {
         let found = privilege::Entity::find()
-            .filter(privilege::Column::IdentityKey.is_in(piece.iter().copied()))
+            .filter(privilege::Column::IdentityKey.is_in(list))
             .filter(privilege::Column::GoneAt.is_null());
         for row in found.all(connection).await? {
             let facts: PrivilegeFacts = from_json("privilege", &row.facts)?;

@@ -133,7 +133,7 @@ impl SeaStore {
         Ok(found)
     }
 
-    /// One row per consumer and credential that it reads; one without a credential where it reads none.
+    /// One row per consumer and field that it reads and that is a credential; one without a credential where it reads none.
     pub(in super::super) async fn list_consumers(&self, selection: &Selection) -> Result<Vec<ConsumerView>> {
         let mut found = Vec::new();
         pages!(self, consumer, selection, |rows| {
@@ -196,18 +196,18 @@ impl SeaStore {
     }
 
     pub(in super::super) async fn count_backend(&self, backend: &str) -> Result<Counts> {
+        let of_scopes = "scope_id in (select id from scope where backend = $1)";
         let count = async |table: &str, more: &str| -> Result<u64> {
-            let sql =
-                format!("select count(*) as n from {table} where gone_at is null and backend = $1 {more}");
+            let sql = format!("select count(*) as n from {table} where gone_at is null and {more}");
             let rows: Vec<Number> = sql::rows(&self.database.read, sql, vec![backend.into()]).await?;
             Ok(rows.first().map_or(0, |row| u64::try_from(row.n).unwrap_or(0)))
         };
         Ok(Counts {
-            identities: count("identity", "").await?,
-            credentials: count("credential", "").await?,
-            copies: count("credential_copy", "and stage <> 'former'").await?,
-            consumers: count("consumer", "").await?,
-            grants: count("privilege", "").await?,
+            identities: count("identity", of_scopes).await?,
+            credentials: count("credential", "backend = $1").await?,
+            copies: count("credential_copy", &format!("stage <> 'former' and {of_scopes}")).await?,
+            consumers: count("consumer", of_scopes).await?,
+            grants: count("privilege", of_scopes).await?,
         })
     }
 }

@@ -55,8 +55,8 @@ pub(super) async fn load(
 ) -> Result<Loaded> {
     let issuers: Vec<Uuid> = credentials.iter().filter_map(|credential| credential.issuer_key).collect();
     let mut issued = HashMap::new();
-    for piece in issuers.chunks(sql::IDS) {
-        let found = issued::Entity::find().filter(issued::Column::Id.is_in(piece.iter().copied()));
+    for list in sql::lists(&issuers) {
+        let found = issued::Entity::find().filter(issued::Column::Id.is_in(list));
         for row in found.all(connection).await? {
             let facts = from_json("issued_credential", &row.facts)?;
             issued.insert(row.id, Read { row, facts });
@@ -70,8 +70,8 @@ pub(super) async fn load(
     let keys: BTreeSet<Uuid> = issued.values().filter_map(|issued| issued.row.identity_key).collect();
     let keys: Vec<Uuid> = keys.into_iter().collect();
     let mut identities = HashMap::new();
-    for piece in keys.chunks(sql::IDS) {
-        let found = identity::Entity::find().filter(identity::Column::Id.is_in(piece.iter().copied()));
+    for list in sql::lists(&keys) {
+        let found = identity::Entity::find().filter(identity::Column::Id.is_in(list));
         identities.extend(found.all(connection).await?.into_iter().map(|row| (row.id, row)));
     }
     let subjects = credentials.iter().map(|credential| key::subject(&credential.at));
@@ -94,9 +94,9 @@ async fn copies(
     credentials: &[Uuid],
 ) -> Result<HashMap<Uuid, Vec<Read<copy::Model, CopyFacts>>>> {
     let mut copies: HashMap<Uuid, Vec<_>> = HashMap::new();
-    for piece in credentials.chunks(sql::IDS) {
+    for list in sql::lists(credentials) {
         let found = copy::Entity::find()
-            .filter(copy::Column::CredentialId.is_in(piece.iter().copied()))
+            .filter(copy::Column::CredentialId.is_in(list))
             .filter(copy::Column::GoneAt.is_null())
             .order_by_asc(copy::Column::At)
             // `current`, `former`, `pending`: as it happens the right order.
@@ -118,9 +118,9 @@ async fn consumers(
     objects: Vec<Uuid>,
 ) -> Result<HashMap<Uuid, Vec<Read<consumer::Model, ConsumerFacts>>>> {
     let mut consumers: HashMap<Uuid, Vec<_>> = HashMap::new();
-    for piece in objects.chunks(sql::IDS) {
+    for list in sql::lists(&objects) {
         let found = consumer::Entity::find()
-            .filter(consumer::Column::ObjectKey.is_in(piece.iter().copied()))
+            .filter(consumer::Column::ObjectKey.is_in(list))
             .filter(consumer::Column::GoneAt.is_null())
             .order_by_asc(consumer::Column::At)
             .order_by_asc(consumer::Column::Id);
