@@ -23,7 +23,6 @@ create table identity (
 );
 create index identity_ref on identity (substr(at, 1, 512), id);
 create index identity_scope on identity (scope_id, last_scan) where gone_at is null;
-create index identity_backend on identity (backend) where gone_at is null;
 create table privilege (
     id {uuid} not null primary key,
     scope_id {uuid} not null,
@@ -39,7 +38,6 @@ create table privilege (
 );
 create index privilege_identity on privilege (identity_key);
 create index privilege_scope on privilege (scope_id, last_scan) where gone_at is null;
-create index privilege_backend on privilege (backend) where gone_at is null;
 ";
 
 #[async_trait::async_trait]

@@ -37,14 +37,13 @@ create table credential_copy (
     gone_at {time}
 );
 create index credential_copy_ref on credential_copy (substr(at, 1, 512), id);
-create index credential_copy_scope on credential_copy (scope_id, last_scan) where gone_at is null;
-create index credential_copy_backend on credential_copy (backend) where gone_at is null;
+create index credential_copy_scope on credential_copy (scope_id, last_scan, stage) where gone_at is null;
 create index credential_copy_object on credential_copy (object_key);
 create index credential_copy_current on credential_copy (current_id) where stage <> 'current';
 create index credential_copy_group on credential_copy (group_key);
 create index credential_copy_handle on credential_copy (handle) where handle is not null;
 create index credential_copy_credential on credential_copy (credential_id);
-create index credential_copy_dirty on credential_copy (group_key, id) where dirty;
+create index credential_copy_dirty on credential_copy (id) where dirty;
 ";
 
 #[async_trait::async_trait]

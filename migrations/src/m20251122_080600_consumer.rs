@@ -23,7 +23,6 @@ create table consumer (
 );
 create index consumer_ref on consumer (substr(at, 1, 512), id);
 create index consumer_scope on consumer (scope_id, last_scan) where gone_at is null;
-create index consumer_backend on consumer (backend) where gone_at is null;
 create index consumer_object on consumer (object_key);
 ";
 
