@@ -44,13 +44,15 @@ pub(crate) struct Context<'s> {
     pub(crate) filter: &'s NamespaceFilter,
     /// What the namespaces say about the owners of what is in them.
     pub(crate) owners: BTreeMap<String, Vec<OwnerEvidence>>,
+    /// Labels of the namespaces: an environment is often said there and nowhere else.
+    pub(crate) namespace_labels: BTreeMap<String, Labels>,
 }
 
 impl Context<'_> {
-    /// The object's own labels, and the backend's.
+    /// The object's own labels, its namespace's where the object says nothing else, and the backend's before both.
     pub(crate) fn labels_of(&self, meta: &Meta<'_>) -> Labels {
-        let mut labels: Labels =
-            meta.labels.0.iter().map(|(key, value)| (key.plain(), value.plain())).collect();
+        let mut labels = self.namespace_labels.get(meta.namespace.as_str()).cloned().unwrap_or_default();
+        labels.extend(meta.labels.0.iter().map(|(key, value)| (key.plain(), value.plain())));
         labels.extend(self.labels.iter().map(|(key, value)| (key.clone(), value.clone())));
         labels
     }
@@ -182,11 +184,21 @@ impl<'s> Scan<'s> {
             }
             Err(failure) => return Err(backend.error(failure, "inventory", "list namespaces")),
         };
+        let (mut owners, mut namespace_labels) = (BTreeMap::new(), BTreeMap::new());
+        for (name, (hints, labels)) in reader.found {
+            if !hints.is_empty() {
+                owners.insert(name.clone(), hints);
+            }
+            if !labels.is_empty() {
+                namespace_labels.insert(name, labels);
+            }
+        }
         let context = Context {
             names: &backend.names,
             labels: &backend.labels,
             filter: &backend.filter,
-            owners: reader.found.into_iter().filter(|(_, owners)| !owners.is_empty()).collect(),
+            owners,
+            namespace_labels,
         };
         Ok(Self { backend, context: Arc::new(context), selected, left_out, listed })
     }
@@ -340,7 +352,7 @@ async fn end_one(sink: &mut ScanSink, scope: &Scope, trouble: Option<&Trouble>) 
 
 struct NamespaceReader<'s> {
     filter: &'s NamespaceFilter,
-    found: BTreeMap<String, Vec<OwnerEvidence>>,
+    found: BTreeMap<String, (Vec<OwnerEvidence>, Labels)>,
     left_out: Vec<String>,
 }
 
@@ -350,7 +362,10 @@ impl PageReader for NamespaceReader<'_> {
         for item in &items {
             let name = item.metadata.name.plain();
             if self.filter.selects(&name) {
-                self.found.insert(name, owner::of_namespace(&item.metadata));
+                // What Kubernetes itself writes there says nothing about what is in the namespace.
+                let labels = item.metadata.labels.0.iter().map(|(key, value)| (key.plain(), value.plain()));
+                let labels = labels.filter(|(key, _)| !key.contains("kubernetes.io/")).collect();
+                self.found.insert(name, (owner::of_namespace(&item.metadata), labels));
             } else {
                 self.left_out.push(name);
             }

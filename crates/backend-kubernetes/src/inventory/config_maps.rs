@@ -91,7 +91,13 @@ mod tests {
     #[test]
     fn text_and_binary_values_are_configuration() {
         let (names, labels, filter) = (Names::new("prod"), Labels::new(), NamespaceFilter::default());
-        let context = Context { names: &names, labels: &labels, filter: &filter, owners: BTreeMap::new() };
+        let context = Context {
+            names: &names,
+            labels: &labels,
+            filter: &filter,
+            owners: BTreeMap::new(),
+            namespace_labels: BTreeMap::new(),
+        };
         let json = serde_json::json!({
             "metadata": {"name": "app", "namespace": "web", "annotations":
                 {super::super::object::LAST_APPLIED: r#"{"data":{"url":"postgres://a:old@h/d","level":"info"}}"#}},

@@ -152,7 +152,13 @@ mod tests {
     fn observed(json: &str, accounts: &AccountIndex) -> (Vec<ObservedCopy>, Vec<ObservedCredential>) {
         let (names, labels, filter) =
             (Names::new("prod"), Labels::from([("env".into(), "prod".into())]), NamespaceFilter::default());
-        let context = Context { names: &names, labels: &labels, filter: &filter, owners: BTreeMap::new() };
+        let context = Context {
+            names: &names,
+            labels: &labels,
+            filter: &filter,
+            owners: BTreeMap::new(),
+            namespace_labels: BTreeMap::new(),
+        };
         let (mut copies, mut credentials) = (Vec::new(), Vec::new());
         observe(&context, accounts, wire::read(json.as_bytes()).expect("a Secret"), |observation| {
             match observation {
