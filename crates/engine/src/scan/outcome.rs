@@ -70,9 +70,10 @@ impl BackendOutcome {
             && self.ended.values().all(|(status, _)| *status == ScopeStatus::Complete)
     }
 
-    /// True if the backend came to the end of its list of scopes, so that a scope it no longer names is gone.
+    /// True if the backend's list of scopes is whole, so that a scope that it no longer names is gone. Where anything was refused or broke
+    /// off, what lies behind it could not be named, and nothing that is missing means anything.
     pub(super) fn enumerated(&self) -> bool {
-        self.failure.is_none() && self.open.is_empty()
+        self.is_complete()
     }
 
     pub(super) fn view(&self, info: &BackendInfo, counts: Counts) -> BackendScanView {
