@@ -155,6 +155,7 @@ pub(crate) async fn read_collection(
         };
         areas.extend(batch.runs.iter().map(|(scope, _)| scope.area.clone()));
         fetcher.size.learn(items, fetcher.buffer.len());
+        tracing::debug!(resource = resource.plural, items, bytes = fetcher.buffer.len(), "a page");
         // A server that hands out the same token twice would keep us for ever.
         if next.is_some() && next == token {
             return Ok(Err(Failure::Malformed("it repeats a page".to_owned())));

@@ -1,5 +1,7 @@
 //! How hard a value is to hit upon: whether two places that hold it hold a copy of one credential, or the same bad idea.
 
+use std::sync::LazyLock;
+
 use super::{Strength, Weakness};
 
 /// Bits from which on a value is strong. Two of a million values of 60 bits are equal by chance once in two million estates.
@@ -154,20 +156,39 @@ fn common_words(bytes: &[u8]) -> Vec<Common> {
             other => other,
         })
         .collect();
-    let mut marks = vec![Common::No; bytes.len()];
-    for word in WORDS.split_ascii_whitespace() {
-        let word = word.as_bytes();
-        if word.len() > plain.len() {
-            continue;
-        }
-        for at in 0..=plain.len() - word.len() {
-            if &plain[at..at + word.len()] == word && marks[at] == Common::No {
-                marks[at + 1..at + word.len()].fill(Common::Inside);
-                marks[at] = Common::Start;
+    let mut found = Vec::new();
+    for at in 0..plain.len() {
+        // Nearly no place begins a word, and a scan asks this of every byte of every value.
+        for (rank, word) in words_from(plain[at]) {
+            if plain[at..].starts_with(word) {
+                found.push((*rank, at, word.len()));
             }
         }
     }
+    // Word by word: where a word begins within an earlier listed one, the earlier one stands.
+    found.sort_unstable();
+    let mut marks = vec![Common::No; bytes.len()];
+    for (_, at, length) in found {
+        if marks[at] == Common::No {
+            marks[at + 1..at + length].fill(Common::Inside);
+            marks[at] = Common::Start;
+        }
+    }
     marks
+}
+
+type Word = (usize, &'static [u8]);
+
+/// The common words that begin with this byte, with their places in the list.
+fn words_from(first: u8) -> &'static [Word] {
+    static BY_LETTER: LazyLock<[Vec<Word>; 26]> = LazyLock::new(|| {
+        let words = || WORDS.split_ascii_whitespace().map(str::as_bytes).enumerate();
+        std::array::from_fn(|letter| {
+            words().filter(|(_, word)| usize::from(word[0] - b'a') == letter).collect()
+        })
+    });
+    let letter = usize::from(first.wrapping_sub(b'a'));
+    BY_LETTER.get(letter).map_or(&[], Vec::as_slice)
 }
 
 #[cfg(test)]
@@ -217,6 +238,24 @@ mod tests {
             }
         }
         assert_eq!(of("67e55044-10b1-426f-9247-bb680e5fe0c8".as_bytes()), Strength::Strong);
+    }
+
+    #[test]
+    fn words_are_marked_where_they_are_the_later_listed_over_the_earlier() {
+        for (text, starts, inside) in [
+            ("passwordpassword", vec![0, 8], 14),
+            ("xS3cretServer", vec![1, 7], 10),
+            ("superuser", vec![0, 5], 7),
+            // `test` is listed before `root`, which takes its first letter.
+            ("rootest", vec![0], 6),
+            ("nothing-at-4ll", vec![], 0),
+            ("roo", vec![], 0),
+        ] {
+            let marks = common_words(text.as_bytes());
+            let of = |kind: Common| marks.iter().enumerate().filter(move |(_, mark)| **mark == kind);
+            assert_eq!(of(Common::Start).map(|(at, _)| at).collect::<Vec<_>>(), starts, "{text}");
+            assert_eq!(of(Common::Inside).count(), inside, "{text}");
+        }
     }
 
     #[test]
