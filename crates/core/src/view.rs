@@ -93,7 +93,8 @@ pub struct CopyView {
     pub stage: CopyStage,
     /// What kind of place.
     pub place: Place,
-    /// How the link to the credential is known: `issuer`, `fingerprint`, `handle`, `verifier`, `lookup`, `login`, `claimed`, `alone`.
+    /// How the link to the credential is known: `issuer`, `fingerprint`, `handle`, `verifier`, `lookup`, `login`, `declared`, `claimed`, `alone`,
+    /// and `place` for a former version that belongs to what its place belongs to.
     pub evidence: String,
     /// Labels of the place (incl. those that the configuration gives the backend).
     pub labels: Labels,

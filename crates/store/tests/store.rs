@@ -50,6 +50,7 @@ on_both! {
         two_roles_with_one_password_keep_what_names_them,
         weak_and_unread_values_join_nobody,
         former_versions_follow_their_place_unless_their_value_lives_elsewhere,
+        former_versions_follow_when_another_copy_decides_for_their_place,
         an_id_outlives_a_rotation_in_place,
         an_id_outlives_the_finding_and_the_loss_of_its_issuer,
         a_link_stands_while_its_issuer_cannot_be_asked,

@@ -126,6 +126,22 @@ pub(crate) async fn former_versions_follow_their_place_unless_their_value_lives_
     Ok(())
 }
 
+pub(crate) async fn former_versions_follow_when_another_copy_decides_for_their_place(
+    bench: Bench,
+) -> Result<()> {
+    let place = || vec![copy("k/kv/b#p", 1), former("k/kv/b#p", "1", 5)];
+    bench.scan(items(place())).await?;
+    assert_eq!(bench.groups().await?, [group("k/kv/b#p", &["k/kv/b#p", "k/kv/b#p@1:former"])]);
+    // Nothing changed at the place itself: a new copy of its value is proven to be the role's.
+    let mut all = vec![Merged::Credential(role("db/role/app"))];
+    all.extend(items(place()));
+    all.extend(items([linked(copy("k/kv/a#p", 1), "db/role/app", LinkEvidence::Verifier)]));
+    bench.scan(all).await?;
+    let expected = [group("db/role/app", &["k/kv/a#p", "k/kv/b#p", "k/kv/b#p@1:former"])];
+    assert_eq!(bench.groups().await?, expected);
+    Ok(())
+}
+
 pub(crate) async fn an_id_outlives_a_rotation_in_place(bench: Bench) -> Result<()> {
     bench.scan(items([copy("k/a#p", 1), copy("k/b#p", 1), copy("k/c#p", 9)])).await?;
     let (pair, single) = (bench.id_of("k/a#p").await?, bench.id_of("k/c#p").await?);
