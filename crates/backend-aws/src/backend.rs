@@ -5,7 +5,7 @@ use claviger_backend::{
     Backend, BackendInfo, Capability, ErrorKind, Issuer, Overlap, Permission, Phase, Result, Runtime,
     ScanSink, Store, ValueOrigin,
 };
-use claviger_core::clock::Clock;
+use claviger_core::{clock::Clock, model::Scope};
 
 use crate::{
     check,
@@ -73,6 +73,11 @@ impl Backend for AwsBackend {
             overlap: Overlap::Dual,
             origin: ValueOrigin::Minted,
         }
+    }
+
+    fn may_hide(&self, unread: &Scope, missing: &Scope) -> bool {
+        // Each service has one list of its own, and no service names another's things.
+        unread.area == missing.area
     }
 
     async fn check(&self) -> Result<Vec<Permission>> {

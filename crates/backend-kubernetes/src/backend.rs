@@ -5,11 +5,18 @@ use claviger_backend::{
     Backend, BackendInfo, Capability, Error, ErrorKind, Issuer, Overlap, Permission, Phase, Result, Runtime,
     ScanSink, Store, ValueOrigin,
 };
-use claviger_core::{clock::Clock, model::Labels};
+use claviger_core::{
+    clock::Clock,
+    model::{Labels, Scope},
+};
 
 use crate::{
-    KubernetesConfig, access, connection::Connection, failure::Failure, inventory,
-    namespace::NamespaceFilter, place::Names,
+    KubernetesConfig, access,
+    connection::Connection,
+    failure::Failure,
+    inventory,
+    namespace::NamespaceFilter,
+    place::{CLUSTER, Names},
 };
 
 /// How long the API server goes on accepting a deleted token out of its cache: 10 s for a success, and a little for its own clock.
@@ -89,6 +96,11 @@ impl Backend for KubernetesBackend {
             overlap: Overlap::Dual,
             origin: ValueOrigin::MintedByName,
         }
+    }
+
+    fn may_hide(&self, unread: &Scope, missing: &Scope) -> bool {
+        // Namespaces come from one list of the cluster.
+        unread.area == CLUSTER || unread.area == missing.area
     }
 
     async fn check(&self) -> Result<Vec<Permission>> {

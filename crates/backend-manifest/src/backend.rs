@@ -133,6 +133,11 @@ impl Backend for ManifestBackend {
         Capability { inventory: true, ..Capability::default() }
     }
 
+    fn may_hide(&self, unread: &Scope, missing: &Scope) -> bool {
+        // The folder itself is listed before any part of it.
+        unread.area == missing.area
+    }
+
     async fn check(&self) -> Result<Vec<Permission>> {
         let parts = self.list("check").await?;
         let unread = parts.values().flat_map(|part| &part.unread);

@@ -5,7 +5,7 @@ use claviger_backend::{
     Backend, BackendInfo, Capability, Issuer, Overlap, Permission, PermissionStatus, Phase, Result, Runtime,
     ScanSink, Store, ValueOrigin,
 };
-use claviger_core::clock::Clock;
+use claviger_core::{clock::Clock, model::Scope};
 
 use crate::{
     config::{PostgresqlConfig, Target},
@@ -68,6 +68,10 @@ impl Backend for PostgresqlBackend {
             overlap: Overlap::None,
             origin: ValueOrigin::SetByUs,
         }
+    }
+
+    fn may_hide(&self, unread: &Scope, missing: &Scope) -> bool {
+        unread.area == missing.area
     }
 
     async fn check(&self) -> Result<Vec<Permission>> {

@@ -12,7 +12,7 @@ use claviger_backend::{
     Backend, BackendInfo, Capability, Effect as Outcome, Error, ErrorKind, Issuer, Operation, Overlap,
     Permission, PermissionStatus, Phase, Result, Retry, Runtime, ScanSink, Store, ValueOrigin,
 };
-use claviger_core::{clock::Clock, reference::Ref};
+use claviger_core::{clock::Clock, model::Scope, reference::Ref};
 
 use crate::{
     estate::{Effect, Estate, EstateError, EstateFile},
@@ -275,6 +275,10 @@ impl Backend for SimulatedBackend {
 
     fn capability(&self) -> Capability {
         self.capability
+    }
+
+    fn may_hide(&self, unread: &Scope, missing: &Scope) -> bool {
+        unread.area == missing.area
     }
 
     async fn check(&self) -> Result<Vec<Permission>> {

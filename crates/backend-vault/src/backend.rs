@@ -7,7 +7,7 @@ use claviger_backend::{
     Backend, BackendInfo, Capability, Issuer, Overlap, Permission, Phase, Result, Runtime, ScanSink, Store,
     ValueOrigin,
 };
-use claviger_core::{clock::Clock, fingerprint::FingerprintKey};
+use claviger_core::{clock::Clock, fingerprint::FingerprintKey, model::Scope};
 use tokio::sync::Mutex;
 
 use crate::{
@@ -53,6 +53,15 @@ impl VaultBackend {
     }
 }
 
+/// Mounts come from one list; what is in a mount or a folder, from that mount's or folder's.
+fn may_hide(unread: &Scope, missing: &Scope) -> bool {
+    if unread.area == "sys" && unread.part == "mounts" {
+        return true;
+    }
+    let below = missing.area.strip_prefix(unread.area.as_str());
+    below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 #[async_trait]
 impl Backend for VaultBackend {
     fn info(&self) -> &BackendInfo {
@@ -81,6 +90,10 @@ impl Backend for VaultBackend {
         }
     }
 
+    fn may_hide(&self, unread: &Scope, missing: &Scope) -> bool {
+        may_hide(unread, missing)
+    }
+
     async fn check(&self) -> Result<Vec<Permission>> {
         self.permissions().await
     }
@@ -106,5 +119,28 @@ impl Backend for VaultBackend {
 
     fn runtime(&self) -> Option<&dyn Runtime> {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use claviger_core::model::Scope;
+
+    use super::may_hide;
+
+    #[test]
+    fn a_refused_folder_hides_what_is_below_it_and_nothing_else() {
+        let folder = Scope::new("secret/team", "");
+        for (missing, hidden) in [
+            ("secret/team", true),
+            ("secret/team/db", true),
+            ("secret/teams", false),
+            ("secret", false),
+            ("other", false),
+        ] {
+            assert_eq!(may_hide(&folder, &Scope::new(missing, "")), hidden, "{missing}");
+        }
+        assert!(may_hide(&Scope::new("sys", "mounts"), &Scope::new("secret/team", "")));
+        assert!(!may_hide(&Scope::new("sys", "leases"), &Scope::new("secret/team", "")));
     }
 }

@@ -1,4 +1,5 @@
 use async_trait::async_trait;
+use claviger_core::model::Scope;
 
 use crate::{Capability, Issuer, Phase, Result, Runtime, ScanSink, Store};
 
@@ -59,6 +60,11 @@ pub trait Backend: Send + Sync {
     /// the backend only inside `Content::Value`. Memory is bounded by the page, not by the estate. Cancellation: dropping the future
     /// ends it; scopes not ended count as failed.
     async fn inventory(&self, phase: Phase, sink: &mut ScanSink) -> Result<()>;
+
+    /// Might `missing`, which an earlier scan saw and this one did not name, still be there and be hidden by `unread`, which this scan named
+    /// and could not read? A refused list of namespaces hides any namespace; one refused namespace hides itself alone. What nothing hides is
+    /// gone.
+    fn may_hide(&self, unread: &Scope, missing: &Scope) -> bool;
 
     /// Its role as issuer.
     fn issuer(&self) -> Option<&dyn Issuer>;

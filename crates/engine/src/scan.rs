@@ -104,8 +104,9 @@ impl Engine {
         // Both phases may have pages of one scope, so that only now is known what a scope no longer shows.
         for member in &chosen {
             let name = &member.backend.info().name;
-            let outcomes = outcomes.lock().await;
-            let Some(outcome) = outcomes.get(name) else { continue };
+            let mut outcomes = outcomes.lock().await;
+            let Some(outcome) = outcomes.get_mut(name) else { continue };
+            outcome.settle();
             for (scope, status, reason) in outcome.ends() {
                 self.ports.inventory.end_scope(scan, self.clock.now(), name, scope, status, reason).await?;
             }
@@ -119,13 +120,15 @@ impl Engine {
             let outcome = outcomes.remove(name).unwrap_or_default();
             let counts = self.ports.inventory.counts(name).await?;
             let view = outcome.view(member.backend.info(), counts);
-            self.ports.inventory.end_backend(scan, self.clock.now(), &view, outcome.enumerated()).await?;
+            let missing = self.ports.inventory.missing_scopes(scan, name).await?;
+            let gone = outcome.gone(missing, member.backend.as_ref());
+            self.ports.inventory.end_backend(scan, self.clock.now(), &view, &gone).await?;
             progress.backend_finished(name, &view.status);
             backends.push(view);
         }
         for (name, kind, error) in broken {
             let view = outcome::broken(name, kind, error, self.ports.inventory.counts(name).await?);
-            self.ports.inventory.end_backend(scan, self.clock.now(), &view, false).await?;
+            self.ports.inventory.end_backend(scan, self.clock.now(), &view, &[]).await?;
             progress.backend_finished(name, &view.status);
             backends.push(view);
         }
@@ -186,16 +189,24 @@ impl Engine {
                 Message::ScopeEnd { scope, status, reason } => outcome.end(scope, status, reason),
             }
         }
-        match producer.await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => outcome.fail_with(&error),
-            Err(error) if error.is_cancelled() => {}
-            Err(_) => outcome.fail("it panicked: please report this as a bug".to_owned()),
-        }
+        let finished = match producer.await {
+            Ok(Ok(())) => true,
+            Ok(Err(error)) => {
+                outcome.fail_with(&error);
+                false
+            }
+            // It was given up above.
+            Err(error) if error.is_cancelled() => false,
+            Err(_) => {
+                outcome.fail("it panicked: please report this as a bug".to_owned());
+                false
+            }
+        };
         // A scope that was begun and never ended broke off.
         for scope in outcome.unended() {
             outcome.end(scope, ScopeStatus::Failed, Some("it broke off".to_owned()));
         }
+        outcome.end_phase(!finished);
         outcome.took(begun.elapsed());
         Ok(())
     }

@@ -117,7 +117,7 @@ async fn scan(store: &SeaStore, copies: u64, generation: u64) -> anyhow::Result<
         counts: Counts::default(),
         duration_ms: 0,
     };
-    store.end_backend(id, clock.now(), &view, true).await?;
+    store.end_backend(id, clock.now(), &view, &[]).await?;
     store.end_scan(id, clock.now(), true).await?;
     Ok((merged, begun.elapsed(), items))
 }

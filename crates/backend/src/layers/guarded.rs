@@ -2,7 +2,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use claviger_core::{model::ConsumerHow, reference::Ref, secret::SecretValue};
+use claviger_core::{
+    model::{ConsumerHow, Scope},
+    reference::Ref,
+    secret::SecretValue,
+};
 use tokio::{sync::Semaphore, time::Instant};
 
 use super::{Call, LayerConfig, check, limit, retry, timeout, trace};
@@ -99,6 +103,10 @@ impl Backend for Guarded {
             self.inner.inventory(phase, sink).await
         })
         .await
+    }
+
+    fn may_hide(&self, unread: &Scope, missing: &Scope) -> bool {
+        self.inner.may_hide(unread, missing)
     }
 
     fn issuer(&self) -> Option<&dyn Issuer> {

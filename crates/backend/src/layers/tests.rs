@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use claviger_core::{
     id::{OperationKey, SagaId},
-    model::ConsumerHow,
+    model::{ConsumerHow, Scope},
     reference::Ref,
     secret::SecretValue,
 };
@@ -68,6 +68,9 @@ impl Backend for Scripted {
     }
     fn capability(&self) -> Capability {
         self.capability
+    }
+    fn may_hide(&self, unread: &Scope, missing: &Scope) -> bool {
+        unread.area == missing.area
     }
     async fn check(&self) -> Result<Vec<Permission>> {
         self.act().await.map(|()| Vec::new())

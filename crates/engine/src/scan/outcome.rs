@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use claviger_backend::BackendInfo;
+use claviger_backend::{Backend, BackendInfo};
 use claviger_core::{
     model::{Scope, ScopeStatus},
     view::{BackendScanView, Counts, ScopeView},
@@ -18,6 +18,10 @@ pub(super) struct BackendOutcome {
     ended: BTreeMap<Scope, (ScopeStatus, Option<String>)>,
     failure: Option<String>,
     duration: Duration,
+    /// What ended in the phase that is being read.
+    ended_in_phase: BTreeSet<Scope>,
+    /// What ended in each phase that failed as a whole; none if no phase did.
+    vouched: Option<BTreeSet<Scope>>,
 }
 
 impl BackendOutcome {
@@ -29,10 +33,33 @@ impl BackendOutcome {
 
     pub(super) fn end(&mut self, scope: Scope, status: ScopeStatus, reason: Option<String>) {
         self.open.remove(&scope);
+        self.ended_in_phase.insert(scope.clone());
         // A scope may end once in each phase; the worse end counts.
         let entry = self.ended.entry(scope).or_insert((ScopeStatus::Complete, None));
         if status != ScopeStatus::Complete {
             *entry = (status, reason);
+        }
+    }
+
+    /// Ends a phase, `failed` if the backend broke off in it. One scope may have pages in both phases, so that its end in the other phase
+    /// says nothing of what this one would have shown of it.
+    pub(super) fn end_phase(&mut self, failed: bool) {
+        let ended = std::mem::take(&mut self.ended_in_phase);
+        if failed {
+            self.vouched = Some(match self.vouched.take() {
+                Some(vouched) => vouched.intersection(&ended).cloned().collect(),
+                None => ended,
+            });
+        }
+    }
+
+    /// Ends the reading: a scope that a failed phase did not get to is not complete, whatever the other phase said.
+    pub(super) fn settle(&mut self) {
+        let Some(vouched) = &self.vouched else { return };
+        for (scope, end) in &mut self.ended {
+            if end.0 == ScopeStatus::Complete && !vouched.contains(scope) {
+                *end = (ScopeStatus::Failed, Some("it was not read to its end".to_owned()));
+            }
         }
     }
 
@@ -70,10 +97,19 @@ impl BackendOutcome {
             && self.ended.values().all(|(status, _)| *status == ScopeStatus::Complete)
     }
 
-    /// True if the backend's list of scopes is whole, so that a scope that it no longer names is gone. Where anything was refused or broke
-    /// off, what lies behind it could not be named, and nothing that is missing means anything.
-    pub(super) fn enumerated(&self) -> bool {
-        self.is_complete()
+    /// Of the scopes that this scan did not name, those that nothing unread may hide: they are gone. Where the backend failed as a whole,
+    /// nothing that is missing means anything.
+    pub(super) fn gone(&self, missing: Vec<Scope>, backend: &dyn Backend) -> Vec<Scope> {
+        if self.failure.is_some() || !self.open.is_empty() {
+            return Vec::new();
+        }
+        let unread: Vec<&Scope> = self
+            .ended
+            .iter()
+            .filter(|(_, (status, _))| *status != ScopeStatus::Complete)
+            .map(|(scope, _)| scope)
+            .collect();
+        missing.into_iter().filter(|one| !unread.iter().any(|unread| backend.may_hide(unread, one))).collect()
     }
 
     pub(super) fn view(&self, info: &BackendInfo, counts: Counts) -> BackendScanView {
@@ -132,5 +168,52 @@ pub(super) fn broken(
         scopes: Vec::new(),
         counts,
         duration_ms: 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scope(area: &str) -> Scope {
+        Scope { area: area.to_owned(), part: String::new() }
+    }
+
+    fn ends(outcome: &BackendOutcome) -> Vec<(&str, ScopeStatus)> {
+        outcome.ends().map(|(scope, status, _)| (scope.area.as_str(), status)).collect()
+    }
+
+    #[test]
+    fn a_scope_that_a_failed_phase_did_not_reach_is_not_complete() {
+        let mut outcome = BackendOutcome::default();
+        outcome.end(scope("in both"), ScopeStatus::Complete, None);
+        outcome.end(scope("in the first"), ScopeStatus::Complete, None);
+        outcome.end_phase(false);
+        outcome.end(scope("in the second"), ScopeStatus::Complete, None);
+        outcome.fail("the server is gone".to_owned());
+        outcome.end_phase(true);
+        outcome.settle();
+        // `in both` and `in the first` look the same here: neither may be believed.
+        assert_eq!(
+            ends(&outcome),
+            [
+                ("in both", ScopeStatus::Failed),
+                ("in the first", ScopeStatus::Failed),
+                ("in the second", ScopeStatus::Complete),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_first_phase_that_failed_is_not_made_good_by_the_second() {
+        let mut outcome = BackendOutcome::default();
+        outcome.end(scope("read"), ScopeStatus::Complete, None);
+        outcome.fail("the server is gone".to_owned());
+        outcome.end_phase(true);
+        outcome.end(scope("read"), ScopeStatus::Complete, None);
+        outcome.end(scope("missed"), ScopeStatus::Complete, None);
+        outcome.end_phase(false);
+        outcome.settle();
+        assert_eq!(ends(&outcome), [("missed", ScopeStatus::Failed), ("read", ScopeStatus::Complete)]);
     }
 }

@@ -236,14 +236,17 @@ pub trait Inventory: Send + Sync {
     /// one it stays with its group when the value changes in place. Idempotent. Gives what changed.
     async fn link(&self, scan: ScanId, at: DateTime<Utc>) -> Result<MergeSummary>;
 
-    /// Ends a backend within a scan. A scope of an earlier scan that this one did not see at all (a deleted namespace) is marked gone only if
-    /// `exhaustive`: the backend completed its enumeration of scopes.
+    /// Scopes of a backend that earlier scans saw things in and this one did not name at all, e.g. a deleted namespace; ordered.
+    async fn missing_scopes(&self, scan: ScanId, backend: &str) -> Result<Vec<Scope>>;
+
+    /// Ends a backend within a scan. Of its [missing scopes](Inventory::missing_scopes), what is in those of `gone` is marked gone: the caller
+    /// knows that nothing which could not be read may hide them.
     async fn end_backend(
         &self,
         scan: ScanId,
         at: DateTime<Utc>,
         view: &BackendScanView,
-        exhaustive: bool,
+        gone: &[Scope],
     ) -> Result<()>;
 
     /// Ends the scan; links once more, as [`Inventory::end_backend`] may have marked rows gone.

@@ -54,14 +54,18 @@ impl Inventory for SeaStore {
         self.link_all(scan, at).await
     }
 
+    async fn missing_scopes(&self, scan: ScanId, backend: &str) -> Result<Vec<Scope>> {
+        self.unnamed_scopes(scan, backend).await
+    }
+
     async fn end_backend(
         &self,
         scan: ScanId,
         at: DateTime<Utc>,
         view: &BackendScanView,
-        exhaustive: bool,
+        gone: &[Scope],
     ) -> Result<()> {
-        self.finish_backend(scan, at, view, exhaustive).await
+        self.finish_backend(scan, at, view, gone).await
     }
 
     async fn end_scan(&self, scan: ScanId, at: DateTime<Utc>, complete: bool) -> Result<()> {

@@ -87,7 +87,7 @@ pub(crate) async fn only_a_completely_read_scope_loses_what_it_no_longer_shows(b
         bench.end(scan, scope, ScopeStatus::Complete).await?;
     }
     bench.store.link(scan, bench.now()).await?;
-    bench.store.end_backend(scan, bench.now(), &backend_view("k"), true).await?;
+    bench.store.end_backend(scan, bench.now(), &backend_view("k"), &[]).await?;
     bench.store.end_scan(scan, bench.now(), true).await?;
     let refs = async || -> Result<Vec<String>> {
         let copies = bench.store.copies(&Selection::default()).await?;
@@ -100,7 +100,8 @@ pub(crate) async fn only_a_completely_read_scope_loses_what_it_no_longer_shows(b
         bench.end(scan, &blue, status).await?;
         bench.end(scan, &red, status).await?;
         let linked = bench.store.link(scan, bench.now()).await?;
-        bench.store.end_backend(scan, bench.now(), &backend_view("k"), false).await?;
+        assert_eq!(bench.store.missing_scopes(scan, "k").await?, std::slice::from_ref(&gone));
+        bench.store.end_backend(scan, bench.now(), &backend_view("k"), &[]).await?;
         bench.store.end_scan(scan, bench.now(), false).await?;
         assert_eq!((refs().await?.len(), linked.vanished), (6, 0), "{status}");
     }
@@ -123,9 +124,12 @@ pub(crate) async fn only_a_completely_read_scope_loses_what_it_no_longer_shows(b
     let linked = bench.store.link(scan, bench.now()).await?;
     assert_eq!(linked, MergeSummary { vanished: 2, ..MergeSummary::default() }, "a copy and its credential");
     assert_eq!(refs().await?.len(), 5);
-    bench.store.end_backend(scan, bench.now(), &backend_view("k"), true).await?;
+    let missing = bench.store.missing_scopes(scan, "k").await?;
+    assert_eq!(missing, [gone], "what was named in this scan is not missing");
+    bench.store.end_backend(scan, bench.now(), &backend_view("k"), &missing).await?;
     bench.store.end_scan(scan, bench.now(), true).await?;
     assert_eq!(refs().await?, ["k/blue/a#p", "k/blue/a#p2", "k/red/a#p"]);
+    assert!(bench.store.missing_scopes(scan, "k").await?.is_empty(), "an emptied scope is told once");
     assert_eq!(bench.credentials().await?.len(), 3);
     let vanished = bench.store.history(Some(bench.now()), 100).await?;
     let vanished: Vec<_> = vanished.iter().map(|one| (one.entity.as_str(), one.change.as_str())).collect();
@@ -354,13 +358,13 @@ pub(crate) async fn coverage_is_the_newest_scan_of_each_backend(bench: Bench) ->
     assert!(bench.store.last_scan().await?.is_none());
     let first = bench.begin().await?;
     for name in ["k", "db"] {
-        bench.store.end_backend(first, bench.now(), &backend_view(name), false).await?;
+        bench.store.end_backend(first, bench.now(), &backend_view(name), &[]).await?;
     }
     bench.store.end_scan(first, bench.now(), true).await?;
     let second = bench.begin().await?;
     let mut broken = backend_view("k");
     (broken.status, broken.error) = ("failed".to_owned(), Some("refused".to_owned()));
-    bench.store.end_backend(second, bench.now(), &broken, false).await?;
+    bench.store.end_backend(second, bench.now(), &broken, &[]).await?;
     assert_eq!(
         bench.store.last_scan().await?.map(|scan| scan.scan_id),
         Some(first),

@@ -167,7 +167,8 @@ impl Bench {
         let merged = self.page(scan, &ns(), items).await?;
         self.end(scan, &ns(), ScopeStatus::Complete).await?;
         let linked = self.store.link(scan, self.now()).await?;
-        self.store.end_backend(scan, self.now(), &backend_view("k"), true).await?;
+        let missing = self.store.missing_scopes(scan, "k").await?;
+        self.store.end_backend(scan, self.now(), &backend_view("k"), &missing).await?;
         self.store.end_scan(scan, self.now(), true).await?;
         Ok((merged, linked))
     }

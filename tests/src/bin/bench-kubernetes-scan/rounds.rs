@@ -19,6 +19,9 @@ const OF_KUBECTL: f64 = 0.15;
 const OF_BARE_READ: f64 = 3.0;
 const PEAK_MIB: f64 = 64.0;
 
+/// Where a scan's stderr goes.
+const ERRORS: &str = "scan.err";
+
 pub(crate) struct Bench<'s> {
     server: &'s Kubernetes,
     cluster: &'s Cluster,
@@ -35,6 +38,14 @@ struct Scans {
     second: Run,
     credentials: usize,
     database: u64,
+    /// The pages of Secrets that the first one read.
+    pages: Vec<Page>,
+}
+
+/// A page as the log has it.
+struct Page {
+    items: usize,
+    bytes: usize,
 }
 
 impl<'s> Bench<'s> {
@@ -109,8 +120,16 @@ impl<'s> Bench<'s> {
         let Some(program) = &self.claviger else { return Ok(()) };
         note(&format!("{count} heavy Secrets"));
         let scans = self.scan_twice(program, &format!("include = [\"{HEAVY}\"]\n"), count)?;
-        print_run(figures, "heavy.claviger_scan", &[&scans.first]);
-        figures.count("heavy.claviger_scan.found", scans.credentials, "credentials");
+        let name = "heavy.claviger_scan";
+        print_run(figures, name, &[&scans.first]);
+        print_run(figures, "heavy.claviger_second_scan", &[&scans.second]);
+        figures.count(&format!("{name}.found"), scans.credentials, "credentials");
+        let items = || scans.pages.iter().map(|page| page.items);
+        figures.count(&format!("{name}.pages"), scans.pages.len(), "pages");
+        figures.count(&format!("{name}.largest_page"), items().max().unwrap_or(0), "items");
+        figures.count(&format!("{name}.median_page"), median(items().collect()), "items");
+        let heaviest = scans.pages.iter().map(|page| page.bytes).max().unwrap_or(0);
+        figures.mebibytes(&format!("{name}.heaviest_page"), heaviest as u64);
         figures.goal("heavy.claviger_scan.peak_rss", PEAK_MIB);
         Ok(())
     }
@@ -134,6 +153,7 @@ impl<'s> Bench<'s> {
         );
         std::fs::write(directory.path().join("claviger.toml"), config)?;
         let (first, answer) = scan(program, directory.path())?;
+        let pages = pages(&std::fs::read_to_string(directory.path().join(ERRORS))?);
         let (second, _) = scan(program, directory.path())?;
         let credentials = answer["backends"][0]["counts"]["credentials"].as_u64().unwrap_or(0);
         let credentials = usize::try_from(credentials)?;
@@ -148,14 +168,16 @@ impl<'s> Bench<'s> {
                 database += entry.metadata()?.len();
             }
         }
-        Ok(Scans { first, second, credentials, database })
+        Ok(Scans { first, second, credentials, database, pages })
     }
 }
 
 fn scan(program: &Path, directory: &Path) -> Result<(Run, Value)> {
     let mut command = bare_command(program, directory);
-    command.args(["scan", "-o", "json"]);
-    let errors = directory.join("scan.err");
+    command.args(["scan", "-o", "json", "--log-format", "json"]);
+    // A line for each page: nothing that could be measured.
+    command.env("CLAVIGER_LOG", "claviger_backend_kubernetes=debug");
+    let errors = directory.join(ERRORS);
     let run = process::run(command, &errors, true)?;
     if !run.status.success() {
         let said = std::fs::read_to_string(&errors).unwrap_or_default();
@@ -163,6 +185,18 @@ fn scan(program: &Path, directory: &Path) -> Result<(Run, Value)> {
     }
     let answer = serde_json::from_slice(&run.output).context("what claviger scan printed")?;
     Ok((run, answer))
+}
+
+/// The pages of Secrets in a log.
+fn pages(log: &str) -> Vec<Page> {
+    let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let fields = lines.map(|line| line["fields"].clone()).filter(|fields| fields["resource"] == "secrets");
+    let number = |value: &Value| value.as_u64().and_then(|number| usize::try_from(number).ok());
+    fields
+        .filter_map(|fields| {
+            Some(Page { items: number(&fields["items"])?, bytes: number(&fields["bytes"])? })
+        })
+        .collect()
 }
 
 fn print_run(figures: &mut Figures, name: &str, runs: &[&Run]) {

@@ -104,6 +104,12 @@ pub(super) async fn mark_unseen(
 }
 
 #[derive(FromQueryResult)]
+struct Unnamed {
+    area: String,
+    part: String,
+}
+
+#[derive(FromQueryResult)]
 struct Coverage {
     view: String,
 }
@@ -162,20 +168,35 @@ impl SeaStore {
         Ok(MergeSummary::default())
     }
 
+    pub(super) async fn unnamed_scopes(&self, scan: ScanId, backend: &str) -> Result<Vec<Scope>> {
+        let epoch = epoch(&self.database.write, scan).await?;
+        // A scope that was emptied before has nothing that could be gone.
+        let holds = TABLES.map(|(table, ..)| {
+            format!("exists (select 1 from {table} t where t.scope_id = s.id and t.gone_at is null)")
+        });
+        let sql = format!(
+            "select s.area, s.part from scope s where s.backend = $1 and s.scan < $2 and ({}) order by s.area, s.part",
+            holds.join(" or ")
+        );
+        let rows: Vec<Unnamed> =
+            sql::rows(&self.database.write, sql, vec![backend.into(), epoch.into()]).await?;
+        Ok(rows.into_iter().map(|row| Scope::new(row.area, row.part)).collect())
+    }
+
     pub(super) async fn finish_backend(
         &self,
         scan: ScanId,
         at: DateTime<Utc>,
         view: &BackendScanView,
-        exhaustive: bool,
+        gone: &[Scope],
     ) -> Result<()> {
         let at = micros(at);
         let transaction = self.database.begin().await?;
         let epoch = epoch(&transaction, scan).await?;
-        if exhaustive {
-            let condition = "t.last_scan < $2 and t.backend = $3 and t.scope_id in \
-                 (select s.id from scope s where s.backend = $3 and s.scan < $2)";
-            mark_gone(&transaction, at, condition, &[epoch.into(), view.name.as_str().into()]).await?;
+        for scope in gone {
+            let condition = "t.last_scan < $2 and t.scope_id in (select s.id from scope s where s.id = $3 and s.scan < $2)";
+            let scope = key::scope(&view.name, scope);
+            mark_gone(&transaction, at, condition, &[epoch.into(), scope.into()]).await?;
         }
         let row = scan_backend::Model {
             scan_id: scan.0,
