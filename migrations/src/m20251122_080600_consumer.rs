@@ -22,6 +22,7 @@ create table consumer (
     gone_at {time}
 );
 create index consumer_ref on consumer (substr(at, 1, 512), id);
+create index consumer_lost on consumer (object_key) where gone_at is not null;
 create index consumer_scope on consumer (scope_id, last_scan) where gone_at is null;
 create index consumer_object on consumer (object_key);
 ";

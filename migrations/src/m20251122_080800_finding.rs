@@ -13,12 +13,14 @@ create table finding (
     severity smallint not null,
     subject {ref} not null,
     subject_key {uuid} not null,
+    digest {bytes} not null,
     view text not null,
     first_seen {time} not null,
     last_seen {time} not null,
     closed_at {time}
 );
 create index finding_subject on finding (subject_key) where closed_at is null;
+create index finding_seen on finding (last_seen) where closed_at is null;
 create index finding_open on finding (severity, first_seen) where closed_at is null;
 create table link_cache (
     verifier {bytes} not null,

@@ -218,20 +218,27 @@ impl Rule {
             subject: draft.subject,
             title: draft.title,
             evidence: draft.evidence,
-            frameworks: self
-                .frameworks
-                .iter()
-                .map(|(name, version, id)| FrameworkId {
-                    name: (*name).to_owned(),
-                    version: (*version).to_owned(),
-                    id: (*id).to_owned(),
-                })
-                .collect(),
+            frameworks: self.framework_ids(),
             first_seen,
             last_seen,
             suggested: self.suggested.to_owned(),
         }
     }
+
+    /// The requirements that it touches.
+    pub fn framework_ids(&self) -> Vec<FrameworkId> {
+        let ids = self.frameworks.iter().map(|(name, version, id)| FrameworkId {
+            name: (*name).to_owned(),
+            version: (*version).to_owned(),
+            id: (*id).to_owned(),
+        });
+        ids.collect()
+    }
+}
+
+/// The rule with this slug.
+pub fn rule(slug: &str) -> Option<&'static Rule> {
+    RULES.iter().find(|rule| rule.slug == slug)
 }
 
 #[cfg(test)]

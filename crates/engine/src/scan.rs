@@ -26,12 +26,19 @@ use crate::{Engine, Member, Result, progress::Progress};
 
 pub use self::evaluate::{contexts, evaluate};
 
-/// Pages in flight between one backend and the database: memory is this many pages at most.
-const PAGES_IN_FLIGHT: usize = 2;
+/// Pages in flight between one backend and the database: with the one that is staged and the one that is merged, memory is three pages at most.
+const PAGES_IN_FLIGHT: usize = 1;
 /// Backends that are read at the same time.
 const BACKENDS_AT_ONCE: usize = 4;
 /// A backend that sends nothing for so long is given up.
 const SILENCE: Duration = Duration::from_secs(120);
+
+/// What a backend sent next.
+enum Next {
+    Page(MergedPage),
+    Nothing,
+    End,
+}
 
 /// What to scan.
 #[derive(Debug, Clone, Default)]
@@ -72,6 +79,7 @@ impl Engine {
         .await?;
         self.ports.inventory.begin_scan(&ScanStart { id: scan, at: started_at, backends: names }).await?;
 
+        let begun = Instant::now();
         let recogniser = Recogniser::new(self);
         let outcomes: tokio::sync::Mutex<BTreeMap<String, BackendOutcome>> = tokio::sync::Mutex::default();
         for phase in [Phase::Issuers, Phase::Stores] {
@@ -98,9 +106,11 @@ impl Engine {
                 .collect()
                 .await;
             results.into_iter().collect::<Result<()>>()?;
+            tracing::debug!(?phase, elapsed = ?begun.elapsed(), "read and merged");
             recogniser.settle(phase, &*outcomes.lock().await, !self.estate.broken.is_empty());
         }
         recogniser.save(self).await?;
+        tracing::debug!(elapsed = ?begun.elapsed(), "comparisons saved");
         // Both phases may have pages of one scope, so that only now is known what a scope no longer shows.
         for member in &chosen {
             let name = &member.backend.info().name;
@@ -111,7 +121,9 @@ impl Engine {
                 self.ports.inventory.end_scope(scan, self.clock.now(), name, scope, status, reason).await?;
             }
         }
+        tracing::debug!(elapsed = ?begun.elapsed(), "scopes ended");
         self.ports.inventory.link(scan, self.clock.now()).await?;
+        tracing::debug!(elapsed = ?begun.elapsed(), "linked");
 
         let mut backends = Vec::new();
         let mut outcomes = outcomes.into_inner();
@@ -134,7 +146,9 @@ impl Engine {
         }
         let complete = backends.iter().all(|backend: &BackendScanView| backend.status == "complete");
         self.ports.inventory.end_scan(scan, self.clock.now(), complete).await?;
+        tracing::debug!(elapsed = ?begun.elapsed(), "ended");
         evaluate(self).await?;
+        tracing::debug!(elapsed = ?begun.elapsed(), "evaluated");
         self.audit(AuditKind::ScanFinished, scan, serde_json::json!({ "complete": complete })).await?;
         Ok(ScanView { scan_id: scan, started_at, finished_at: Some(self.clock.now()), complete, backends })
     }
@@ -165,28 +179,43 @@ impl Engine {
         let producer = tokio::spawn(async move { backend.inventory(phase, &mut sink).await });
         let stage = Stage::new(self, member, recogniser);
         let abort = producer.abort_handle();
+        // While the database merges one page, the next is received and fingerprinted.
+        let mut staged: Option<MergedPage> = None;
         loop {
-            let message = match tokio::time::timeout(SILENCE, receiver.recv()).await {
-                Ok(Some(message)) => message,
-                Ok(None) => break,
-                Err(_) => {
-                    abort.abort();
-                    outcome.fail(format!("nothing came for {} seconds", SILENCE.as_secs()));
-                    break;
+            let next = async {
+                match tokio::time::timeout(SILENCE, receiver.recv()).await {
+                    Ok(Some(Message::Page(page))) => {
+                        outcome.begin(&page.scope);
+                        let items = stage.page(page.items).await;
+                        Next::Page(MergedPage { backend: name.clone(), scope: page.scope, items })
+                    }
+                    Ok(Some(Message::ScopeEnd { scope, status, reason })) => {
+                        outcome.end(scope, status, reason);
+                        Next::Nothing
+                    }
+                    Ok(None) => Next::End,
+                    Err(_) => {
+                        abort.abort();
+                        outcome.fail(format!("nothing came for {} seconds", SILENCE.as_secs()));
+                        Next::End
+                    }
                 }
             };
-            match message {
-                Message::Page(page) => {
-                    outcome.begin(&page.scope);
-                    let items = stage.page(page.items).await;
-                    if !merged {
-                        continue;
+            let merge = async {
+                match staged.take().filter(|_| merged) {
+                    Some(page) => {
+                        progress.items(&name, page.items.len());
+                        self.ports.inventory.merge(scan, self.clock.now(), page).await.map(|_| ())
                     }
-                    progress.items(&name, items.len());
-                    let page = MergedPage { backend: name.clone(), scope: page.scope, items };
-                    self.ports.inventory.merge(scan, self.clock.now(), page).await?;
+                    None => Ok(()),
                 }
-                Message::ScopeEnd { scope, status, reason } => outcome.end(scope, status, reason),
+            };
+            let (merging, next) = tokio::join!(merge, next);
+            merging?;
+            match next {
+                Next::Page(page) => staged = Some(page),
+                Next::Nothing => {}
+                Next::End => break,
             }
         }
         let finished = match producer.await {

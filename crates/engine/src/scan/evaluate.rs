@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use claviger_core::{
     finding::{Check, Context, Draft, RULES, Rule},
+    reference::Ref,
     view::FindingView,
 };
 use claviger_store::port::Selection;
@@ -13,7 +14,7 @@ use crate::{
 };
 
 /// Credentials that are looked at together.
-const PAGE: u64 = 500;
+const PAGE: u64 = 200;
 
 /// What rules may know besides their subject.
 pub fn contexts(engine: &Engine) -> Context {
@@ -27,12 +28,12 @@ pub fn contexts(engine: &Engine) -> Context {
 pub async fn evaluate(engine: &Engine) -> Result<()> {
     let context = contexts(engine);
     let now = context.now;
-    let mut findings = Vec::new();
+    let inventory = &engine.ports.inventory;
     let mut selection = Selection { limit: Some(PAGE), ..Selection::default() };
-    loop {
-        let page = engine.ports.inventory.details(now, &selection).await?;
-        for detail in &page {
-            let mut detail = detail.clone();
+    let mut page = inventory.subjects(now, &selection).await?;
+    while let Some(last) = page.last().map(|last| last.credential.at.clone()) {
+        let mut findings = Vec::new();
+        for mut detail in page {
             policy::apply(&engine.estate.policies, &mut detail.credential);
             let mut context = context.clone();
             if let Some(age) =
@@ -46,12 +47,18 @@ pub async fn evaluate(engine: &Engine) -> Result<()> {
                 }
             }
         }
-        let Some(last) = page.last() else { break };
-        selection.after = Some(last.credential.at.clone());
+        advance(&mut selection, last)?;
+        // One thread of the database writes while another reads on.
+        let (noted, next) =
+            tokio::join!(inventory.note_findings(now, findings), inventory.subjects(now, &selection));
+        noted?;
+        page = next?;
     }
     let mut selection = Selection { limit: Some(PAGE), ..Selection::default() };
     loop {
-        let page = engine.ports.inventory.identities(&selection).await?;
+        let page = inventory.identities(&selection).await?;
+        let Some(last) = page.last().map(|last| last.at.clone()) else { break };
+        let mut findings = Vec::new();
         for identity in &page {
             for (rule, check) in rules() {
                 if let Check::Identity(check) = check {
@@ -59,18 +66,33 @@ pub async fn evaluate(engine: &Engine) -> Result<()> {
                 }
             }
         }
-        let Some(last) = page.last() else { break };
-        selection.after = Some(last.at.clone());
+        inventory.note_findings(now, findings).await?;
+        advance(&mut selection, last)?;
     }
-    for backend in engine.ports.inventory.coverage().await? {
+    let mut findings = Vec::new();
+    for backend in inventory.coverage().await? {
         for (rule, check) in rules() {
             if let Check::Coverage(check) = check {
                 findings.extend(check(&backend, &context).into_iter().map(|draft| stored(rule, draft, now)));
             }
         }
     }
+    inventory.note_findings(now, findings).await?;
     let slugs: Vec<&str> = RULES.iter().map(|rule| rule.slug).collect();
-    engine.ports.inventory.put_findings(now, &slugs, findings).await?;
+    inventory.close_findings(now, &slugs).await?;
+    Ok(())
+}
+
+/// The next page begins after `last`; one that brings us no further would be read for ever.
+fn advance(selection: &mut Selection, last: Ref) -> Result<()> {
+    if selection.after.as_ref() == Some(&last) {
+        return Err(claviger_store::Error::Inconsistent {
+            table: "credential",
+            reason: format!("its pages do not go on after {last}"),
+        }
+        .into());
+    }
+    selection.after = Some(last);
     Ok(())
 }
 

@@ -11,6 +11,7 @@ pub(crate) struct Model {
     pub(crate) severity: i16,
     pub(crate) subject: String,
     pub(crate) subject_key: Uuid,
+    pub(crate) digest: Vec<u8>,
     pub(crate) view: String,
     pub(crate) first_seen: DateTimeUtc,
     pub(crate) last_seen: DateTimeUtc,

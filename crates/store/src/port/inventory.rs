@@ -270,6 +270,9 @@ pub trait Inventory: Send + Sync {
     /// Credentials whole, ordered by ref, for findings and reports; `after` and `limit` page through them.
     async fn details(&self, now: DateTime<Utc>, selection: &Selection) -> Result<Vec<CredentialDetail>>;
 
+    /// As [`Inventory::details`], with what rules look at: of the history only which consumers are gone, and no findings.
+    async fn subjects(&self, now: DateTime<Utc>, selection: &Selection) -> Result<Vec<CredentialDetail>>;
+
     /// Identities ordered by ref.
     async fn identities(&self, selection: &Selection) -> Result<Vec<IdentityView>>;
 
@@ -282,13 +285,12 @@ pub trait Inventory: Send + Sync {
     /// Credentials that have, or had, a copy with one of these fingerprints.
     async fn by_fingerprint(&self, fingerprints: &[Fingerprint]) -> Result<Vec<(Fingerprint, CredentialId)>>;
 
-    /// Replaces the findings of the rules in `rules` by `findings`: new ones get `first_seen = at`, kept ones keep it, others are closed.
-    async fn put_findings(
-        &self,
-        at: DateTime<Utc>,
-        rules: &[&str],
-        findings: Vec<FindingView>,
-    ) -> Result<MergeSummary>;
+    /// Notes findings that hold at `at`: new ones get `first_seen = at`, known ones keep theirs. An evaluation calls it page by page with one
+    /// `at`, then [`Inventory::close_findings`]. Repeating a page changes nothing.
+    async fn note_findings(&self, at: DateTime<Utc>, findings: Vec<FindingView>) -> Result<MergeSummary>;
+
+    /// Ends an evaluation: closes the findings of `rules` that were last noted before `at`. Gives how many.
+    async fn close_findings(&self, at: DateTime<Utc>, rules: &[&str]) -> Result<u64>;
 
     /// Open findings, worst first.
     async fn findings(&self) -> Result<Vec<FindingView>>;

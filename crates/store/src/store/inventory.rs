@@ -96,6 +96,10 @@ impl Inventory for SeaStore {
         self.list_details(now, selection).await
     }
 
+    async fn subjects(&self, now: DateTime<Utc>, selection: &Selection) -> Result<Vec<CredentialDetail>> {
+        self.list_subjects(now, selection).await
+    }
+
     async fn identities(&self, selection: &Selection) -> Result<Vec<IdentityView>> {
         self.list_identities(selection).await
     }
@@ -112,13 +116,12 @@ impl Inventory for SeaStore {
         self.find_fingerprints(fingerprints).await
     }
 
-    async fn put_findings(
-        &self,
-        at: DateTime<Utc>,
-        rules: &[&str],
-        findings: Vec<FindingView>,
-    ) -> Result<MergeSummary> {
-        self.replace_findings(at, rules, findings).await
+    async fn note_findings(&self, at: DateTime<Utc>, findings: Vec<FindingView>) -> Result<MergeSummary> {
+        self.keep_findings(at, findings).await
+    }
+
+    async fn close_findings(&self, at: DateTime<Utc>, rules: &[&str]) -> Result<u64> {
+        self.end_findings(at, rules).await
     }
 
     async fn findings(&self) -> Result<Vec<FindingView>> {

@@ -4,13 +4,15 @@ use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
 use claviger_core::{
+    finding::rule,
     fingerprint::Fingerprint,
     view::{FindingView, Severity},
 };
 use sea_orm::{
-    ColumnTrait as _, EntityTrait as _, IntoActiveModel as _, QueryFilter as _, QueryOrder as _,
-    sea_query::OnConflict,
+    ColumnTrait as _, EntityTrait as _, FromQueryResult, IntoActiveModel as _, QueryFilter as _,
+    QueryOrder as _, sea_query::OnConflict,
 };
+use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use super::{
@@ -35,73 +37,102 @@ fn worst_first(severity: Severity) -> i16 {
     }
 }
 
-fn row(view: FindingView) -> finding::Model {
+/// What a rule says of all its findings alike is not kept with each of them.
+fn terse(mut view: FindingView) -> FindingView {
+    if let Some(rule) = rule(&view.slug) {
+        if view.suggested == rule.suggested {
+            view.suggested.clear();
+        }
+        if view.frameworks == rule.framework_ids() {
+            view.frameworks.clear();
+        }
+    }
+    view
+}
+
+fn whole(row: &finding::Model) -> Result<FindingView> {
+    let mut view: FindingView = from_json("finding", &row.view)?;
+    if let Some(rule) = rule(&view.slug) {
+        if view.suggested.is_empty() {
+            rule.suggested.clone_into(&mut view.suggested);
+        }
+        if view.frameworks.is_empty() {
+            view.frameworks = rule.framework_ids();
+        }
+    }
+    Ok(FindingView { first_seen: row.first_seen, last_seen: row.last_seen, ..view })
+}
+
+fn row(view: FindingView, at: DateTime<Utc>) -> finding::Model {
     let subject = text(view.subject.as_str());
+    // Times have columns of their own: without them, what is the same is the same text.
+    let view =
+        terse(FindingView { first_seen: DateTime::UNIX_EPOCH, last_seen: DateTime::UNIX_EPOCH, ..view });
+    let json = to_json(&view);
     finding::Model {
         id: key::finding(&view.slug, &subject),
-        slug: view.slug.clone(),
+        slug: view.slug,
         severity: worst_first(view.severity),
         subject_key: key::subject(&subject),
         subject,
-        first_seen: view.first_seen,
-        last_seen: view.last_seen,
+        digest: Sha256::digest(json.as_bytes())[..16].to_vec(),
+        view: json,
+        first_seen: at,
+        last_seen: at,
         closed_at: None,
-        view: to_json(&view),
     }
 }
 
+#[derive(FromQueryResult)]
+struct Known {
+    id: Uuid,
+    digest: Vec<u8>,
+    first_seen: DateTime<Utc>,
+}
+
 impl SeaStore {
-    pub(super) async fn replace_findings(
+    pub(super) async fn keep_findings(
         &self,
         at: DateTime<Utc>,
-        rules: &[&str],
         findings: Vec<FindingView>,
     ) -> Result<MergeSummary> {
         let at = micros(at);
+        let rows: BTreeMap<Uuid, finding::Model> =
+            findings.into_iter().map(|view| row(view, at)).map(|row| (row.id, row)).collect();
+        let ids: Vec<Uuid> = rows.keys().copied().collect();
         let transaction = self.database.begin().await?;
-        let open = finding::Entity::find()
-            .filter(finding::Column::ClosedAt.is_null())
-            .filter(finding::Column::Slug.is_in(rules.iter().copied()))
-            .all(&transaction)
-            .await?;
-        let mut open: HashMap<Uuid, finding::Model> = open.into_iter().map(|row| (row.id, row)).collect();
+        let known: Vec<Known> = sql::rows_for(&transaction, &ids, &[], |ids| {
+            format!("select id, digest, first_seen from finding where closed_at is null and id in ({ids})")
+        })
+        .await?;
+        let mut known: HashMap<Uuid, Known> = known.into_iter().map(|known| (known.id, known)).collect();
         let mut sum = MergeSummary::default();
-        let (mut write, mut same) = (BTreeMap::new(), Vec::new());
-        for mut view in findings {
-            view.first_seen = at;
-            view.last_seen = at;
-            let mut new = row(view.clone());
-            match open.remove(&new.id) {
-                Some(before) => {
-                    // Times apart, is it the same?
-                    let mut old: FindingView = from_json("finding", &before.view)?;
-                    (old.first_seen, old.last_seen) = (at, at);
-                    if old == view {
-                        sum.unchanged += 1;
-                        same.push(new.id);
-                        continue;
-                    }
-                    sum.changed += 1;
-                    new.first_seen = before.first_seen;
+        let (mut write, mut same) = (Vec::new(), Vec::new());
+        for (id, mut row) in rows {
+            match known.remove(&id) {
+                Some(known) if known.digest == row.digest => {
+                    sum.unchanged += 1;
+                    same.push(id);
+                    continue;
                 }
-                None if write.contains_key(&new.id) || same.contains(&new.id) => continue,
+                Some(known) => {
+                    sum.changed += 1;
+                    row.first_seen = known.first_seen;
+                }
                 None => sum.appeared += 1,
             }
-            write.insert(new.id, new.into_active_model());
+            write.push(row.into_active_model());
         }
-        let closed: Vec<Uuid> = open.into_keys().collect();
-        sum.vanished = sql::run_for(&transaction, &closed, &[at.into()], |ids| {
-            format!("update finding set closed_at = $1 where id in ({ids})")
-        })
-        .await?;
+        // An evaluation that began later may have been here before.
         sql::run_for(&transaction, &same, &[at.into()], |ids| {
-            format!("update finding set last_seen = $1 where id in ({ids})")
+            format!("update finding set last_seen = $1 where last_seen < $1 and id in ({ids})")
         })
         .await?;
-        for piece in sql::pieces(write.into_values().collect()) {
+        for piece in sql::pieces(write) {
             let conflict = OnConflict::column(finding::Column::Id)
                 .update_columns([
                     finding::Column::Severity,
+                    finding::Column::Digest,
                     finding::Column::View,
                     finding::Column::FirstSeen,
                     finding::Column::LastSeen,
@@ -117,6 +148,18 @@ impl SeaStore {
         Ok(sum)
     }
 
+    pub(super) async fn end_findings(&self, at: DateTime<Utc>, rules: &[&str]) -> Result<u64> {
+        let at = micros(at);
+        let closed = finding::Entity::update_many()
+            .col_expr(finding::Column::ClosedAt, at.into())
+            .filter(finding::Column::ClosedAt.is_null())
+            .filter(finding::Column::LastSeen.lt(at))
+            .filter(finding::Column::Slug.is_in(rules.iter().copied()))
+            .exec(&self.database.write)
+            .await?;
+        Ok(closed.rows_affected)
+    }
+
     pub(super) async fn open_findings(&self) -> Result<Vec<FindingView>> {
         let rows = finding::Entity::find()
             .filter(finding::Column::ClosedAt.is_null())
@@ -125,12 +168,7 @@ impl SeaStore {
             .order_by_asc(finding::Column::Subject)
             .all(&self.database.read)
             .await?;
-        rows.into_iter()
-            .map(|row| {
-                let view: FindingView = from_json("finding", &row.view)?;
-                Ok(FindingView { first_seen: row.first_seen, last_seen: row.last_seen, ..view })
-            })
-            .collect()
+        rows.iter().map(whole).collect()
     }
 
     pub(super) async fn read_cache(&self, verifier: &Fingerprint) -> Result<Vec<(Fingerprint, bool)>> {

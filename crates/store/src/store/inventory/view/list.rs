@@ -53,7 +53,7 @@ impl SeaStore {
     ) -> Result<Vec<CredentialView>> {
         let mut found = Vec::new();
         pages!(self, credential, selection, |rows| {
-            let loaded = load::load(&self.database.read, &rows).await?;
+            let loaded = load::load(&self.database.read, &rows, true).await?;
             for row in &rows {
                 found.push(views::view(now, row, &loaded)?);
             }
@@ -68,7 +68,19 @@ impl SeaStore {
     ) -> Result<Vec<CredentialDetail>> {
         let mut found = Vec::new();
         pages!(self, credential, selection, |rows| {
-            found.extend(self.details_of(now, &rows).await?);
+            found.extend(self.details_of(now, &rows, true).await?);
+        });
+        Ok(found)
+    }
+
+    pub(in super::super) async fn list_subjects(
+        &self,
+        now: DateTime<Utc>,
+        selection: &Selection,
+    ) -> Result<Vec<CredentialDetail>> {
+        let mut found = Vec::new();
+        pages!(self, credential, selection, |rows| {
+            found.extend(self.details_of(now, &rows, false).await?);
         });
         Ok(found)
     }
@@ -80,17 +92,21 @@ impl SeaStore {
     ) -> Result<Option<CredentialDetail>> {
         let row = credential::Entity::find_by_id(id.0).one(&self.database.read).await?;
         let Some(row) = row else { return Ok(None) };
-        Ok(self.details_of(now, &[row]).await?.pop())
+        Ok(self.details_of(now, &[row], true).await?.pop())
     }
 
     async fn details_of(
         &self,
         now: DateTime<Utc>,
         rows: &[credential::Model],
+        whole: bool,
     ) -> Result<Vec<CredentialDetail>> {
         let connection = &self.database.read;
-        let loaded = load::load(connection, rows).await?;
-        let mut history = loaded.history(connection, rows).await?;
+        let loaded = load::load(connection, rows, whole).await?;
+        let mut history = match whole {
+            true => loaded.history(connection, rows).await?,
+            false => rows.iter().map(|row| (row.id, loaded.losses(row.id))).collect(),
+        };
         let owners: Vec<identity::Model> = loaded.identities.values().cloned().collect();
         let known = identities::views(connection, owners).await?;
         let known: HashMap<Uuid, IdentityView> =

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use claviger_core::reference::Ref;
+use chrono::{DateTime, Utc};
+use claviger_core::{reference::Ref, view::HistoryView};
 use sea_orm::{
     ColumnTrait as _, DatabaseConnection, EntityTrait as _, FromQueryResult, QueryFilter as _,
     QueryOrder as _,
@@ -33,8 +34,19 @@ pub(super) struct Loaded {
     /// By the object that is read.
     pub(super) consumers: HashMap<Uuid, Vec<Read<consumer::Model, ConsumerFacts>>>,
     pub(super) identities: HashMap<Uuid, identity::Model>,
-    /// Slugs by subject.
+    /// By the object that was read: consumers that are gone.
+    pub(super) lost: HashMap<Uuid, Vec<Lost>>,
+    /// Slugs by subject; empty where they were not wanted.
     pub(super) findings: HashMap<Uuid, BTreeSet<String>>,
+}
+
+/// A consumer that is gone.
+#[derive(FromQueryResult)]
+pub(super) struct Lost {
+    object_key: Uuid,
+    at: String,
+    reads: String,
+    gone_at: DateTime<Utc>,
 }
 
 #[derive(FromQueryResult)]
@@ -52,6 +64,7 @@ struct CopyId {
 pub(super) async fn load(
     connection: &DatabaseConnection,
     credentials: &[credential::Model],
+    with_findings: bool,
 ) -> Result<Loaded> {
     let issuers: Vec<Uuid> = credentials.iter().filter_map(|credential| credential.issuer_key).collect();
     let mut issued = HashMap::new();
@@ -66,7 +79,16 @@ pub(super) async fn load(
     let copies = copies(connection, &ids).await?;
     let objects = copies.values().flatten().map(|copy| copy.row.object_key);
     let objects: BTreeSet<Uuid> = objects.collect();
-    let consumers = consumers(connection, objects.into_iter().collect()).await?;
+    let objects: Vec<Uuid> = objects.into_iter().collect();
+    let gone: Vec<Lost> = sql::rows_for(connection, &objects, &[], |ids| {
+        format!("select object_key, at, reads, gone_at from consumer where gone_at is not null and object_key in ({ids})")
+    })
+    .await?;
+    let mut lost: HashMap<Uuid, Vec<Lost>> = HashMap::new();
+    for consumer in gone {
+        lost.entry(consumer.object_key).or_default().push(consumer);
+    }
+    let consumers = consumers(connection, objects).await?;
     let keys: BTreeSet<Uuid> = issued.values().filter_map(|issued| issued.row.identity_key).collect();
     let keys: Vec<Uuid> = keys.into_iter().collect();
     let mut identities = HashMap::new();
@@ -74,6 +96,18 @@ pub(super) async fn load(
         let found = identity::Entity::find().filter(identity::Column::Id.is_in(list));
         identities.extend(found.all(connection).await?.into_iter().map(|row| (row.id, row)));
     }
+    let findings = match with_findings {
+        true => findings(connection, credentials, &copies).await?,
+        false => HashMap::new(),
+    };
+    Ok(Loaded { issued, copies, consumers, identities, lost, findings })
+}
+
+async fn findings(
+    connection: &DatabaseConnection,
+    credentials: &[credential::Model],
+    copies: &HashMap<Uuid, Vec<Read<copy::Model, CopyFacts>>>,
+) -> Result<HashMap<Uuid, BTreeSet<String>>> {
     let subjects = credentials.iter().map(|credential| key::subject(&credential.at));
     let subjects = subjects.chain(copies.values().flatten().map(|copy| key::subject(&copy.row.at)));
     let subjects: BTreeSet<Uuid> = subjects.collect();
@@ -86,7 +120,7 @@ pub(super) async fn load(
     for slug in slugs {
         findings.entry(slug.subject_key).or_default().insert(slug.slug);
     }
-    Ok(Loaded { issued, copies, consumers, identities, findings })
+    Ok(findings)
 }
 
 async fn copies(
@@ -153,12 +187,32 @@ impl Loaded {
         found
     }
 
+    /// When the consumers of a credential's current copies went that are no more.
+    pub(super) fn losses(&self, credential: Uuid) -> Vec<HistoryView> {
+        let mut losses = Vec::new();
+        for copy in self.copies.get(&credential).into_iter().flatten() {
+            let lost = self.lost.get(&copy.row.object_key).into_iter().flatten();
+            for lost in lost.filter(|lost| reads(&lost.reads, &copy.row.at, &copy.facts.field_at)) {
+                losses.push(HistoryView {
+                    at: lost.gone_at,
+                    entity: "consumer".to_owned(),
+                    subject: Ref::from_text(lost.at.as_str()),
+                    change: "vanished".to_owned(),
+                    detail: String::new(),
+                });
+            }
+        }
+        losses.sort_by(|left, right| (right.at, &left.subject).cmp(&(left.at, &right.subject)));
+        losses.dedup();
+        losses
+    }
+
     /// What happened to each credential, its issuer's row, its identity and its copies, gone ones included; newest first.
     pub(super) async fn history(
         &self,
         connection: &DatabaseConnection,
         credentials: &[credential::Model],
-    ) -> Result<HashMap<Uuid, Vec<claviger_core::view::HistoryView>>> {
+    ) -> Result<HashMap<Uuid, Vec<HistoryView>>> {
         let ids: Vec<Uuid> = credentials.iter().map(|credential| credential.id).collect();
         let copies: Vec<CopyId> = sql::rows_for(connection, &ids, &[], |ids| {
             format!("select id, credential_id from credential_copy where credential_id in ({ids})")
@@ -182,7 +236,11 @@ impl Loaded {
         for (credential, things) in things {
             let mut mine: Vec<_> = things.iter().filter_map(|id| rows.get(id)).flatten().cloned().collect();
             mine.sort_by_key(|row| std::cmp::Reverse((row.at, row.id)));
-            found.insert(credential, mine.into_iter().map(history::view).collect());
+            let mut mine: Vec<HistoryView> = mine.into_iter().map(history::view).collect();
+            mine.extend(self.losses(credential));
+            // Stable: what happened at one time stays in the order of its rows.
+            mine.sort_by_key(|change| std::cmp::Reverse(change.at));
+            found.insert(credential, mine);
         }
         Ok(found)
     }
