@@ -76,6 +76,69 @@ impl TestDatabase {
         self.directory.as_ref().map(|directory| directory.path().join("claviger.db"))
     }
 
+    /// A copy of what it holds now. Nobody may be connected to it.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub async fn copy(&self) -> Result<Self> {
+        if let Some(file) = self.file() {
+            let directory = tempfile::tempdir()?;
+            let copy = directory.path().join("claviger.db");
+            std::fs::copy(&file, &copy)?;
+            return Ok(Self { url: format!("sqlite://{}", copy.display()), directory: Some(directory) });
+        }
+        let server = SERVER.get().and_then(Option::as_ref).context("the server")?;
+        let name = format!("claviger_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        let source = self.name().context("a name")?;
+        server.run("postgres", &format!("create database {name} template {source}")).await?;
+        Ok(Self { url: server.url(&name), directory: None })
+    }
+
+    /// All that it holds, as bytes to be searched: the files, or every row of every table as text (bytes in hexadecimal).
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub async fn dump(&self) -> Result<Vec<u8>> {
+        if let Some(directory) = &self.directory {
+            let mut all = Vec::new();
+            for entry in std::fs::read_dir(directory.path())? {
+                all.extend(std::fs::read(entry?.path())?);
+            }
+            return Ok(all);
+        }
+        let server = SERVER.get().and_then(Option::as_ref).context("the server")?;
+        let client = server.connect(self.name().context("a name")?).await?;
+        let tables =
+            client.query("select tablename::text from pg_tables where schemaname = 'public'", &[]).await?;
+        let mut all = String::new();
+        for table in tables {
+            let table: String = table.get(0);
+            for row in client.query(&format!("select t::text from {table} t"), &[]).await? {
+                all.push_str(row.get(0));
+                all.push('\n');
+            }
+        }
+        anyhow::ensure!(!all.is_empty(), "the database is empty");
+        Ok(all.into_bytes())
+    }
+
+    /// Removes it now, rather than with the server.
+    ///
+    /// # Errors
+    /// It cannot be removed.
+    pub async fn remove(self) -> Result<()> {
+        if self.directory.is_none() {
+            let server = SERVER.get().and_then(Option::as_ref).context("the server")?;
+            let name = self.name().context("a name")?;
+            server.run("postgres", &format!("drop database {name} with (force)")).await?;
+        }
+        Ok(())
+    }
+
+    fn name(&self) -> Option<&str> {
+        self.url.split('?').next()?.rsplit('/').next()
+    }
+
     /// Another set of connections, as another process would have.
     ///
     /// # Errors

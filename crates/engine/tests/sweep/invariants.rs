@@ -14,6 +14,8 @@ use claviger_core::{
 };
 use claviger_store::{AuditLog, Inventory, Journal};
 
+use claviger_testkit::database::TestDatabase;
+
 use crate::world::{Process, ROLE, World};
 
 /// L: some durably held value authenticates, and the target accepts no value that the journal does not know.
@@ -43,7 +45,13 @@ pub(crate) async fn nothing_lost(world: &World, process: &Process, dir: &Path) -
 }
 
 /// After a rotation came to rest: one value everywhere, accepted; the old one refused; consumers work; nothing sealed remains.
-pub(crate) async fn rotation(world: &World, process: &Process, dir: &Path, began: bool) -> Result<()> {
+pub(crate) async fn rotation(
+    world: &World,
+    process: &Process,
+    database: &TestDatabase,
+    dir: &Path,
+    began: bool,
+) -> Result<()> {
     let observer = world.observer(dir);
     let now = current(process, "sim/kv/payments/db#password").await?;
     ensure!(observer.accepts(ROLE, &now, &SystemClock)?, "the value in the store is not accepted");
@@ -68,11 +76,17 @@ pub(crate) async fn rotation(world: &World, process: &Process, dir: &Path, began
     ensure!(ours.iter().all(|login| login.accepted), "a consumer cannot log in: {ours:?}");
     told(world, process, dir).await?;
     resting(process).await?;
-    no_value_in(dir, &[&world.old, &now])
+    no_value_in(database, &[&world.old, &now]).await
 }
 
 /// After a revocation came to rest: refused, recorded as such, with exactly one receipt.
-pub(crate) async fn revocation(world: &World, process: &Process, dir: &Path, began: bool) -> Result<()> {
+pub(crate) async fn revocation(
+    world: &World,
+    process: &Process,
+    database: &TestDatabase,
+    dir: &Path,
+    began: bool,
+) -> Result<()> {
     let observer = world.observer(dir);
     let accepted = observer.accepts_token(&world.old, &SystemClock)?;
     ensure!(accepted != began, "began: {began}, accepted: {accepted}");
@@ -96,7 +110,7 @@ pub(crate) async fn revocation(world: &World, process: &Process, dir: &Path, beg
     }
     told(world, process, dir).await?;
     resting(process).await?;
-    no_value_in(dir, &[&world.old])
+    no_value_in(database, &[&world.old]).await
 }
 
 /// T: each effect at the target has an intent in the audit log, written before it; and the chain holds.
@@ -137,15 +151,13 @@ async fn resting(process: &Process) -> Result<()> {
     Ok(())
 }
 
-/// S: no value, in any of the forms that a leak would have, in the database's files.
-fn no_value_in(dir: &Path, values: &[&[u8]]) -> Result<()> {
-    for name in ["claviger.db", "claviger.db-wal"] {
-        let Ok(bytes) = std::fs::read(dir.join(name)) else { continue };
-        for value in values {
-            let hex: String = value.iter().map(|byte| format!("{byte:02x}")).collect();
-            for form in [value.to_vec(), hex.into_bytes()] {
-                ensure!(!bytes.windows(form.len()).any(|window| window == form), "{name} holds a value");
-            }
+/// S: no value, in any of the forms that a leak would have, in the database.
+async fn no_value_in(database: &TestDatabase, values: &[&[u8]]) -> Result<()> {
+    let bytes = database.dump().await?;
+    for value in values {
+        let hex: String = value.iter().map(|byte| format!("{byte:02x}")).collect();
+        for form in [value.to_vec(), hex.into_bytes()] {
+            ensure!(!bytes.windows(form.len()).any(|window| window == form), "the database holds a value");
         }
     }
     Ok(())

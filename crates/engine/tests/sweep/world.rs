@@ -30,6 +30,7 @@ use claviger_engine::{
     selector::Selector,
 };
 use claviger_store::{Journal, SeaStore};
+use claviger_testkit::database::{Kind, TestDatabase};
 use tempfile::TempDir;
 
 use crate::{
@@ -65,6 +66,7 @@ const RUN: RunOptions = RunOptions { lease: Duration::from_millis(1500), patienc
 
 pub(crate) struct World {
     template: TempDir,
+    database: TestDatabase,
     saga: Saga,
     plan: SagaPlan,
     /// The value before.
@@ -80,12 +82,15 @@ pub(crate) struct Process {
 }
 
 impl World {
-    pub(crate) async fn prepare(saga: Saga) -> Result<Self> {
+    /// `None` where the database is not installed.
+    pub(crate) async fn prepare(saga: Saga, kind: Kind) -> Result<Option<Self>> {
+        let made = TestDatabase::new(kind, Arc::new(SystemClock), Arc::new(SeededRandom::new(11))).await?;
+        let Some(database) = made else { return Ok(None) };
         let template = tempfile::tempdir()?;
         let random = SeededRandom::new(7);
         let estate = estate::demo(&random, SystemClock.now());
         EstateFile::new(template.path().join("estate.json")).create(&estate)?;
-        let process = open(template.path(), Trial::default(), true).await?;
+        let process = open(template.path(), &database, Trial::default()).await?;
         process.engine.scan(&ScanOptions::default(), &Silent).await?;
         let plan = match saga {
             Saga::Rotation => {
@@ -108,14 +113,15 @@ impl World {
         let plan = plan.subjects.into_iter().next().context("a plan")?;
         let old = value(&process, &plan, saga).await?;
         process.store.close().await;
-        Ok(Self { template, saga, plan, old })
+        Ok(Some(Self { template, database, saga, plan, old }))
     }
 
     /// Runs the saga under one fault, resumes it, and checks everything.
     pub(crate) async fn run(&self, trial: Trial) -> Result<Count> {
         let dir = tempfile::tempdir()?;
         copy(self.template.path(), dir.path())?;
-        let process = open(dir.path(), trial, false).await?;
+        let database = self.database.copy().await?;
+        let process = open(dir.path(), &database, trial).await?;
         let first = process.attempt(self.plan.clone()).await;
         let count =
             Count { estate_boundaries: process.backend.boundaries(), commits: process.journal.commits() };
@@ -126,7 +132,7 @@ impl World {
         drop(process);
 
         // What holds in the middle: some durable value works.
-        let recovered = open(dir.path(), Trial::default(), false).await?;
+        let recovered = open(dir.path(), &database, Trial::default()).await?;
         if self.saga == Saga::Rotation {
             invariants::nothing_lost(self, &recovered, dir.path()).await.context("right after the fault")?;
         }
@@ -146,10 +152,13 @@ impl World {
         }
         let began = !recovered.store.list(self.kind(), None).await?.is_empty();
         match self.saga {
-            Saga::Rotation => invariants::rotation(self, &recovered, dir.path(), began).await?,
-            Saga::Revocation => invariants::revocation(self, &recovered, dir.path(), began).await?,
+            Saga::Rotation => invariants::rotation(self, &recovered, &database, dir.path(), began).await?,
+            Saga::Revocation => {
+                invariants::revocation(self, &recovered, &database, dir.path(), began).await?
+            }
         }
         recovered.store.close().await;
+        database.remove().await?;
         Ok(count)
     }
 
@@ -157,18 +166,19 @@ impl World {
     pub(crate) async fn run_denied(&self, index: u64) -> Result<String> {
         let dir = tempfile::tempdir()?;
         copy(self.template.path(), dir.path())?;
-        let process =
-            open(dir.path(), Trial { estate: Some((index, Fault::Deny)), commit: None }, false).await?;
+        let database = self.database.copy().await?;
+        let denied = Trial { estate: Some((index, Fault::Deny)), commit: None };
+        let process = open(dir.path(), &database, denied).await?;
         let outcome = process.attempt(self.plan.clone()).await.context("it did not crash")??;
         invariants::nothing_lost(self, &process, dir.path()).await?;
         if outcome.state == "paused" {
             process.store.close().await;
             drop(process);
             // The permission is back; an operator lets it go on.
-            let later = open(dir.path(), Trial::default(), false).await?;
+            let later = open(dir.path(), &database, Trial::default()).await?;
             let resumed = later.engine.resume(Some(outcome.rotation_id), &RUN, &Silent).await?;
             ensure!(resumed[0].state == "done", "after the pause: {:?}", resumed[0].reason);
-            invariants::rotation(self, &later, dir.path(), true).await?;
+            invariants::rotation(self, &later, &database, dir.path(), true).await?;
             later.store.close().await;
         }
         Ok(outcome.state)
@@ -213,7 +223,7 @@ impl Process {
     }
 }
 
-async fn open(dir: &Path, trial: Trial, migrate: bool) -> Result<Process> {
+async fn open(dir: &Path, database: &TestDatabase, trial: Trial) -> Result<Process> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let random: Arc<dyn Random> = Arc::new(SeededRandom::new(11));
     let config = SimulatedConfig { path: dir.join("estate.json") };
@@ -222,16 +232,7 @@ async fn open(dir: &Path, trial: Trial, migrate: bool) -> Result<Process> {
         None => Arc::new(claviger_backend_simulated::fault::NoFaults),
     };
     let backend = Arc::new(SimulatedBackend::open("sim", config, Arc::clone(&clock))?.with_faults(faults));
-    let store = SeaStore::connect(
-        &format!("sqlite://{}", dir.join("claviger.db").display()),
-        None,
-        Arc::clone(&clock),
-        Arc::clone(&random),
-    )
-    .await?;
-    if migrate {
-        store.migrate().await?;
-    }
+    let store = database.open(Arc::clone(&clock), Arc::clone(&random)).await?;
     let inner: Arc<dyn Journal> = Arc::new(store.clone());
     let journal = Arc::new(FaultyJournal::new(inner, trial.commit));
     let mut estate = Estate::default();
