@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use aws_sdk_iam::types::StatusType;
 use chrono::{DateTime, Utc};
 use claviger_backend::{
-    Error, ErrorKind, Identified, Issued, Issuer, Operation, Presence, Probe, Restore, Result, Verdict,
+    Error, ErrorKind, Identified, Issued, Issuer, Offer, Operation, Presence, Probe, Restore, Result, Verdict,
 };
 use claviger_core::{reference::Ref, secret::SecretValue};
 
@@ -56,6 +56,10 @@ impl AwsBackend {
 
 #[async_trait]
 impl Issuer for AwsBackend {
+    fn offer(&self, _subject: &Ref) -> Option<Offer> {
+        None
+    }
+
     async fn issue(&self, _op: &Operation, _subject: &Ref, _value: Option<&SecretValue>) -> Result<Issued> {
         Err(Self::unsupported("issue", "access keys are not made by claviger yet"))
     }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
 use claviger_backend::{
-    Effect, Error, ErrorKind, Identified, Issued, Issuer, Operation, Presence, Probe, Restore, Result,
+    Effect, Error, ErrorKind, Identified, Issued, Issuer, Offer, Operation, Presence, Probe, Restore, Result,
     Verdict,
 };
 use claviger_core::{reference::Ref, secret::SecretValue};
@@ -31,6 +31,10 @@ const ANONYMOUS: &str = "system:anonymous";
 
 #[async_trait]
 impl Issuer for KubernetesBackend {
+    fn offer(&self, _subject: &Ref) -> Option<Offer> {
+        None
+    }
+
     async fn issue(&self, _: &Operation, subject: &Ref, _: Option<&SecretValue>) -> Result<Issued> {
         Err(unsupported(
             "issue",

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use claviger_backend::{
-    Effect, Error, ErrorKind, Identified, Issued, Issuer, Operation, Presence, Probe, Restore, Result, Retry,
+    Effect, Error, ErrorKind, Identified, Issued, Issuer, Offer, Operation, Overlap, Presence, Probe,
+    Restore, Result, Retry, ValueForm,
 };
 use claviger_core::{id::OperationKey, reference::Ref, scram, secret::SecretValue};
 use sha2::{Digest as _, Sha256};
@@ -20,6 +21,11 @@ use crate::{
 
 #[async_trait]
 impl Issuer for PostgresqlBackend {
+    /// A role has one password: setting another ends it.
+    fn offer(&self, _subject: &Ref) -> Option<Offer> {
+        Some(Offer { overlap: Overlap::None, form: ValueForm::Password })
+    }
+
     async fn issue(&self, op: &Operation, subject: &Ref, value: Option<&SecretValue>) -> Result<Issued> {
         let name = role_of(&self.info.name, "issue", subject)?;
         let value = value.ok_or_else(|| {

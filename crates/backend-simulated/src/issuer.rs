@@ -1,7 +1,8 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Duration, Utc};
 use claviger_backend::{
-    Error, ErrorKind, Identified, Issued, Issuer, Operation, Presence, Probe, Restore, Result, Verdict,
+    Error, ErrorKind, Identified, Issued, Issuer, Offer, Operation, Overlap, Presence, Probe, Restore,
+    Result, ValueForm, Verdict,
 };
 use claviger_core::{reference::Ref, scram::SALT_BYTES, secret::SecretValue};
 use sha2::{Digest, Sha256};
@@ -9,13 +10,24 @@ use sha2::{Digest, Sha256};
 use crate::{
     SimulatedBackend,
     backend::Change,
-    estate::{AccessKey, Estate, ObjectKind, Password, Role, Secret, SecretType, Tombstone, VaultToken},
+    estate::{
+        AccessKey, Estate, ObjectKind, Password, Planted, Role, Secret, SecretType, Tombstone, VaultToken,
+    },
     target::Target,
     token,
 };
 
 #[async_trait]
 impl Issuer for SimulatedBackend {
+    /// A role has one password; of tokens there may be any number.
+    fn offer(&self, subject: &Ref) -> Option<Offer> {
+        match Target::parse("offer", subject).ok()? {
+            Target::Role(_) => Some(Offer { overlap: Overlap::None, form: ValueForm::Password }),
+            Target::Token(_) => Some(Offer { overlap: Overlap::Dual, form: ValueForm::Uuid }),
+            _ => None,
+        }
+    }
+
     async fn issue(&self, op: &Operation, subject: &Ref, value: Option<&SecretValue>) -> Result<Issued> {
         let Some(value) = value else {
             return Err(Error::new(
@@ -25,6 +37,9 @@ impl Issuer for SimulatedBackend {
             ));
         };
         let key = op.key;
+        if matches!(Target::parse("issue", subject)?, Target::Token(_)) {
+            return self.add_token(op, subject, value).await;
+        }
         self.mutate("issue", op, subject, |estate, target, now| {
             let refused = value
                 .expose()
@@ -179,6 +194,29 @@ impl Issuer for SimulatedBackend {
 }
 
 impl SimulatedBackend {
+    /// A second token that may do what the first may.
+    async fn add_token(&self, op: &Operation, subject: &Ref, value: &SecretValue) -> Result<Issued> {
+        let key = op.key.to_string();
+        self.mutate("issue", op, subject, |estate, target, now| {
+            let Target::Token(accessor) = target else { return Err(no_issuer("issue", subject)) };
+            let issued = |accessor: &str| Issued {
+                at: self.at(["auth", "token", "accessor", accessor]),
+                minted: None,
+            };
+            let tokens = &mut estate.secret_store.tokens;
+            if let Some((known, _)) = tokens.iter().find(|(_, token)| token.value.is(value.expose())) {
+                return Ok(Change::nothing(issued(known)));
+            }
+            let mut token = tokens.get(accessor).ok_or_else(|| absent("issue", subject))?.clone();
+            (token.value, token.created_at) = (Planted::from_secret(value), now);
+            let accessor = hex::encode(&Sha256::digest(key.as_bytes())[..12]);
+            tokens.insert(accessor.clone(), token);
+            estate.next_revision();
+            Ok(Change::made(issued(&accessor)))
+        })
+        .await
+    }
+
     /// Whose value is this?
     pub(crate) fn owner_of(&self, estate: &Estate, value: &[u8]) -> Option<Ref> {
         if let Some(claims) = token::read(&estate.key, value) {

@@ -71,7 +71,7 @@ impl Backend for VaultBackend {
     fn capability(&self) -> Capability {
         Capability {
             inventory: true,
-            issue: false,
+            issue: true,
             verify: true,
             identify: true,
             restore: false,
@@ -86,7 +86,7 @@ impl Backend for VaultBackend {
             refresh: false,
             adopted: false,
             overlap: Overlap::None,
-            origin: ValueOrigin::Minted,
+            origin: ValueOrigin::SetByUs,
         }
     }
 

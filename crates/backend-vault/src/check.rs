@@ -68,6 +68,7 @@ fn needs(mounts: &[Mount]) -> Vec<Need> {
                 needs.push(need("scan", format!("{path}/role/*"), &["read"]));
                 needs.push(need("scan", format!("{path}/role/+/secret-id"), &["list"]));
                 needs.push(need("scan", format!("{path}/role/+/secret-id-accessor/lookup"), &["update"]));
+                needs.push(need("rotate", format!("{path}/role/+/custom-secret-id"), &["update"]));
                 needs.push(need("revoke", format!("{path}/role/+/secret-id/lookup"), &["update"]));
                 needs.push(need("revoke", format!("{path}/role/+/role-id"), &["read"]));
                 needs.push(need("revoke", format!("{path}/role/+/secret-id-accessor/destroy"), &["update"]));

@@ -7,9 +7,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use claviger_backend::{
-    Effect, Error, ErrorKind, Identified, Issued, Issuer, Operation, Presence, Probe, Restore, Result,
+    Effect, Error, ErrorKind, Identified, Issued, Issuer, Offer, Operation, Overlap, Presence, Probe,
+    Restore, Result, ValueForm,
 };
 use claviger_core::{reference::Ref, secret::SecretValue};
+use serde::Deserialize;
 use serde_json::json;
 
 use crate::{
@@ -19,6 +21,12 @@ use crate::{
     mounts::{MountKind, Mounts},
     names::{Names, Subject},
 };
+
+/// Answer to the making of a secret-id; the value in it is ours, and not read.
+#[derive(Deserialize)]
+struct Added {
+    secret_id_accessor: String,
+}
 
 /// AppRoles as they were a moment ago.
 pub(crate) struct Roles {
@@ -165,8 +173,34 @@ impl VaultBackend {
 /// (`auth/token/accessor/…`, identity = the role) and are revoked by their own plans.
 #[async_trait]
 impl Issuer for VaultBackend {
-    async fn issue(&self, _op: &Operation, _subject: &Ref, _value: Option<&SecretValue>) -> Result<Issued> {
-        Self::unsupported("issue", "this backend makes no tokens or secret-ids yet")
+    /// A role may have any number of secret-ids.
+    fn offer(&self, subject: &Ref) -> Option<Offer> {
+        matches!(Names::subject(subject), Subject::SecretId { .. })
+            .then_some(Offer { overlap: Overlap::Dual, form: ValueForm::Uuid })
+    }
+
+    /// Adds a secret-id whose value we chose, so that an answer that was lost loses nothing. It has the limits and the metadata of the one it follows.
+    async fn issue(&self, op: &Operation, subject: &Ref, value: Option<&SecretValue>) -> Result<Issued> {
+        let Subject::SecretId { mount, role, accessor } = Names::subject(subject) else {
+            return Self::unsupported("issue", "only secret-ids are made");
+        };
+        let Some(value) = value.and_then(SecretValue::expose_text) else {
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                "issue",
+                "the value of a secret-id has to be given, as text",
+            ));
+        };
+        let added = self.add_secret_id(&mount, &role, &accessor, value);
+        match tokio::time::timeout(op.deadline, added).await {
+            Ok(added) => Ok(Issued { at: self.names.secret_id(&mount, &role, &added?), minted: None }),
+            Err(_) => Err(Error::new(
+                ErrorKind::Unavailable,
+                "issue",
+                format!("{subject}: no answer by the deadline"),
+            )
+            .with_effect(Effect::Unknown)),
+        }
     }
 
     /// Tokens: `GET auth/token/lookup-self` with the value. Secret-ids: a login, whose token is revoked at once. A value with a limited
@@ -236,6 +270,26 @@ impl Issuer for VaultBackend {
 }
 
 impl VaultBackend {
+    /// Gives the new accessor; that of a secret-id with this value, if there is one already.
+    async fn add_secret_id(&self, mount: &str, role: &str, old: &str, value: &str) -> Result<String> {
+        if let Some(known) = self.secret_id_by_value("issue", mount, role, value).await? {
+            return Ok(known.secret_id_accessor);
+        }
+        let Some(old) = secret_id_by_accessor(&self.api, "issue", mount, role, old).await? else {
+            let message =
+                format!("role {role} at {mount} no longer has the secret-id that the new one is to follow");
+            return Err(Error::new(ErrorKind::NotFound, "issue", message));
+        };
+        let path = format!("{mount}/role/{role}/custom-secret-id");
+        let call = self.api.call("issue", &path, true);
+        let answer = self.api.post("issue", &path, &old.successor(value), true).await?;
+        let added: Option<Added> = answer.good(call)?.data(call)?;
+        added.map(|added| added.secret_id_accessor).ok_or_else(|| {
+            Error::new(ErrorKind::Unexpected, "issue", format!("{path} answered without an accessor"))
+                .with_effect(Effect::Unknown)
+        })
+    }
+
     async fn revoke_now(&self, subject: &Ref, expect: Option<&str>) -> Result<()> {
         // Asked first, because destroying an absent secret-id is a server error (HTTP 500) and not an answer.
         match self.presence(subject).await.map_err(|error| relabel(error, "revoke"))? {

@@ -23,8 +23,8 @@ pub use self::{
     error::{Effect, Error, ErrorKind, Result, Retry},
     operation::Operation,
     roles::{
-        Adoption, Expect, Identified, Issued, Issuer, Presence, Probe, Restore, Runtime, Store, StoreState,
-        StoredValue, Verdict,
+        Adoption, Expect, Identified, Issued, Issuer, Offer, Presence, Probe, Restore, Runtime, Store,
+        StoreState, StoredValue, ValueForm, Verdict,
     },
     sink::{Message, Page, Phase, ScanSink, channel},
 };

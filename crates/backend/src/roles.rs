@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use claviger_core::{model::ConsumerHow, reference::Ref, secret::SecretValue};
 
-use crate::{Operation, Result};
+use crate::{Operation, Overlap, Result};
 
 /// What a login with a value showed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +34,24 @@ pub struct Issued {
     pub minted: Option<SecretValue>,
 }
 
+/// How a new value of one credential comes about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Offer {
+    /// May the old value go on beside it?
+    pub overlap: Overlap,
+    /// What the value looks like.
+    pub form: ValueForm,
+}
+
+/// What a value that we make looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ValueForm {
+    /// A password by the rules of the policy.
+    Password,
+    /// A version 4 UUID.
+    Uuid,
+}
+
 /// What puts a former value back without its plaintext, e.g. the saved SCRAM verifier. Sealed like a secret.
 pub struct Restore(pub SecretValue);
 
@@ -56,9 +74,13 @@ pub struct Identified {
 /// Where credentials live.
 #[async_trait]
 pub trait Issuer: Send + Sync {
-    /// Sets `value` for the credential, or mints where the origin says so (then `value` is `None`).
+    /// Can a new value be issued for this credential, and how? Constant for one ref, and nobody is asked. `None`: it cannot.
+    fn offer(&self, subject: &Ref) -> Option<Offer>;
+
+    /// Sets `value` for the credential, or mints where the origin says so (then `value` is `None`). Where the offer overlaps, the value is added
+    /// beside the one that is there, with all that belongs to it (limits, metadata), and gets a ref of its own.
     ///
-    /// Repeat with the same value: succeeds, same end state. Absent subject: `NotFound`. A value against the target's rules: `Invalid`
+    /// Repeat with the same value: succeeds, same end state, same ref. Absent subject: `NotFound`. A value against the target's rules: `Invalid`
     /// with `Effect::NotApplied`. Cancellation: effect unknown.
     async fn issue(&self, op: &Operation, subject: &Ref, value: Option<&SecretValue>) -> Result<Issued>;
 

@@ -4,6 +4,15 @@ use zeroize::Zeroize;
 
 use crate::{random::Random, secret::SecretValue};
 
+/// A version 4 UUID (RFC 9562, section 5.4): 122 random bits, in the form that servers which make UUIDs expect.
+pub fn uuid(random: &dyn Random) -> SecretValue {
+    let mut bytes = [0_u8; 16];
+    random.fill(&mut bytes);
+    let id = uuid::Builder::from_random_bytes(bytes).into_uuid();
+    bytes.zeroize();
+    SecretValue::from_text(id.hyphenated().to_string())
+}
+
 /// What a generated password looks like.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rules {

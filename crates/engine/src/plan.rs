@@ -7,6 +7,7 @@ mod rotation;
 
 use std::collections::BTreeSet;
 
+use claviger_backend::{Issuer, Presence};
 use claviger_core::{
     id::CredentialId,
     reference::Ref,
@@ -71,10 +72,10 @@ impl Engine {
     pub async fn plan_rotation(&self, selector: &Selector, options: &RotateOptions) -> Result<Plan> {
         let (mut subjects, mut refused) = (Vec::new(), Vec::new());
         for credential in self.select(selector).await? {
-            match self.detail(credential.id).await?.map(|detail| rotation::plan(self, &detail, options)) {
-                Some(Ok(plan)) => subjects.push(plan),
-                Some(Err(refusal)) => refused.push(refusal),
-                None => {}
+            let Some(detail) = self.detail(credential.id).await? else { continue };
+            match rotation::plan(self, &detail, options).await {
+                Ok(plan) => subjects.push(plan),
+                Err(refusal) => refused.push(refusal),
             }
         }
         Ok(Plan::new(subjects, refused))
@@ -120,6 +121,17 @@ impl Engine {
 
     async fn detail(&self, id: CredentialId) -> Result<Option<CredentialDetail>> {
         Ok(self.ports.inventory.credential(self.clock.now(), id).await?)
+    }
+}
+
+/// The presence token of a credential that an issuer is to end, so that an old plan does not end one that took its name.
+async fn presence(issuer: &dyn Issuer, at: &Ref) -> Result<String, Refusal> {
+    match issuer.presence(at).await {
+        Ok(Presence::Present(token)) => Ok(token),
+        Ok(Presence::Absent) => Err(refuse(at, "already-gone", "its issuer no longer has it: scan again")),
+        Err(error) => {
+            Err(refuse(at, "issuer-silent", format!("its issuer could not be asked: {}", error.message())))
+        }
     }
 }
 

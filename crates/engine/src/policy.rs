@@ -22,6 +22,8 @@ pub struct Policy {
     pub retain: bool,
     /// What a new password looks like.
     pub password: Option<Rules>,
+    /// How long an old value that may go on beside the new one is left, after the last consumer has moved.
+    pub grace: Option<TimeDelta>,
 }
 
 impl Policy {

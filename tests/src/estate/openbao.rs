@@ -49,6 +49,7 @@ path "secret/*" { capabilities = ["read", "list"] }
 path "auth/approle/role" { capabilities = ["list"] }
 path "auth/approle/role/*" { capabilities = ["read", "list"] }
 path "auth/approle/role/+/secret-id" { capabilities = ["list", "create", "update"] }
+path "auth/approle/role/+/custom-secret-id" { capabilities = ["create", "update"] }
 path "auth/approle/role/+/secret-id/lookup" { capabilities = ["create", "update"] }
 path "auth/approle/role/+/secret-id-accessor/lookup" { capabilities = ["create", "update"] }
 path "auth/approle/role/+/secret-id-accessor/destroy" { capabilities = ["create", "update"] }

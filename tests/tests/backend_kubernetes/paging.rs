@@ -103,7 +103,8 @@ fn measured(kubeconfig: &Path, ns: &str) -> Report {
 #[tokio::test]
 #[ignore = "run by the tests that measure, in a process of its own"]
 async fn measured_scan() {
-    let kubeconfig = std::env::var_os(KUBECONFIG).expect("a kubeconfig");
+    // No test by itself: whoever runs all that is ignored runs the tests that measure too.
+    let Some(kubeconfig) = std::env::var_os(KUBECONFIG) else { return };
     let ns = std::env::var(NAMESPACE).expect("a namespace");
     let backend = connect("prod", config(Path::new(&kubeconfig), &[&ns]), Arc::new(SystemClock))
         .await

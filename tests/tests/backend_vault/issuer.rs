@@ -1,6 +1,6 @@
 //! Tokens and secret-ids: whose, accepted, revoked, refused.
 
-use claviger_backend::{Backend, ErrorKind, Issuer, Presence, Verdict};
+use claviger_backend::{Backend, ErrorKind, Issuer, Overlap, Presence, ValueForm, Verdict};
 use claviger_tests::{lab::openbao::OpenBao, require_lab};
 use reqwest::Method;
 use serde_json::json;
@@ -231,4 +231,53 @@ async fn without_a_control_a_refusal_proves_nothing() {
         "{:?}",
         probe.verdict
     );
+}
+
+#[tokio::test]
+async fn a_secret_id_is_followed_by_one_that_may_do_the_same() {
+    let server = require_lab!(OpenBao::shared().await);
+    server.write("sys/auth/roles-followed", &json!({ "type": "approle" })).await.expect("a mount");
+    server
+        .write("auth/roles-followed/role/web", &json!({ "token_policies": "default" }))
+        .await
+        .expect("a role");
+    let limits = json!({ "metadata": "{\"owner\":\"dana\"}", "cidr_list": ["127.0.0.0/8"], "ttl": "2h" });
+    let made = server.write("auth/roles-followed/role/web/secret-id", &limits).await.expect("a secret-id");
+    let first = made["data"]["secret_id_accessor"].as_str().expect("an accessor");
+    let backend = root(server, &["auth/roles-followed"]);
+    let issuer = issuer(&backend);
+    let subject = at(&format!("vault/auth/roles-followed/role/web/secret-id/{first}"));
+    assert_eq!(
+        issuer.offer(&subject).map(|offer| (offer.overlap, offer.form)),
+        Some((Overlap::Dual, ValueForm::Uuid))
+    );
+    assert_eq!(issuer.offer(&at("vault/auth/token/accessor/x")), None);
+
+    let new = value("5b1d2f9c-0a53-4d0f-9d7c-2f6a3f0d1c11");
+    let issued = issuer.issue(&operation("issue"), &subject, Some(&new)).await.expect("issued");
+    assert_ne!(issued.at, subject);
+    assert!(issued.minted.is_none(), "the value is ours");
+    let again = issuer.issue(&operation("issue"), &subject, Some(&new)).await.expect("a repeat succeeds");
+    assert_eq!(again.at, issued.at);
+    let identified = issuer.identify(&new).await.expect("an answer").map(|found| found.at);
+    assert_eq!(identified, Some(issued.at.clone()));
+    assert_eq!(issuer.verify(&issued.at, &new).await.expect("a probe").verdict, Verdict::Accepted);
+
+    let look = async |accessor: &str| {
+        let body = json!({ "secret_id_accessor": accessor });
+        server
+            .write("auth/roles-followed/role/web/secret-id-accessor/lookup", &body)
+            .await
+            .expect("an answer")["data"]
+            .clone()
+    };
+    let accessor = issued.at.as_str().rsplit('/').next().expect("an accessor").to_owned();
+    let (before, after) = (look(first).await, look(&accessor).await);
+    for field in ["metadata", "cidr_list", "token_bound_cidrs", "secret_id_ttl", "secret_id_num_uses"] {
+        assert_eq!(before[field], after[field], "{field}");
+    }
+    let gone = at("vault/auth/roles-followed/role/web/secret-id/11111111-2222-3333-4444-555555555555");
+    let other = value("7b1d2f9c-0a53-4d0f-9d7c-2f6a3f0d1c12");
+    let refused = issuer.issue(&operation("issue"), &gone, Some(&other)).await.err().expect("absent");
+    assert_eq!(refused.kind(), ErrorKind::NotFound);
 }

@@ -126,6 +126,76 @@ async fn a_service_account_token_is_revoked_and_proven_dead() -> Result<()> {
     Ok(())
 }
 
+/// An AppRole's secret-id: a second one is added, the Secret and the workload that reads it move over, then the first is ended and refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_id_is_followed_by_another_and_nobody_is_cut_off() -> Result<()> {
+    let estate = require_lab!(Estate::start().await, Ok(()));
+    let mut place = Place::new(estate.directory(), "dual.db");
+    place
+        .environment
+        .push(("CLAVIGER_BACKENDS__PROD__KUBECONFIG".to_owned(), "administrator.kubeconfig".to_owned()));
+    place.run(&["scan"], None)?;
+    let planted = estate.planted.get("approle-ci-stored");
+    let subject = planted.reference.as_deref().context("its issuer's ref")?;
+    let old = planted.value.as_ref().context("a value")?.expose().to_owned();
+    let accessors = async || -> Result<Vec<String>> {
+        let path = "auth/approle/role/ci/secret-id?list=true";
+        let answer = estate.openbao.request(Method::GET, path, None).await?;
+        let keys = answer.body["data"]["keys"].as_array().context("accessors")?;
+        Ok(keys.iter().filter_map(|key| key.as_str().map(str::to_owned)).collect())
+    };
+    let held = async || -> Result<(String, String)> {
+        let path = "/api/v1/namespaces/ops/secrets/ci-approle";
+        let secret = estate.kubernetes.request(Method::GET, path, None).await?;
+        Ok((decoded(&secret.body["data"]["role_id"])?, decoded(&secret.body["data"]["secret_id"])?))
+    };
+    let logs_in = async |secret_id: &str| -> Result<u16> {
+        let body = serde_json::json!({ "role_id": held().await?.0, "secret_id": secret_id });
+        Ok(estate.openbao.request(Method::POST, "auth/approle/login", Some(&body)).await?.status)
+    };
+    let before = accessors().await?;
+    ensure!(logs_in(&old).await? == 200, "it logs in before");
+
+    let plan = place.run(&["rotate", subject, "--dry-run", "-o", "json"], None)?.expect(0)?.json()?;
+    let planned = &plan["subjects"][0];
+    ensure!(planned["strategy"] == "dual" && planned["breaks"] == serde_json::json!([]), "{plan:#}");
+    ensure!(accessors().await? == before, "a dry run changes nothing");
+    let done = place.run(&["rotate", subject, "--yes", "-o", "json"], None)?.expect(0)?.json()?;
+    let rotation = &done["rotations"][0];
+    ensure!(rotation["state"] == "done" && rotation["old"]["verdict"] == "proven", "{rotation:#}");
+
+    // The servers, asked without claviger.
+    let (_, new) = held().await?;
+    ensure!(new != old, "the Secret still holds the old secret-id");
+    ensure!(logs_in(&new).await? == 200, "the Secret's secret-id does not log in");
+    ensure!(logs_in(&old).await? == 400, "the old secret-id is not refused");
+    let after = accessors().await?;
+    ensure!(after.len() == before.len(), "{before:?} became {after:?}");
+    let runner = "/apis/apps/v1/namespaces/ops/deployments/runner";
+    let runner = estate.kubernetes.request(Method::GET, runner, None).await?;
+    let template = &runner.body["spec"]["template"]["metadata"]["annotations"];
+    ensure!(template.as_object().is_some_and(|notes| !notes.is_empty()), "it was not restarted: {template}");
+
+    let shown = place.run(&["show", subject, "-o", "json"], None)?.expect(0)?.json()?;
+    ensure!(shown["credential"]["state"] == "revoked-proven", "{shown:#}");
+    place.run(&["scan"], None)?;
+    let added = after.iter().find(|one| !before.contains(one)).context("a new accessor")?;
+    let successor = format!("vault/auth/approle/role/ci/secret-id/{added}");
+    let shown = place.run(&["show", &successor, "-o", "json"], None)?.expect(0)?.json()?;
+    let copies = shown["copies"].as_array().context("copies")?;
+    ensure!(
+        shown["credential"]["state"] == "active"
+            && copies.iter().any(|copy| copy["ref"] == "prod/ops/Secret/ci-approle#secret_id"),
+        "{shown:#}"
+    );
+    // Again: what is ended is not rotated, and nothing is made.
+    let again = place.run(&["rotate", subject, "--yes", "-o", "json"], None)?;
+    ensure!(again.code != 0, "an ended secret-id was rotated");
+    ensure!(accessors().await? == after, "a refused rotation changed something");
+    place.run(&["audit", "verify"], None)?.expect(0)?;
+    Ok(())
+}
+
 fn value(place: &Place, reference: &str) -> Result<String> {
     let shown = place.run(&["show", reference, "-o", "json"], None)?.expect(0)?.json()?;
     let copies = shown["copies"].as_array().context("copies")?;

@@ -65,6 +65,22 @@ pub(crate) struct SecretIdInfo {
     secret_id_ttl: u64,
 }
 
+impl SecretIdInfo {
+    /// The request for a secret-id with this value that may do what this one may.
+    pub(crate) fn successor(&self, value: &str) -> serde_json::Value {
+        let list = |cidrs: &Option<Vec<String>>| cidrs.clone().unwrap_or_default();
+        serde_json::json!({
+            "secret_id": value,
+            // The one field that the server wants as JSON in a string.
+            "metadata": serde_json::to_string(self.metadata.as_ref().unwrap_or(&Labels::new())).unwrap_or_default(),
+            "cidr_list": list(&self.cidr_list),
+            "token_bound_cidrs": list(&self.token_bound_cidrs),
+            "num_uses": self.secret_id_num_uses,
+            "ttl": self.secret_id_ttl,
+        })
+    }
+}
+
 impl Survey<'_> {
     pub(super) async fn approles(
         &self,

@@ -11,7 +11,7 @@ use tokio::{sync::Semaphore, time::Instant};
 
 use super::{Call, LayerConfig, check, limit, retry, timeout, trace};
 use crate::{
-    Adoption, Backend, BackendInfo, Capability, Error, ErrorKind, Expect, Identified, Issued, Issuer,
+    Adoption, Backend, BackendInfo, Capability, Error, ErrorKind, Expect, Identified, Issued, Issuer, Offer,
     Operation, Permission, Phase, Presence, Probe, Restore, Result, Runtime, ScanSink, Store, StoreState,
     StoredValue, ValueOrigin,
 };
@@ -124,6 +124,10 @@ impl Backend for Guarded {
 
 #[async_trait]
 impl Issuer for Guarded {
+    fn offer(&self, subject: &Ref) -> Option<Offer> {
+        self.inner.issuer().filter(|_| self.capability().issue)?.offer(subject)
+    }
+
     async fn issue(&self, op: &Operation, subject: &Ref, value: Option<&SecretValue>) -> Result<Issued> {
         self.call(Call::changes("issuer.issue", op).at(subject), || async move {
             let issuer = self.inner_issuer(self.capability().issue, Some(subject), "issue")?;

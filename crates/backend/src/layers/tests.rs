@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep};
 use super::{Guarded, LayerConfig, RetryPolicy};
 use crate::{
     Adoption, Backend, BackendInfo, Capability, Effect, Error, ErrorKind, Expect, Identified, Issued, Issuer,
-    Operation, Permission, Phase, Presence, Probe, Restore, Result, Retry, Runtime, ScanSink, Store,
+    Offer, Operation, Permission, Phase, Presence, Probe, Restore, Result, Retry, Runtime, ScanSink, Store,
     StoreState, StoredValue, Verdict,
 };
 
@@ -91,6 +91,9 @@ impl Backend for Scripted {
 
 #[async_trait]
 impl Issuer for Scripted {
+    fn offer(&self, _: &Ref) -> Option<Offer> {
+        None
+    }
     async fn issue(&self, _: &Operation, subject: &Ref, _: Option<&SecretValue>) -> Result<Issued> {
         self.act().await.map(|()| Issued { at: subject.clone(), minted: None })
     }

@@ -123,6 +123,9 @@ pub(super) fn exit(outcomes: &[SagaOutcome], plan: Option<&Plan>) -> Exit {
     if outcomes.iter().any(|outcome| matches!(outcome.state.as_str(), "stuck" | "paused")) {
         return Exit::Stuck;
     }
+    if outcomes.iter().any(|outcome| outcome.state == "waiting") {
+        return Exit::Incomplete;
+    }
     let done = outcomes.iter().filter(|outcome| outcome.state == "done").count();
     match (done == outcomes.len(), plan.is_some_and(|plan| !plan.refused.is_empty())) {
         (true, false) => Exit::Done,

@@ -16,12 +16,12 @@ struct Raw {
     #[serde(default)]
     retain: bool,
     password: Option<Password>,
+    grace: Option<String>,
     // Read and not carried out yet: there is no scheduler in this version.
     schedule: Option<toml::Value>,
     timezone: Option<toml::Value>,
     window: Option<toml::Value>,
     jitter: Option<toml::Value>,
-    grace: Option<toml::Value>,
     evidence: Option<toml::Value>,
 }
 
@@ -44,13 +44,13 @@ pub(crate) fn parse(name: &str, value: toml::Value) -> Result<Policy, toml::de::
             "strategy `{strategy}` is none of replace, dual, alternating, copy-only, swap"
         )));
     }
+    let grace = raw.grace.as_deref().map(age).transpose()?;
     let password = raw.password.map(rules).transpose()?;
     let unapplied: Vec<&str> = [
         ("schedule", raw.schedule.is_some()),
         ("timezone", raw.timezone.is_some()),
         ("window", raw.window.is_some()),
         ("jitter", raw.jitter.is_some()),
-        ("grace", raw.grace.is_some()),
         ("evidence", raw.evidence.is_some()),
     ]
     .into_iter()
@@ -71,6 +71,7 @@ pub(crate) fn parse(name: &str, value: toml::Value) -> Result<Policy, toml::de::
         approvals: raw.approvals,
         retain: raw.retain,
         password,
+        grace,
     })
 }
 

@@ -41,6 +41,8 @@ pub enum Action {
     CheckCopy,
     /// Set the new value at the issuer. The pivot where the target holds one value.
     SetAtIssuer,
+    /// Add the new value at the issuer beside the old one, which goes on working.
+    AddAtIssuer,
     /// Log in with the new value.
     VerifyNew,
     /// Put the new value into a copy, by compare-and-set.
@@ -51,10 +53,13 @@ pub enum Action {
     AwaitAdoption,
     /// Log in with the value before the revocation: the positive control of the proof.
     ControlProbe,
-    /// Make the credential unusable at its issuer, expecting this presence token. The pivot of a revocation.
+    /// Make the credential unusable at its issuer, expecting this presence token. The pivot of a revocation; in a rotation with two values
+    /// the end of the old one.
     Revoke(Option<String>),
-    /// Wait until no cache may still accept the value: seconds.
+    /// Wait until no cache may still accept the value: seconds since the step before this one was done.
     AwaitCache(u32),
+    /// Leave the old value as it is for a while, in case somebody still has it: seconds since the step before this one was done.
+    AwaitGrace(u64),
     /// Log in with the old value: it must be refused.
     ProveRefused,
 }
@@ -67,6 +72,7 @@ impl Action {
             Self::SealOld => "seal-old",
             Self::CheckCopy => "check-copy",
             Self::SetAtIssuer => "set-at-issuer",
+            Self::AddAtIssuer => "add-at-issuer",
             Self::VerifyNew => "verify-new",
             Self::WriteCopy => "write-copy",
             Self::Refresh(_) => "refresh",
@@ -74,13 +80,17 @@ impl Action {
             Self::ControlProbe => "control-probe",
             Self::Revoke(_) => "revoke",
             Self::AwaitCache(_) => "await-cache",
+            Self::AwaitGrace(_) => "await-grace",
             Self::ProveRefused => "prove-refused",
         }
     }
 
     /// True if it changes something at a target, so that an audit intent must stand before it.
     pub fn has_effect(&self) -> bool {
-        matches!(self, Self::SetAtIssuer | Self::WriteCopy | Self::Refresh(_) | Self::Revoke(_))
+        matches!(
+            self,
+            Self::SetAtIssuer | Self::AddAtIssuer | Self::WriteCopy | Self::Refresh(_) | Self::Revoke(_)
+        )
     }
 }
 
@@ -140,7 +150,7 @@ pub struct SagaPlan {
     pub credential: CredentialId,
     /// Its ref.
     pub subject: Ref,
-    /// `replace`, `revoke`, …
+    /// `replace`, `dual`, `revoke`, …
     pub strategy: String,
     /// The steps.
     pub steps: Vec<Step>,

@@ -2,14 +2,13 @@
 //!
 //! The value is read from a copy while there still is one: without it nobody can show that it is refused, and the best verdict is `attested`.
 
-use claviger_backend::Presence;
 use claviger_core::{
     model::{CopyStage, CredentialState},
     saga::{Action, SagaKind, SagaPlan, Step, StepPhase},
     view::CredentialDetail,
 };
 
-use super::{Refusal, readers, refuse};
+use super::{Refusal, presence, readers, refuse};
 use crate::{Engine, policy::policy_for};
 
 /// Plans one revocation. Asks the issuer for the presence token, so that a re-created credential is not deleted by an old plan.
@@ -61,19 +60,7 @@ pub(super) async fn plan(engine: &Engine, detail: &CredentialDetail) -> Result<S
             ));
         }
     }
-    let presence = match issuer.presence(at).await {
-        Ok(Presence::Present(token)) => token,
-        Ok(Presence::Absent) => {
-            return Err(refuse(at, "already-gone", "its issuer no longer has it: scan again"));
-        }
-        Err(error) => {
-            return Err(refuse(
-                at,
-                "issuer-silent",
-                format!("its issuer could not be asked: {}", error.message()),
-            ));
-        }
-    };
+    let presence = presence(issuer, at).await?;
     let readable = detail.copies.iter().any(|copy| {
         copy.stage == CopyStage::Current
             && copy.fingerprint.is_some()

@@ -1,9 +1,13 @@
-//! The rotation of a value that we make and set, at a target that holds one value: strategy `replace`, definition `replace/1`.
+//! The rotation of a value that we make. Which strategy it takes is the issuer's nature, which its offer says.
 //!
-//! Everything up to `set-at-issuer` changes nothing but our own database. Setting is the pivot: from there on the copies follow, then their
-//! consumers, and at the end the old value must be refused.
+//! `replace/1`, where the target holds one value: everything up to `set-at-issuer` changes nothing but our own database. Setting is the pivot:
+//! from there on the copies follow, then their consumers, and at the end the old value must be refused.
+//!
+//! `dual/1`, where it holds several: the new value is added beside the old one and tried, and until the first copy is written all of it is
+//! taken back if something fails. The copies follow, then their consumers; only when all of them are seen to run on the new value is
+//! the old one ended, and must then be refused. Nobody's logins fail in between.
 
-use claviger_backend::{Overlap, ValueOrigin};
+use claviger_backend::{Capability, Overlap};
 use claviger_core::{
     model::{ConsumerHow, CopyStage, CredentialState},
     reference::Ref,
@@ -15,7 +19,7 @@ use super::{Refusal, RotateOptions, readers, refuse};
 use crate::{Engine, policy::policy_for};
 
 /// Plans one rotation.
-pub(super) fn plan(
+pub(super) async fn plan(
     engine: &Engine,
     detail: &CredentialDetail,
     options: &RotateOptions,
@@ -37,7 +41,9 @@ pub(super) fn plan(
         )
     })?;
     let capability = member.backend.capability();
-    if !capability.issue || member.backend.issuer().is_none() {
+    let issuer = member.backend.issuer().filter(|_| capability.issue);
+    let offered = issuer.and_then(|issuer| Some((issuer, issuer.offer(at)?)));
+    let Some((issuer, offer)) = offered else {
         return Err(refuse(
             at,
             "no-issuer",
@@ -47,10 +53,18 @@ pub(super) fn plan(
                 credential.kind
             ),
         ));
-    }
-    if capability.origin != ValueOrigin::SetByUs || capability.overlap != Overlap::None {
-        return Err(refuse(at, "no-strategy", "this version rotates by strategy `replace` only"));
-    }
+    };
+    let strategy = match offer.overlap {
+        Overlap::None => "replace",
+        Overlap::Dual if capability.revoke && capability.identify && capability.verify => "dual",
+        Overlap::Dual | Overlap::Alternating => {
+            return Err(refuse(
+                at,
+                "no-strategy",
+                "this version rotates by strategies `replace` and `dual` only",
+            ));
+        }
+    };
     if detail.credential.attributes.get("own").and_then(serde_json::Value::as_bool) == Some(true) {
         return Err(refuse(
             at,
@@ -69,14 +83,21 @@ pub(super) fn plan(
                 ),
             ));
         }
-        if let Some(strategy) = policy.strategy.as_deref().filter(|strategy| *strategy != "replace") {
+        if let Some(wanted) = policy.strategy.as_deref().filter(|wanted| *wanted != strategy) {
             return Err(refuse(
                 at,
                 "no-strategy",
                 format!(
-                    "policy `{}` asks for strategy `{strategy}`; this version has `replace`",
+                    "policy `{}` asks for strategy `{wanted}`; what this version has for its issuer is `{strategy}`",
                     policy.name
                 ),
+            ));
+        }
+        if policy.retain && strategy == "dual" {
+            return Err(refuse(
+                at,
+                "retain",
+                format!("policy `{}` says `retain`: the old value would be ended", policy.name),
             ));
         }
     }
@@ -110,11 +131,29 @@ pub(super) fn plan(
             capability.refresh && capability.adopted && member.backend.runtime().is_some()
         })
     });
-    let steps = steps(at, &writable, &running);
-    let mut notes = vec![format!(
-        "{} holds one value at a time: between the change and the restart of its consumers, new logins with the old value fail",
-        at
-    )];
+    let mut notes = Vec::new();
+    let (steps, reversible_until, breaks) = if strategy == "dual" {
+        notes.push(
+            "both values are accepted until the old one is ended, after every consumer below runs on the new one; it gets a name of its own, which the next scan lists"
+                .to_owned(),
+        );
+        let ending = super::presence(issuer, at).await?;
+        let grace = policy_for(&engine.estate.policies, credential).and_then(|policy| policy.grace);
+        let grace = grace.and_then(|grace| u64::try_from(grace.num_seconds()).ok()).unwrap_or(0);
+        notes.push(
+            "whether somebody unknown still uses the old value is not measured: whoever does is cut off when it is ended"
+                .to_owned(),
+        );
+        let steps = dual(at, &writable, &running, grace, ending, capability);
+        let pivot = format!("{}:{}", Action::WriteCopy.name(), writable[0].at);
+        (steps, pivot, declared.iter().map(|(consumer, _)| consumer.clone()).collect())
+    } else {
+        notes.push(format!(
+            "{at} holds one value at a time: between the change and the restart of its consumers, new logins with the old value fail"
+        ));
+        let breaks = readers(detail).into_iter().map(|(consumer, _)| consumer).collect();
+        (replace(at, &writable, &running), "set-at-issuer".to_owned(), breaks)
+    };
     notes.extend(
         stale.iter().map(|copy| format!("{} cannot be written and will hold the old value", copy.at)),
     );
@@ -126,13 +165,13 @@ pub(super) fn plan(
     );
     Ok(SagaPlan {
         kind: SagaKind::Rotation,
-        definition: "replace/1".to_owned(),
+        definition: format!("{strategy}/1"),
         credential: credential.id,
         subject: at.clone(),
-        strategy: "replace".to_owned(),
+        strategy: strategy.to_owned(),
         steps,
-        breaks: readers(detail).into_iter().map(|(consumer, _)| consumer).collect(),
-        reversible_until: "set-at-issuer".to_owned(),
+        breaks,
+        reversible_until,
         notes,
     })
 }
@@ -147,61 +186,97 @@ fn can_write(engine: &Engine, copy: &CopyView) -> bool {
     })
 }
 
-fn steps(subject: &Ref, copies: &[&CopyView], consumers: &[(Ref, ConsumerHow)]) -> Vec<Step> {
+fn replace(subject: &Ref, copies: &[&CopyView], consumers: &[(Ref, ConsumerHow)]) -> Vec<Step> {
+    use StepPhase::{AfterPivot, Pivot};
+    let mut steps = prepare(subject, copies);
+    steps.push(Step::new(Action::SetAtIssuer, subject.clone(), Pivot, "set the new value; the old one ends"));
+    steps.push(Step::new(Action::VerifyNew, subject.clone(), AfterPivot, "log in with the new value"));
+    steps.extend(copies.iter().map(|copy| write(copy, AfterPivot)));
+    steps.extend(adopt(consumers));
+    steps.push(refused(subject));
+    steps
+}
+
+fn dual(
+    subject: &Ref,
+    copies: &[&CopyView],
+    consumers: &[(Ref, ConsumerHow)],
+    grace: u64,
+    ending: String,
+    capability: Capability,
+) -> Vec<Step> {
     use StepPhase::{AfterPivot, BeforePivot, Pivot};
+    let mut steps = prepare(subject, copies);
+    let target = subject.clone();
+    steps.push(Step::new(
+        Action::AddAtIssuer,
+        target.clone(),
+        BeforePivot,
+        "add the new value; the old one goes on working",
+    ));
+    steps.push(Step::new(Action::VerifyNew, target.clone(), BeforePivot, "log in with the new value"));
+    steps.extend(
+        copies
+            .iter()
+            .enumerate()
+            .map(|(index, copy)| write(copy, if index == 0 { Pivot } else { AfterPivot })),
+    );
+    steps.extend(adopt(consumers));
+    if grace > 0 {
+        let detail = format!("leave the old value for {grace} s, in case somebody still has it");
+        steps.push(Step::new(Action::AwaitGrace(grace), target.clone(), AfterPivot, detail));
+    }
+    steps.push(Step::new(Action::Revoke(Some(ending)), target.clone(), AfterPivot, "end the old value"));
+    if capability.revoke_cache_seconds > 0 {
+        let seconds = capability.revoke_cache_seconds;
+        let detail = format!("wait {seconds} s, until no cache may still accept it");
+        steps.push(Step::new(Action::AwaitCache(seconds), target, AfterPivot, detail));
+    }
+    steps.push(refused(subject));
+    steps
+}
+
+fn prepare(subject: &Ref, copies: &[&CopyView]) -> Vec<Step> {
     let mut steps = vec![Step::new(
         Action::SealValues,
         subject.clone(),
-        BeforePivot,
+        StepPhase::BeforePivot,
         format!(
             "read the value from {} and show that it is accepted; make a new one; seal both in the journal",
             plural(copies.len(), "copy", "copies")
         ),
     )];
     for copy in copies {
-        steps.push(Step::new(
-            Action::CheckCopy,
-            copy.at.clone(),
-            BeforePivot,
-            "ask whether this copy may be written",
-        ));
+        let detail = "ask whether this copy may be written";
+        steps.push(Step::new(Action::CheckCopy, copy.at.clone(), StepPhase::BeforePivot, detail));
     }
-    steps.push(Step::new(Action::SetAtIssuer, subject.clone(), Pivot, "set the new value; the old one ends"));
-    steps.push(Step::new(Action::VerifyNew, subject.clone(), AfterPivot, "log in with the new value"));
-    for copy in copies {
-        let version =
-            copy.version.as_deref().map_or_else(String::new, |version| format!(" (now version {version})"));
-        steps.push(Step::new(
-            Action::WriteCopy,
-            copy.at.clone(),
-            AfterPivot,
-            format!("write the new value by compare-and-set{version}"),
-        ));
-    }
-    let restart: Vec<_> = consumers.iter().filter(|(_, how)| needs_refresh(*how)).collect();
-    for (consumer, how) in &restart {
-        steps.push(Step::new(
-            Action::Refresh(*how),
-            consumer.clone(),
-            AfterPivot,
-            "restart it so that it reads its copies again",
-        ));
-    }
-    for (consumer, _) in &restart {
-        steps.push(Step::new(
-            Action::AwaitAdoption,
-            consumer.clone(),
-            AfterPivot,
-            "wait until it runs on the new value and is ready",
-        ));
-    }
-    steps.push(Step::new(
-        Action::ProveRefused,
-        subject.clone(),
-        AfterPivot,
-        "log in with the old value: it must be refused",
-    ));
     steps
+}
+
+fn write(copy: &CopyView, phase: StepPhase) -> Step {
+    let version =
+        copy.version.as_deref().map_or_else(String::new, |version| format!(" (now version {version})"));
+    let detail = format!("write the new value by compare-and-set{version}");
+    Step::new(Action::WriteCopy, copy.at.clone(), phase, detail)
+}
+
+/// Restarts of all consumers, then a wait for each.
+fn adopt(consumers: &[(Ref, ConsumerHow)]) -> Vec<Step> {
+    let restart: Vec<_> = consumers.iter().filter(|(_, how)| needs_refresh(*how)).collect();
+    let refreshes = restart.iter().map(|(consumer, how)| {
+        let detail = "restart it so that it reads its copies again";
+        Step::new(Action::Refresh(*how), consumer.clone(), StepPhase::AfterPivot, detail)
+    });
+    let adoptions = restart.iter().map(|(consumer, _)| {
+        let detail = "wait until it runs on the new value and is ready";
+        Step::new(Action::AwaitAdoption, consumer.clone(), StepPhase::AfterPivot, detail)
+    });
+    refreshes.chain(adoptions).collect()
+}
+
+fn refused(subject: &Ref) -> Step {
+    let detail = "log in with the old value: it must be refused";
+    Step::new(Action::ProveRefused, subject.clone(), StepPhase::AfterPivot, detail)
 }
 
 fn needs_refresh(how: ConsumerHow) -> bool {

@@ -27,11 +27,17 @@ pub struct RunOptions {
     pub lease: Duration,
     /// How long a saga that another worker owns is waited for.
     pub patience: Duration,
+    /// Longest wait of a saga that is sat out. One that waits longer is left to be resumed when its time has come.
+    pub linger: Duration,
 }
 
 impl Default for RunOptions {
     fn default() -> Self {
-        Self { lease: Duration::from_secs(30), patience: Duration::from_secs(40) }
+        Self {
+            lease: Duration::from_secs(30),
+            patience: Duration::from_secs(40),
+            linger: Duration::from_secs(120),
+        }
     }
 }
 
@@ -85,7 +91,7 @@ impl Engine {
         }
     }
 
-    /// Drives a saga until it rests, pauses or is stuck.
+    /// Drives a saga until it rests, pauses, is stuck, or waits for longer than the options let it.
     ///
     /// # Errors
     /// The database fails, or another worker owns the saga for longer than the patience.
@@ -209,6 +215,7 @@ impl Engine {
                 Next::Reconcile(index) => {
                     self.reconcile_step(owned, options, &record, index, progress).await?
                 }
+                Next::Wait(_, until) if until - self.clock.now() > linger(options) => return Ok(()),
                 Next::Wait(index, until) => {
                     self.wait(owned, options, until).await?;
                     let attempt = match &record.progress.steps[index] {
@@ -447,13 +454,12 @@ impl Engine {
         let fresh = self.load(record.id).await?;
         let after: Fold =
             fresh.progress.clone().apply(&record.plan, &event).map_err(claviger_store::Error::from)?;
-        // The receipt's audit entry is the last of the list, so what follows from a rest is put before it.
         if after.state.is_rest() {
             append.shred = true;
             let detail =
                 serde_json::json!({ "state": after.state.word(), "reason": outcome::reason(&after.state) });
-            append.audit.insert(0, self.draft(record, AuditKind::SagaFinished, None, detail));
-            append.audit.insert(1, self.draft(record, AuditKind::Shredded, None, serde_json::json!({})));
+            append.audit.push(self.draft(record, AuditKind::Shredded, None, serde_json::json!({})));
+            append.audit.push(self.draft(record, AuditKind::SagaFinished, None, detail));
         }
         append.event = Some(event);
         self.ports.journal.append(&mut owned.claim, append).await?;
@@ -511,6 +517,10 @@ fn last_attempt(mut failure: Failure, attempt: u32) -> Failure {
         failure.temporary = false;
     }
     failure
+}
+
+fn linger(options: &RunOptions) -> TimeDelta {
+    TimeDelta::from_std(options.linger).unwrap_or(TimeDelta::MAX)
 }
 
 /// 0.2 s, doubled each time, at most 5 s.

@@ -9,6 +9,7 @@ mod issue;
 mod probe;
 mod revoke;
 mod seal;
+mod timer;
 
 use claviger_core::saga::{Action, Step};
 
@@ -32,13 +33,15 @@ pub(super) async fn run(cx: &Context<'_>, step: &Step) -> Result<Ran, Trouble> {
         Action::SealOld => seal::old(cx).await,
         Action::CheckCopy => copies::check(cx, step).await,
         Action::SetAtIssuer => issue::set(cx, step).await,
+        Action::AddAtIssuer => issue::add(cx, step).await,
         Action::VerifyNew => probe::new(cx).await,
         Action::WriteCopy => copies::write(cx, step).await,
         Action::Refresh(how) => adoption::refresh(cx, step, *how).await,
         Action::AwaitAdoption => adoption::adopted(cx, step).await,
         Action::ControlProbe => probe::control(cx).await,
         Action::Revoke(expect) => revoke::revoke(cx, step, expect.as_deref()).await,
-        Action::AwaitCache(seconds) => Ok(revoke::await_cache(cx, *seconds)),
+        Action::AwaitCache(seconds) => Ok(timer::since_last(cx, step, u64::from(*seconds))),
+        Action::AwaitGrace(seconds) => Ok(timer::since_last(cx, step, *seconds)),
         Action::ProveRefused => probe::refused(cx).await,
     }
 }
@@ -46,6 +49,7 @@ pub(super) async fn run(cx: &Context<'_>, step: &Step) -> Result<Ran, Trouble> {
 pub(super) async fn reconcile(cx: &Context<'_>, step: &Step) -> Result<Seen, Trouble> {
     match &step.action {
         Action::SetAtIssuer => issue::observe(cx).await,
+        Action::AddAtIssuer => issue::observe_added(cx).await,
         Action::WriteCopy => copies::observe(cx, step).await,
         Action::Revoke(expect) => revoke::observe(cx, expect.as_deref()).await,
         // A refresh carries its operation key to the target: doing it again is no second rollout. The others change nothing.
@@ -57,6 +61,7 @@ pub(super) async fn reconcile(cx: &Context<'_>, step: &Step) -> Result<Seen, Tro
         | Action::AwaitAdoption
         | Action::ControlProbe
         | Action::AwaitCache(_)
+        | Action::AwaitGrace(_)
         | Action::ProveRefused => Ok(Seen::NotHappened("it may safely be done again".to_owned())),
     }
 }
@@ -64,6 +69,7 @@ pub(super) async fn reconcile(cx: &Context<'_>, step: &Step) -> Result<Seen, Tro
 pub(super) async fn undo(cx: &Context<'_>, step: &Step) -> Result<(), Trouble> {
     match &step.action {
         Action::SetAtIssuer => issue::take_back(cx, step).await,
+        Action::AddAtIssuer => issue::take_away(cx, step).await,
         // A revocation that was refused changed nothing; one that was carried out is never taken back, and never unwound.
         Action::Revoke(_)
         | Action::WriteCopy
@@ -75,6 +81,7 @@ pub(super) async fn undo(cx: &Context<'_>, step: &Step) -> Result<(), Trouble> {
         | Action::AwaitAdoption
         | Action::ControlProbe
         | Action::AwaitCache(_)
+        | Action::AwaitGrace(_)
         | Action::ProveRefused => Ok(()),
     }
 }

@@ -9,14 +9,14 @@ use claviger_core::{
     id::Seq,
     model::{CopyStage, CredentialState},
     reference::Ref,
-    saga::SagaKind,
+    saga::{Event, SagaKind},
     seal::{Frame, Slot},
 };
 use claviger_store::{AuditLog, Inventory, Journal};
 
 use claviger_testkit::database::TestDatabase;
 
-use crate::world::{Process, ROLE, World};
+use crate::world::{Process, ROLE, TOKEN, World};
 
 /// L: some durably held value authenticates, and the target accepts no value that the journal does not know.
 pub(crate) async fn nothing_lost(world: &World, process: &Process, dir: &Path) -> Result<()> {
@@ -79,6 +79,43 @@ pub(crate) async fn rotation(
     no_value_in(database, &[&world.old, &now]).await
 }
 
+/// L, where both values work side by side: at every moment the copy holds a token that the store accepts.
+pub(crate) async fn token_works(world: &World, process: &Process, dir: &Path) -> Result<()> {
+    let held = current(process, TOKEN).await?;
+    let tokens = world.observer(dir).estate()?.secret_store.tokens;
+    ensure!(tokens.values().any(|token| token.value.is(&held)), "{TOKEN} holds a token that is not accepted");
+    Ok(())
+}
+
+/// Exactly one token of this name is left, with this value: no orphan.
+pub(crate) fn one_token(world: &World, dir: &Path, value: &[u8]) -> Result<()> {
+    let tokens = world.observer(dir).estate()?.secret_store.tokens;
+    let ours: Vec<_> = tokens.values().filter(|token| token.display_name == "terraform").collect();
+    ensure!(ours.len() == 1, "{} tokens are left", ours.len());
+    ensure!(ours[0].value.is(value), "the token that is left is another one");
+    ensure!(ours[0].policies == ["infra-write"], "it may do something else: {:?}", ours[0].policies);
+    Ok(())
+}
+
+/// After a rotation with two values came to rest: one token is left, the copy holds it, the old one is recorded as dead.
+pub(crate) async fn dual(
+    world: &World,
+    process: &Process,
+    database: &TestDatabase,
+    dir: &Path,
+    began: bool,
+) -> Result<()> {
+    let now = current(process, TOKEN).await?;
+    ensure!((now != world.old) == began, "began: {began}, and the copy's value says otherwise");
+    one_token(world, dir, &now)?;
+    if began {
+        dead(world, process).await?;
+    }
+    told(world, process, dir).await?;
+    resting(process).await?;
+    no_value_in(database, &[&world.old, &now]).await
+}
+
 /// After a revocation came to rest: refused, recorded as such, with exactly one receipt.
 pub(crate) async fn revocation(
     world: &World,
@@ -91,26 +128,53 @@ pub(crate) async fn revocation(
     let accepted = observer.accepts_token(&world.old, &SystemClock)?;
     ensure!(accepted != began, "began: {began}, accepted: {accepted}");
     if began {
-        let detail = process
-            .store()
-            .credential(chrono::DateTime::UNIX_EPOCH, world.plan().credential)
-            .await?
-            .context("the credential")?;
-        ensure!(
-            detail.credential.state == CredentialState::RevokedProven,
-            "{:?} of {}",
-            detail.credential.state,
-            world.subject()
-        );
-        let receipts = process.store().receipts(None).await?;
-        ensure!(
-            receipts.len() == 1 && receipts[0].verdict == "proven" && receipts[0].audit_seq.is_some(),
-            "{receipts:?}"
-        );
+        dead(world, process).await?;
+        after_the_cache(world, process, dir).await?;
     }
     told(world, process, dir).await?;
     resting(process).await?;
     no_value_in(database, &[&world.old]).await
+}
+
+/// The subject's value is recorded as dead, with exactly one receipt.
+async fn dead(world: &World, process: &Process) -> Result<()> {
+    let detail = process
+        .store()
+        .credential(chrono::DateTime::UNIX_EPOCH, world.plan().credential)
+        .await?
+        .context("the credential")?;
+    ensure!(
+        detail.credential.state == CredentialState::RevokedProven,
+        "{:?} of {}",
+        detail.credential.state,
+        world.subject()
+    );
+    let receipts = process.store().receipts(None).await?;
+    ensure!(
+        receipts.len() == 1 && receipts[0].verdict == "proven" && receipts[0].audit_seq.is_some(),
+        "{receipts:?}"
+    );
+    Ok(())
+}
+
+/// A refusal counts only when no cache could still have accepted the value.
+async fn after_the_cache(world: &World, process: &Process, dir: &Path) -> Result<()> {
+    let estate = world.observer(dir).estate()?;
+    let window = chrono::Duration::seconds(i64::from(estate.settings.revoke_cache_seconds));
+    ensure!(window > chrono::Duration::zero(), "the estate has no cache, and nothing is shown");
+    let ended =
+        estate.effects.iter().find(|effect| effect.operation == "revoke").context("the revocation")?;
+    for saga in process.store().list(SagaKind::Revocation, None).await? {
+        let record = process.store().load(saga.rotation_id).await?.context("the saga")?;
+        // The estate would refuse a probe that comes too early its proof, so the question itself is looked at, not the answer.
+        let asked = record.events.iter().find_map(|(at, event)| match event {
+            Event::Started { step, .. } if step.starts_with("prove-refused") => Some(*at),
+            _ => None,
+        });
+        let after = asked.context("the question")? - ended.at;
+        ensure!(after >= window, "asked {after} after the end, and the cache holds for {window}");
+    }
+    Ok(())
 }
 
 /// T: each effect at the target has an intent in the audit log, written before it; and the chain holds.

@@ -1,4 +1,4 @@
-//! The exhaustive crash sweep of the rotation and the revocation saga on the simulated estate.
+//! The exhaustive crash sweep of the rotation sagas and the revocation saga on the simulated estate.
 //!
 //! Boundaries are the estate's effective mutations and the journal's commits. A first run counts them; then each is hit with each fault, the
 //! process is dropped, a new one resumes, and the invariants are checked: L (nothing lost), C (copies and consumers work), T (told before),
@@ -28,9 +28,11 @@ const ESTATE_FAULTS: &[Fault] = &[
 const COMMIT_FAULTS: &[CommitFault] =
     &[CommitFault::CrashBefore, CommitFault::CrashAfter, CommitFault::ErrorBefore, CommitFault::ErrorAfter];
 
-/// Prints what was explored; nothing where the database is not installed, which is a counted skip.
-async fn sweep(saga: Saga, kind: Kind) {
-    let Some(world) = World::prepare(saga, kind).await.expect("the world can be made") else { return };
+/// What was explored; nothing where the database is not installed, which is a counted skip.
+async fn sweep(saga: Saga, kind: Kind) -> String {
+    let Some(world) = World::prepare(saga, kind).await.expect("the world can be made") else {
+        return String::new();
+    };
     let clean = world.run(Trial::default()).await.expect("a run without faults");
     assert!(clean.estate_boundaries > 0 && clean.commits > 4, "nothing to sweep: {clean:?}");
     let mut trials = Vec::new();
@@ -55,32 +57,67 @@ async fn sweep(saga: Saga, kind: Kind) {
         .filter_map(|(trial, outcome)| Some(format!("{trial:?}: {:#}", outcome.as_ref().err()?)))
         .collect();
     assert!(broken.is_empty(), "{saga:?}: {} of {explored} broken:\n{}", broken.len(), broken.join("\n"));
-    println!(
+    format!(
         "sweep {saga:?} on {kind:?}: {} boundaries ({} mutations, {} commits), {explored} faults explored, 0 broken",
         clean.estate_boundaries + clean.commits,
         clean.estate_boundaries,
         clean.commits
-    );
+    )
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_crash_in_a_rotation_loses_a_credential() {
-    sweep(Saga::Rotation, Kind::Sqlite).await;
+    println!("{}", sweep(Saga::Rotation, Kind::Sqlite).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_crash_in_a_rotation_loses_a_credential_on_postgres() {
-    sweep(Saga::Rotation, Kind::Postgres).await;
+    println!("{}", sweep(Saga::Rotation, Kind::Postgres).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_crash_in_a_rotation_with_two_values_loses_one_or_leaves_an_orphan() {
+    println!("{}", sweep(Saga::Dual, Kind::Sqlite).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_crash_in_a_rotation_with_two_values_loses_one_or_leaves_an_orphan_on_postgres() {
+    println!("{}", sweep(Saga::Dual, Kind::Postgres).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_effect_of_a_rotation_with_two_values_takes_the_new_one_away() {
+    let world = World::prepare(Saga::Dual, Kind::Sqlite)
+        .await
+        .expect("the world can be made")
+        .expect("SQLite is built in");
+    let clean = world.run(Trial::default()).await.expect("a run without faults");
+    let mut states = Vec::new();
+    for index in 0..clean.estate_boundaries {
+        let denied = world.run_denied(index).await;
+        states.push(denied.unwrap_or_else(|error| panic!("denied at {index}: {error:#}")));
+    }
+    // Adding and the first copy unwind; the end of the old value waits for an operator.
+    assert_eq!(states, ["unwound", "unwound", "paused"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_grace_leaves_the_old_value_and_outlives_the_process() {
+    let world = World::prepare(Saga::Dual, Kind::Sqlite)
+        .await
+        .expect("the world can be made")
+        .expect("SQLite is built in");
+    world.run_with_grace(chrono::TimeDelta::seconds(3)).await.expect("a rotation with a grace");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_crash_in_a_revocation_leaves_a_lie() {
-    sweep(Saga::Revocation, Kind::Sqlite).await;
+    println!("{}", sweep(Saga::Revocation, Kind::Sqlite).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_crash_in_a_revocation_leaves_a_lie_on_postgres() {
-    sweep(Saga::Revocation, Kind::Postgres).await;
+    println!("{}", sweep(Saga::Revocation, Kind::Postgres).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

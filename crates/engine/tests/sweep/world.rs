@@ -24,12 +24,13 @@ use claviger_core::{
 use claviger_engine::{
     Engine, Estate, Keys, Member, Ports,
     plan::RotateOptions,
+    policy::Policy,
     progress::Silent,
     saga::{RunOptions, SagaOutcome},
     scan::ScanOptions,
     selector::Selector,
 };
-use claviger_store::{Journal, SeaStore};
+use claviger_store::{Inventory as _, Journal, SeaStore};
 use claviger_testkit::database::{Kind, TestDatabase};
 use tempfile::TempDir;
 
@@ -41,7 +42,10 @@ use crate::{
 /// Which saga is swept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Saga {
+    /// Of a value at a target that holds one: a database password.
     Rotation,
+    /// Of a value at a target that holds several: a token of the secret store.
+    Dual,
     Revocation,
 }
 
@@ -60,9 +64,15 @@ pub(crate) struct Count {
 }
 
 pub(crate) const ROLE: &str = "payments_app";
+/// Where the token that [`Saga::Dual`] rotates is kept.
+pub(crate) const TOKEN: &str = "sim/k8s/ci/Secret/terraform#VAULT_TOKEN";
 
 /// Short, so that a crash is over soon; long enough for a slow machine to renew it.
-const RUN: RunOptions = RunOptions { lease: Duration::from_millis(1500), patience: Duration::from_secs(20) };
+const RUN: RunOptions = RunOptions {
+    lease: Duration::from_millis(1500),
+    patience: Duration::from_secs(20),
+    linger: Duration::from_secs(60),
+};
 
 pub(crate) struct World {
     template: TempDir,
@@ -88,7 +98,11 @@ impl World {
         let Some(database) = made else { return Ok(None) };
         let template = tempfile::tempdir()?;
         let random = SeededRandom::new(7);
-        let estate = estate::demo(&random, SystemClock.now());
+        let mut estate = estate::demo(&random, SystemClock.now());
+        if saga == Saga::Revocation {
+            // Longer than a dead owner's lease, or the takeover alone would wait long enough.
+            estate.settings.revoke_cache_seconds = 3;
+        }
         EstateFile::new(template.path().join("estate.json")).create(&estate)?;
         let process = open(template.path(), &database, Trial::default()).await?;
         process.engine.scan(&ScanOptions::default(), &Silent).await?;
@@ -100,6 +114,21 @@ impl World {
                         &Selector::parse(&format!("sim/db/role/{ROLE}"))?,
                         &RotateOptions::default(),
                     )
+                    .await?
+            }
+            Saga::Dual => {
+                let mut found = None;
+                for token in process.engine.select(&Selector::parse("kind=token")?).await? {
+                    let detail = process.store.credential(SystemClock.now(), token.id).await?;
+                    if detail.is_some_and(|detail| detail.copies.iter().any(|copy| copy.at.as_str() == TOKEN))
+                    {
+                        found = Some(token.at);
+                    }
+                }
+                let token = found.context("the token of the Secret")?;
+                process
+                    .engine
+                    .plan_rotation(&Selector::parse(token.as_str())?, &RotateOptions::default())
                     .await?
             }
             Saga::Revocation => {
@@ -133,9 +162,7 @@ impl World {
 
         // What holds in the middle: some durable value works.
         let recovered = open(dir.path(), &database, Trial::default()).await?;
-        if self.saga == Saga::Rotation {
-            invariants::nothing_lost(self, &recovered, dir.path()).await.context("right after the fault")?;
-        }
+        self.nothing_lost(&recovered, dir.path()).await.context("right after the fault")?;
         let outcome = match first {
             Some(Ok(outcome)) if outcome.state == "done" => Some(outcome),
             _ => recovered.engine.resume(None, &RUN, &Silent).await.context("resume")?.into_iter().next(),
@@ -151,15 +178,32 @@ impl World {
             );
         }
         let began = !recovered.store.list(self.kind(), None).await?.is_empty();
-        match self.saga {
-            Saga::Rotation => invariants::rotation(self, &recovered, &database, dir.path(), began).await?,
-            Saga::Revocation => {
-                invariants::revocation(self, &recovered, &database, dir.path(), began).await?
-            }
-        }
+        self.at_rest(&recovered, &database, dir.path(), began).await?;
         recovered.store.close().await;
         database.remove().await?;
         Ok(count)
+    }
+
+    async fn nothing_lost(&self, process: &Process, dir: &Path) -> Result<()> {
+        match self.saga {
+            Saga::Rotation => invariants::nothing_lost(self, process, dir).await,
+            Saga::Dual => invariants::token_works(self, process, dir).await,
+            Saga::Revocation => Ok(()),
+        }
+    }
+
+    async fn at_rest(
+        &self,
+        process: &Process,
+        database: &TestDatabase,
+        dir: &Path,
+        began: bool,
+    ) -> Result<()> {
+        match self.saga {
+            Saga::Rotation => invariants::rotation(self, process, database, dir, began).await,
+            Saga::Dual => invariants::dual(self, process, database, dir, began).await,
+            Saga::Revocation => invariants::revocation(self, process, database, dir, began).await,
+        }
     }
 
     /// Runs a rotation in which one mutation is refused for good. Gives the state's word.
@@ -170,7 +214,7 @@ impl World {
         let denied = Trial { estate: Some((index, Fault::Deny)), commit: None };
         let process = open(dir.path(), &database, denied).await?;
         let outcome = process.attempt(self.plan.clone()).await.context("it did not crash")??;
-        invariants::nothing_lost(self, &process, dir.path()).await?;
+        self.nothing_lost(&process, dir.path()).await?;
         if outcome.state == "paused" {
             process.store.close().await;
             drop(process);
@@ -178,10 +222,53 @@ impl World {
             let later = open(dir.path(), &database, Trial::default()).await?;
             let resumed = later.engine.resume(Some(outcome.rotation_id), &RUN, &Silent).await?;
             ensure!(resumed[0].state == "done", "after the pause: {:?}", resumed[0].reason);
-            invariants::rotation(self, &later, &database, dir.path(), true).await?;
+            self.at_rest(&later, &database, dir.path(), true).await?;
             later.store.close().await;
+        } else if self.saga == Saga::Dual {
+            invariants::one_token(self, dir.path(), &self.old)?;
         }
         Ok(outcome.state)
+    }
+
+    /// Runs a rotation whose policy leaves the old value for a while, in two processes.
+    pub(crate) async fn run_with_grace(&self, grace: chrono::TimeDelta) -> Result<()> {
+        let dir = tempfile::tempdir()?;
+        copy(self.template.path(), dir.path())?;
+        let database = self.database.copy().await?;
+        let mut process = open(dir.path(), &database, Trial::default()).await?;
+        process.engine.estate.policies.push(Policy {
+            name: "slow".to_owned(),
+            selector: Selector::parse("kind=token")?,
+            max_age: None,
+            strategy: None,
+            approvals: 0,
+            retain: false,
+            password: None,
+            grace: Some(grace),
+        });
+        let selector = Selector::parse(self.plan.subject.as_str())?;
+        let plan = process.engine.plan_rotation(&selector, &RotateOptions::default()).await?;
+        let plan = plan.subjects.into_iter().next().context("a plan")?;
+        let id = process.engine.begin(plan, Cause::Manual, None).await?;
+        let hasty = RunOptions { linger: Duration::ZERO, ..RUN };
+        let begun = SystemClock.now();
+        let outcome = process.engine.drive(id, &hasty, &Silent).await?;
+        ensure!(outcome.state == "waiting", "{}: {:?}", outcome.state, outcome.reason);
+        let early = process.engine.resume(None, &hasty, &Silent).await?;
+        ensure!(early.iter().all(|outcome| outcome.state == "waiting"), "it went on too early");
+        let tokens = self.observer(dir.path()).estate()?.secret_store.tokens;
+        ensure!(tokens.values().any(|token| token.value.is(&self.old)), "the old value was ended too early");
+        process.store.close().await;
+        drop(process);
+        let later = open(dir.path(), &database, Trial::default()).await?;
+        let outcome = later.engine.resume(None, &RUN, &Silent).await?;
+        ensure!(outcome.len() == 1 && outcome[0].state == "done", "{:?}", outcome[0].reason);
+        let estate = self.observer(dir.path()).estate()?;
+        let ended = estate.effects.iter().find(|effect| effect.operation == "revoke").context("the end")?;
+        ensure!(ended.at - begun >= grace, "the old value was ended after {}", ended.at - begun);
+        self.at_rest(&later, &database, dir.path(), true).await?;
+        later.store.close().await;
+        Ok(())
     }
 
     pub(crate) fn observer(&self, dir: &Path) -> Observer {
@@ -251,6 +338,7 @@ async fn open(dir: &Path, database: &TestDatabase, trial: Trial) -> Result<Proce
 async fn value(process: &Process, plan: &SagaPlan, saga: Saga) -> Result<Vec<u8>> {
     let at = match saga {
         Saga::Rotation => "sim/kv/payments/db#password".to_owned(),
+        Saga::Dual => TOKEN.to_owned(),
         Saga::Revocation => format!("{}#token", plan.subject),
     };
     let member = process.engine.estate.member("sim")?;

@@ -62,7 +62,7 @@ pub struct Append {
     pub seal: Vec<SealedRow>,
     /// Destroys all sealed values and the salt of this saga.
     pub shred: bool,
-    /// A receipt to be kept; its audit entry is the last of `audit`, whose number is put into it.
+    /// A receipt to be kept; its audit entry is the one of `audit` of kind `receipt`, whose number is put into it.
     pub receipt: Option<ReceiptView>,
 }
 

@@ -3,6 +3,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use claviger_core::{
+    audit::AuditKind,
     id::{CredentialId, SagaId, Seq},
     saga::{Event, Progress, SagaKind, SagaState},
     view::{ReceiptView, SagaView},
@@ -90,9 +91,11 @@ impl Journal for SeaStore {
         if append.shred {
             shred(&transaction, claim.saga).await?;
         }
+        let entry = append.audit.iter().position(|draft| draft.kind == AuditKind::Receipt);
         let numbers = audit::chain(&transaction, now, append.audit).await?;
         if let Some(receipt) = append.receipt {
-            keep(&transaction, claim.saga, receipt, numbers.last().copied()).await?;
+            let number = entry.and_then(|entry| numbers.get(entry)).copied();
+            keep(&transaction, claim.saga, receipt, number).await?;
         }
         transaction.commit().await?;
         claim.next_seq.0 += events;

@@ -2,6 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Result;
 use claviger_core::{
+    audit::{AuditDraft, AuditKind},
     id::{CredentialId, Epoch, SagaId, Seq},
     reference::Ref,
     saga::{Action, Cause, Event, Progress, SagaKind, SagaPlan, SagaState, Step, StepOutput, StepPhase},
@@ -305,15 +306,19 @@ pub(crate) async fn a_receipt_knows_its_audit_entry(bench: Bench) -> Result<()> 
         audit_seq: None,
         saga: id.0,
     };
-    let append =
-        Append { audit: vec![draft("a"), draft("b")], receipt: Some(receipt.clone()), ..Append::default() };
-    assert_eq!(bench.journal().append(&mut claim, append).await?, [Seq(2), Seq(3)]);
+    let entry = AuditDraft { kind: AuditKind::Receipt, ..draft("b") };
+    let append = Append {
+        audit: vec![draft("a"), entry, draft("c")],
+        receipt: Some(receipt.clone()),
+        ..Append::default()
+    };
+    assert_eq!(bench.journal().append(&mut claim, append).await?, [Seq(2), Seq(3), Seq(4)]);
     assert_eq!(claim.next_seq, Seq(1), "no event, no number");
     let kept = bench.store.receipts(Some(id)).await?;
     assert_eq!(kept, [ReceiptView { audit_seq: Some(3), ..receipt.clone() }]);
     assert_eq!(bench.store.receipts(None).await?, kept);
     assert!(bench.store.receipts(Some(SagaId(Uuid::from_u128(8)))).await?.is_empty());
-    let orphan = Append { receipt: Some(receipt), ..Append::default() };
+    let orphan = Append { audit: vec![draft("d")], receipt: Some(receipt), ..Append::default() };
     assert!(matches!(bench.journal().append(&mut claim, orphan).await, Err(Error::Inconsistent { .. })));
     Ok(())
 }

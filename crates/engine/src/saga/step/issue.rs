@@ -1,7 +1,11 @@
-//! Set the new value at the issuer: the pivot where the target holds one value.
+//! Set the new value at the issuer, which is the pivot where the target holds one value; or add it beside the old one.
 
 use claviger_backend::{ErrorKind, Probe, Restore, Verdict};
-use claviger_core::{saga::Step, seal::Slot};
+use claviger_core::{
+    reference::Ref,
+    saga::{Action, Step},
+    seal::Slot,
+};
 
 use super::{
     super::context::{Context, Done, Ran, Trouble, temporary},
@@ -49,4 +53,47 @@ pub(super) async fn take_back(cx: &Context<'_>, step: &Step) -> Result<(), Troub
     let old = cx.must_open(Slot::Old).await?;
     issuer.issue(&operation, &step.target, Some(&old)).await?;
     Ok(())
+}
+
+/// Where the new value's own ref is kept among the facts of `add-at-issuer`.
+const AT: &str = "at";
+
+/// `add-at-issuer`.
+pub(super) async fn add(cx: &Context<'_>, step: &Step) -> Result<Ran, Trouble> {
+    let new = cx.must_open(Slot::New(0)).await?;
+    let issued = cx.issuer()?.issue(&cx.operation(step), &step.target, Some(&new)).await?;
+    Ok(Ran::Done(added_as(&issued.at)))
+}
+
+/// Does the issuer know the new value? We made it, so whoever has it has it from us.
+pub(super) async fn observe_added(cx: &Context<'_>) -> Result<Seen, Trouble> {
+    let new = cx.must_open(Slot::New(0)).await?;
+    Ok(match cx.issuer()?.identify(&new).await? {
+        Some(found) => Seen::Happened(added_as(&found.at)),
+        None => Seen::NotHappened("the issuer does not know the new value".to_owned()),
+    })
+}
+
+/// Takes the added value away again. It is found by itself, never by a name that something else may have.
+pub(super) async fn take_away(cx: &Context<'_>, step: &Step) -> Result<(), Trouble> {
+    // Without a sealed value nothing was ever added.
+    let Some(new) = cx.open(Slot::New(0)).await? else { return Ok(()) };
+    let issuer = cx.issuer()?;
+    if let Some(found) = issuer.identify(&new).await? {
+        let operation = cx.operation_of(&format!("undo:{}", step.id), &found.at);
+        issuer.revoke(&operation, &found.at, None).await?;
+    }
+    Ok(())
+}
+
+fn added_as(at: &Ref) -> Done {
+    Done::new(format!("added as {at}; the old one goes on working")).fact(AT, at.as_str())
+}
+
+/// The ref of the added value; the subject's own where it was set in place.
+pub(super) fn new_at(cx: &Context<'_>) -> Ref {
+    let plan = &cx.record.plan;
+    let output = cx.record.progress.output(plan, |step| step.action == Action::AddAtIssuer);
+    let at = output.and_then(|output| output.facts.get(AT)).and_then(|at| at.as_str());
+    at.map_or_else(|| plan.subject.clone(), Ref::from_text)
 }

@@ -10,7 +10,10 @@ use claviger_core::{
     view::ReceiptView,
 };
 
-use super::super::context::{Context, Done, Ran, Trouble, permanent, temporary};
+use super::{
+    super::context::{Context, Done, Ran, Trouble, permanent, temporary},
+    issue,
+};
 
 /// Probes of the old value before an operator is asked.
 const QUESTIONS: u32 = 12;
@@ -18,7 +21,7 @@ const QUESTIONS: u32 = 12;
 /// `verify-new`: it has to be accepted, at the same path that consumers use.
 pub(super) async fn new(cx: &Context<'_>) -> Result<Ran, Trouble> {
     let new = cx.must_open(Slot::New(0)).await?;
-    let probe = cx.issuer()?.verify(&cx.record.plan.subject, &new).await?;
+    let probe = cx.issuer()?.verify(&issue::new_at(cx), &new).await?;
     match probe.verdict {
         Verdict::Accepted => Ok(Ran::Done(Done::new("the new value is accepted").fact("path", probe.path))),
         Verdict::Refused(evidence) => Err(temporary(format!("the new value is refused: {evidence}"))),
@@ -131,16 +134,17 @@ async fn finish(
     let now = cx.engine.clock.now();
     let plan = &cx.record.plan;
     let inventory = &cx.engine.ports.inventory;
-    match plan.kind {
-        SagaKind::Revocation => {
-            let state = match verdict {
-                "proven" => CredentialState::RevokedProven,
-                "attested" => CredentialState::RevokedAttested,
-                _ => CredentialState::RevokedUnproven,
-            };
-            inventory.record_state(now, plan.credential, state, &detail).await?;
-        }
-        SagaKind::Rotation => inventory.record_rotation(now, plan.credential, written(cx)).await?,
+    if plan.kind == SagaKind::Rotation {
+        inventory.record_rotation(now, plan.credential, written(cx)).await?;
+    }
+    // A value with a name of its own ends with it; the one that took its place has another name, which the next scan shows.
+    if plan.steps.iter().any(|step| matches!(step.action, Action::Revoke(_))) {
+        let state = match verdict {
+            "proven" => CredentialState::RevokedProven,
+            "attested" => CredentialState::RevokedAttested,
+            _ => CredentialState::RevokedUnproven,
+        };
+        inventory.record_state(now, plan.credential, state, &detail).await?;
     }
     let mut done = Done::new(detail.clone()).fact("verdict", verdict);
     done.receipt = Some(ReceiptView {

@@ -1,6 +1,5 @@
-//! Make a credential unusable at its issuer, and wait until no cache may still accept it.
+//! Make a credential unusable at its issuer.
 
-use chrono::TimeDelta;
 use claviger_backend::{ErrorKind, Presence};
 use claviger_core::saga::Step;
 
@@ -30,12 +29,4 @@ pub(super) async fn observe(cx: &Context<'_>, expect: Option<&str>) -> Result<Se
         )),
         Presence::Present(_) => Ok(Seen::NotHappened("its issuer still has it".to_owned())),
     }
-}
-
-/// `await-cache`: a durable timer, then on.
-pub(super) fn await_cache(cx: &Context<'_>, seconds: u32) -> Ran {
-    if cx.attempt == 1 {
-        return Ran::Wait(cx.engine.clock.now() + TimeDelta::seconds(i64::from(seconds)));
-    }
-    Ran::Done(Done::new(format!("waited {seconds} s")))
 }

@@ -1,10 +1,11 @@
 //! Read the old value from the copies, make the new one, seal both: durable before the first external effect.
 
-use claviger_backend::Verdict;
+use claviger_backend::{Overlap, ValueForm, Verdict};
 use claviger_core::{
     canonical::{self, Input},
     model::Place,
     observation::Bundle,
+    password,
     reference::Ref,
     saga::Action,
     seal::Slot,
@@ -48,12 +49,19 @@ pub(super) async fn both(cx: &Context<'_>) -> Result<Ran, Trouble> {
             return Err(temporary(format!("whether the present value is accepted cannot be told: {why}")));
         }
     }
+    let offer = cx
+        .issuer()?
+        .offer(&plan.subject)
+        .ok_or_else(|| permanent(format!("no new value can be issued for {} any more", plan.subject)))?;
     let rules = match cx.engine.ports.inventory.credential(cx.engine.clock.now(), plan.credential).await? {
         Some(detail) => policy_for(&cx.engine.estate.policies, &detail.credential)
             .and_then(|policy| policy.password.clone()),
         None => None,
     };
-    let new = rules.unwrap_or_default().generate(cx.engine.random.as_ref());
+    let new = match offer.form {
+        ValueForm::Password => rules.unwrap_or_default().generate(cx.engine.random.as_ref()),
+        ValueForm::Uuid => password::uuid(cx.engine.random.as_ref()),
+    };
     let mut done = Done::new(format!(
         "read from {} of {} copies and accepted; the new value is sealed",
         targets.len(),
@@ -64,7 +72,10 @@ pub(super) async fn both(cx: &Context<'_>) -> Result<Ran, Trouble> {
     .fact("control", probe.path);
     done.seal.push(cx.seal(Slot::Old, &old)?);
     done.seal.push(cx.seal(Slot::New(0), &new)?);
-    if let Some(saved) = cx.issuer()?.snapshot(&plan.subject).await? {
+    // Where the old value goes on there is nothing to be put back.
+    if offer.overlap == Overlap::None
+        && let Some(saved) = cx.issuer()?.snapshot(&plan.subject).await?
+    {
         done.seal.push(cx.seal(Slot::Restore, &saved.0)?);
     }
     Ok(Ran::Done(done))

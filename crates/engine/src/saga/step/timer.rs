@@ -1,0 +1,33 @@
+//! Waiting, by a timer that outlives the process.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use claviger_core::saga::{Event, Step};
+
+use super::super::context::{Context, Done, Ran};
+
+/// Waits until `seconds` have passed since the step before this one was done. Counted from the journal, not from the first question: a crash
+/// neither shortens the wait nor begins it anew.
+pub(super) fn since_last(cx: &Context<'_>, step: &Step, seconds: u64) -> Ran {
+    let now = cx.engine.clock.now();
+    let since = last_done(cx, step).unwrap_or(now);
+    let length = i64::try_from(seconds).ok().and_then(TimeDelta::try_seconds).unwrap_or(TimeDelta::MAX);
+    let until = since.checked_add_signed(length).unwrap_or(DateTime::<Utc>::MAX_UTC);
+    if now < until {
+        return Ran::Wait(until);
+    }
+    Ran::Done(Done::new(format!("{seconds} s have passed")))
+}
+
+fn last_done(cx: &Context<'_>, step: &Step) -> Option<DateTime<Utc>> {
+    let plan = &cx.record.plan;
+    let (index, _) = plan.step(&step.id)?;
+    let before = &plan.steps.get(index.checked_sub(1)?)?.id;
+    cx.record.events.iter().rev().find_map(|(at, event)| match event {
+        Event::Succeeded { step, .. } | Event::Reconciled { step, happened: Some(_), .. }
+            if step == before =>
+        {
+            Some(*at)
+        }
+        _ => None,
+    })
+}
