@@ -4,6 +4,7 @@
 
 mod revocation;
 mod rotation;
+mod strategy;
 
 use std::collections::BTreeSet;
 

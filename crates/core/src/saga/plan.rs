@@ -35,6 +35,8 @@ pub enum Cause {
 pub enum Action {
     /// Read the old value from the copies, show that it is accepted, make the new one, seal both.
     SealValues,
+    /// Read the old value from the copies, make the new one, seal both: where no issuer can say whether it is accepted.
+    SealCopies,
     /// Read the value from a copy and seal it, where it can be had.
     SealOld,
     /// Could this copy be written?
@@ -62,6 +64,8 @@ pub enum Action {
     AwaitGrace(u64),
     /// Log in with the old value: it must be refused.
     ProveRefused,
+    /// Read every copy: each must hold the new value. What can be shown where there is no issuer.
+    Conclude,
 }
 
 impl Action {
@@ -69,6 +73,7 @@ impl Action {
     pub fn name(&self) -> &'static str {
         match self {
             Self::SealValues => "seal-values",
+            Self::SealCopies => "seal-copies",
             Self::SealOld => "seal-old",
             Self::CheckCopy => "check-copy",
             Self::SetAtIssuer => "set-at-issuer",
@@ -82,6 +87,7 @@ impl Action {
             Self::AwaitCache(_) => "await-cache",
             Self::AwaitGrace(_) => "await-grace",
             Self::ProveRefused => "prove-refused",
+            Self::Conclude => "conclude",
         }
     }
 
@@ -150,7 +156,7 @@ pub struct SagaPlan {
     pub credential: CredentialId,
     /// Its ref.
     pub subject: Ref,
-    /// `replace`, `dual`, `revoke`, …
+    /// `replace`, `dual`, `copy-only`, `revoke`, …
     pub strategy: String,
     /// The steps.
     pub steps: Vec<Step>,

@@ -61,6 +61,7 @@ impl SagaOutcome {
                 .output(&record.plan, |step| step.action.name() == action)
                 .and_then(|output| output.facts.get(key).cloned())
         };
+        let sealed = |key: &str| fact("seal-values", key).or_else(|| fact("seal-copies", key));
         Self {
             rotation_id: record.id,
             credential: record.plan.credential,
@@ -68,8 +69,8 @@ impl SagaOutcome {
             state: record.progress.state.word().to_owned(),
             reason: reason(&record.progress.state),
             steps: steps(record),
-            old: serde_json::json!({ "handle": fact("seal-values", "old"), "verdict": fact("prove-refused", "verdict") }),
-            new: serde_json::json!({ "handle": fact("seal-values", "new") }),
+            old: serde_json::json!({ "handle": sealed("old"), "verdict": fact("prove-refused", "verdict").or_else(|| fact("conclude", "verdict")) }),
+            new: serde_json::json!({ "handle": sealed("new") }),
             receipts,
         }
     }

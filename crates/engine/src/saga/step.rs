@@ -30,6 +30,7 @@ pub(super) enum Seen {
 pub(super) async fn run(cx: &Context<'_>, step: &Step) -> Result<Ran, Trouble> {
     match &step.action {
         Action::SealValues => seal::both(cx).await,
+        Action::SealCopies => seal::copies(cx).await,
         Action::SealOld => seal::old(cx).await,
         Action::CheckCopy => copies::check(cx, step).await,
         Action::SetAtIssuer => issue::set(cx, step).await,
@@ -43,6 +44,7 @@ pub(super) async fn run(cx: &Context<'_>, step: &Step) -> Result<Ran, Trouble> {
         Action::AwaitCache(seconds) => Ok(timer::since_last(cx, step, u64::from(*seconds))),
         Action::AwaitGrace(seconds) => Ok(timer::since_last(cx, step, *seconds)),
         Action::ProveRefused => probe::refused(cx).await,
+        Action::Conclude => probe::concluded(cx).await,
     }
 }
 
@@ -55,6 +57,7 @@ pub(super) async fn reconcile(cx: &Context<'_>, step: &Step) -> Result<Seen, Tro
         // A refresh carries its operation key to the target: doing it again is no second rollout. The others change nothing.
         Action::Refresh(_)
         | Action::SealValues
+        | Action::SealCopies
         | Action::SealOld
         | Action::CheckCopy
         | Action::VerifyNew
@@ -62,7 +65,8 @@ pub(super) async fn reconcile(cx: &Context<'_>, step: &Step) -> Result<Seen, Tro
         | Action::ControlProbe
         | Action::AwaitCache(_)
         | Action::AwaitGrace(_)
-        | Action::ProveRefused => Ok(Seen::NotHappened("it may safely be done again".to_owned())),
+        | Action::ProveRefused
+        | Action::Conclude => Ok(Seen::NotHappened("it may safely be done again".to_owned())),
     }
 }
 
@@ -75,6 +79,7 @@ pub(super) async fn undo(cx: &Context<'_>, step: &Step) -> Result<(), Trouble> {
         | Action::WriteCopy
         | Action::Refresh(_)
         | Action::SealValues
+        | Action::SealCopies
         | Action::SealOld
         | Action::CheckCopy
         | Action::VerifyNew
@@ -82,6 +87,7 @@ pub(super) async fn undo(cx: &Context<'_>, step: &Step) -> Result<(), Trouble> {
         | Action::ControlProbe
         | Action::AwaitCache(_)
         | Action::AwaitGrace(_)
-        | Action::ProveRefused => Ok(()),
+        | Action::ProveRefused
+        | Action::Conclude => Ok(()),
     }
 }

@@ -16,22 +16,13 @@ use claviger_store::{AuditLog, Inventory, Journal};
 
 use claviger_testkit::database::TestDatabase;
 
-use crate::world::{Process, ROLE, TOKEN, World};
+use crate::world::{KEYS, Process, ROLE, TOKEN, World};
 
 /// L: some durably held value authenticates, and the target accepts no value that the journal does not know.
 pub(crate) async fn nothing_lost(world: &World, process: &Process, dir: &Path) -> Result<()> {
     let observer = world.observer(dir);
-    let mut held = vec![world.old.clone()];
-    for saga in process.store().list(SagaKind::Rotation, None).await? {
-        let record = process.store().load(saga.rotation_id).await?.context("the saga")?;
-        let Some(salt) = record.salt else { continue };
-        let slot = Slot::New(0);
-        if let Some(sealed) = process.store().sealed(record.id, &slot.word()).await? {
-            let frame = Frame { saga: record.id, credential: record.plan.credential, slot, salt: &salt };
-            let value = process.engine.keys.sealing.open(&frame, &sealed).ok().context("opens")?;
-            held.push(value.expose().to_vec());
-        }
-    }
+    let mut held = sealed(process).await?;
+    held.push(world.old.clone());
     for copy in observer.copies_of(&world.old)? {
         ensure!(copy.stage != CopyStage::Pending, "a half-written copy at {}", copy.at);
     }
@@ -42,6 +33,66 @@ pub(crate) async fn nothing_lost(world: &World, process: &Process, dir: &Path) -
         .collect::<Result<Vec<_>, _>>()?;
     ensure!(accepted.contains(&true), "no durably held value is accepted");
     Ok(())
+}
+
+/// The new values that are durable.
+async fn sealed(process: &Process) -> Result<Vec<Vec<u8>>> {
+    let mut held = Vec::new();
+    for saga in process.store().list(SagaKind::Rotation, None).await? {
+        let record = process.store().load(saga.rotation_id).await?.context("the saga")?;
+        let Some(salt) = record.salt else { continue };
+        let slot = Slot::New(0);
+        if let Some(sealed) = process.store().sealed(record.id, &slot.word()).await? {
+            let frame = Frame { saga: record.id, credential: record.plan.credential, slot, salt: &salt };
+            let value = process.engine.keys.sealing.open(&frame, &sealed).ok().context("opens")?;
+            held.push(value.expose().to_vec());
+        }
+    }
+    Ok(held)
+}
+
+/// L, where there is no issuer: what a copy holds is the old value or a durable new one, or the saga is over.
+pub(crate) async fn known_values(world: &World, process: &Process) -> Result<()> {
+    let mut known = sealed(process).await?;
+    known.push(world.old.clone());
+    let over = process.store().unfinished().await?.is_empty();
+    for place in KEYS {
+        ensure!(
+            over || known.contains(&current(process, place).await?),
+            "{place} holds a value that nobody knows"
+        );
+    }
+    Ok(())
+}
+
+/// Both copies hold this value.
+pub(crate) async fn in_step(process: &Process, value: &[u8]) -> Result<()> {
+    for place in KEYS {
+        ensure!(current(process, place).await? == value, "{place} is out of step");
+    }
+    Ok(())
+}
+
+/// After the rotation of a value without an issuer came to rest: both copies hold the new one, and nothing is said to be proven.
+pub(crate) async fn copy_only(
+    world: &World,
+    process: &Process,
+    database: &TestDatabase,
+    dir: &Path,
+    began: bool,
+) -> Result<()> {
+    let now = current(process, KEYS[0]).await?;
+    ensure!((now != world.old) == began, "began: {began}, and the copy's value says otherwise");
+    in_step(process, &now).await?;
+    let receipts = process.store().receipts(None).await?;
+    ensure!(
+        receipts.len() == usize::from(began)
+            && receipts.iter().all(|receipt| receipt.verdict == "unprovable"),
+        "{receipts:?}"
+    );
+    told(world, process, dir).await?;
+    resting(process).await?;
+    no_value_in(database, &[&world.old, &now]).await
 }
 
 /// After a rotation came to rest: one value everywhere, accepted; the old one refused; consumers work; nothing sealed remains.

@@ -46,6 +46,8 @@ pub(crate) enum Saga {
     Rotation,
     /// Of a value at a target that holds several: a token of the secret store.
     Dual,
+    /// Of a value that has no issuer: a signing key in two places.
+    CopyOnly,
     Revocation,
 }
 
@@ -64,6 +66,9 @@ pub(crate) struct Count {
 }
 
 pub(crate) const ROLE: &str = "payments_app";
+/// Where the key that [`Saga::CopyOnly`] rotates is kept.
+pub(crate) const KEYS: [&str; 2] =
+    ["sim/k8s/payments/Secret/session#signing-key", "sim/kv/payments/session#signing-key"];
 /// Where the token that [`Saga::Dual`] rotates is kept.
 pub(crate) const TOKEN: &str = "sim/k8s/ci/Secret/terraform#VAULT_TOKEN";
 
@@ -104,7 +109,7 @@ impl World {
             estate.settings.revoke_cache_seconds = 3;
         }
         EstateFile::new(template.path().join("estate.json")).create(&estate)?;
-        let process = open(template.path(), &database, Trial::default()).await?;
+        let mut process = open(template.path(), &database, Trial::default()).await?;
         process.engine.scan(&ScanOptions::default(), &Silent).await?;
         let plan = match saga {
             Saga::Rotation => {
@@ -130,6 +135,14 @@ impl World {
                     .engine
                     .plan_rotation(&Selector::parse(token.as_str())?, &RotateOptions::default())
                     .await?
+            }
+            Saga::CopyOnly => {
+                process.engine.estate.policies.push(policy(
+                    "sim/k8s/payments/Secret/session*",
+                    Some("copy-only"),
+                    None,
+                )?);
+                process.engine.plan_rotation(&Selector::parse(KEYS[0])?, &RotateOptions::default()).await?
             }
             Saga::Revocation => {
                 let tokens = process.engine.select(&Selector::parse("kind=service-account-token")?).await?;
@@ -188,6 +201,7 @@ impl World {
         match self.saga {
             Saga::Rotation => invariants::nothing_lost(self, process, dir).await,
             Saga::Dual => invariants::token_works(self, process, dir).await,
+            Saga::CopyOnly => invariants::known_values(self, process).await,
             Saga::Revocation => Ok(()),
         }
     }
@@ -202,6 +216,7 @@ impl World {
         match self.saga {
             Saga::Rotation => invariants::rotation(self, process, database, dir, began).await,
             Saga::Dual => invariants::dual(self, process, database, dir, began).await,
+            Saga::CopyOnly => invariants::copy_only(self, process, database, dir, began).await,
             Saga::Revocation => invariants::revocation(self, process, database, dir, began).await,
         }
     }
@@ -226,6 +241,8 @@ impl World {
             later.store.close().await;
         } else if self.saga == Saga::Dual {
             invariants::one_token(self, dir.path(), &self.old)?;
+        } else if self.saga == Saga::CopyOnly {
+            invariants::in_step(&process, &self.old).await?;
         }
         Ok(outcome.state)
     }
@@ -236,16 +253,7 @@ impl World {
         copy(self.template.path(), dir.path())?;
         let database = self.database.copy().await?;
         let mut process = open(dir.path(), &database, Trial::default()).await?;
-        process.engine.estate.policies.push(Policy {
-            name: "slow".to_owned(),
-            selector: Selector::parse("kind=token")?,
-            max_age: None,
-            strategy: None,
-            approvals: 0,
-            retain: false,
-            password: None,
-            grace: Some(grace),
-        });
+        process.engine.estate.policies.push(policy("kind=token", None, Some(grace))?);
         let selector = Selector::parse(self.plan.subject.as_str())?;
         let plan = process.engine.plan_rotation(&selector, &RotateOptions::default()).await?;
         let plan = plan.subjects.into_iter().next().context("a plan")?;
@@ -335,10 +343,24 @@ async fn open(dir: &Path, database: &TestDatabase, trial: Trial) -> Result<Proce
     Ok(Process { engine, journal, backend, store })
 }
 
+fn policy(subjects: &str, strategy: Option<&str>, grace: Option<chrono::TimeDelta>) -> Result<Policy> {
+    Ok(Policy {
+        name: "test".to_owned(),
+        selector: Selector::parse(subjects)?,
+        max_age: None,
+        strategy: strategy.map(str::to_owned),
+        approvals: 0,
+        retain: false,
+        password: None,
+        grace,
+    })
+}
+
 async fn value(process: &Process, plan: &SagaPlan, saga: Saga) -> Result<Vec<u8>> {
     let at = match saga {
         Saga::Rotation => "sim/kv/payments/db#password".to_owned(),
         Saga::Dual => TOKEN.to_owned(),
+        Saga::CopyOnly => KEYS[0].to_owned(),
         Saga::Revocation => format!("{}#token", plan.subject),
     };
     let member = process.engine.estate.member("sim")?;

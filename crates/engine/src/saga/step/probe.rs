@@ -12,7 +12,7 @@ use claviger_core::{
 
 use super::{
     super::context::{Context, Done, Ran, Trouble, permanent, temporary},
-    issue,
+    issue, seal,
 };
 
 /// Probes of the old value before an operator is asked.
@@ -77,6 +77,20 @@ pub(super) async fn refused(cx: &Context<'_>) -> Result<Ran, Trouble> {
             Err(permanent(format!("whether the old value of {subject} is refused cannot be told: {why}")))
         }
     }
+}
+
+/// `conclude`: the copies are the only ones who can be asked.
+pub(super) async fn concluded(cx: &Context<'_>) -> Result<Ran, Trouble> {
+    let new = cx.must_open(Slot::New(0)).await?;
+    for at in seal::written(cx) {
+        let present = seal::read_leaf(cx, at).await?;
+        if present.is_none_or(|present| present.expose() != new.expose()) {
+            return Err(permanent(format!("{at} no longer holds the new value: somebody else changed it")));
+        }
+    }
+    let detail =
+        "every copy holds the new value; there is no issuer that could refuse the old one".to_owned();
+    finish(cx, "unprovable", None, None, detail).await
 }
 
 fn again(cx: &Context<'_>) -> Ran {

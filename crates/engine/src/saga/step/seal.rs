@@ -5,7 +5,7 @@ use claviger_core::{
     canonical::{self, Input},
     model::Place,
     observation::Bundle,
-    password,
+    password::{self, Rules},
     reference::Ref,
     saga::Action,
     seal::Slot,
@@ -16,12 +16,10 @@ use crate::policy::policy_for;
 
 use super::super::context::{Context, Done, Ran, Trouble, permanent, temporary};
 
-/// `seal-values`: every copy must hold the value that the issuer accepts, else the plan was made on an estate that is not there.
-pub(super) async fn both(cx: &Context<'_>) -> Result<Ran, Trouble> {
-    let plan = &cx.record.plan;
+/// The value that all copies of the plan hold, and how many they are; else the plan was made on an estate that is not there.
+async fn held(cx: &Context<'_>) -> Result<(SecretValue, usize), Trouble> {
     let mut old: Option<SecretValue> = None;
-    let targets: Vec<&Ref> =
-        plan.steps.iter().filter(|step| step.action == Action::WriteCopy).map(|step| &step.target).collect();
+    let targets = written(cx);
     for at in &targets {
         let value = read_leaf(cx, at)
             .await?
@@ -37,6 +35,42 @@ pub(super) async fn both(cx: &Context<'_>) -> Result<Ran, Trouble> {
         }
     }
     let old = old.ok_or_else(|| permanent("the plan has no copy to read the value from"))?;
+    Ok((old, targets.len()))
+}
+
+/// The copies that the plan writes.
+pub(super) fn written<'a>(cx: &Context<'a>) -> Vec<&'a Ref> {
+    let record = cx.record;
+    let writes = record.plan.steps.iter().filter(|step| step.action == Action::WriteCopy);
+    writes.map(|step| &step.target).collect()
+}
+
+/// The password rules of the credential's policy.
+async fn rules(cx: &Context<'_>) -> Result<Rules, Trouble> {
+    let id = cx.record.plan.credential;
+    let Some(detail) = cx.engine.ports.inventory.credential(cx.engine.clock.now(), id).await? else {
+        return Ok(Rules::default());
+    };
+    let policy = policy_for(&cx.engine.estate.policies, &detail.credential);
+    Ok(policy.and_then(|policy| policy.password.clone()).unwrap_or_default())
+}
+
+/// `seal-copies`: there is no issuer that could be asked about the value.
+pub(super) async fn copies(cx: &Context<'_>) -> Result<Ran, Trouble> {
+    let (old, count) = held(cx).await?;
+    let new = rules(cx).await?.generate(cx.engine.random.as_ref());
+    let mut done = Done::new(format!("read from {count} of {count} copies; the new value is sealed"))
+        .fact("old", handle(cx, &old))
+        .fact("new", handle(cx, &new));
+    done.seal.push(cx.seal(Slot::Old, &old)?);
+    done.seal.push(cx.seal(Slot::New(0), &new)?);
+    Ok(Ran::Done(done))
+}
+
+/// `seal-values`: the copies must hold the value that the issuer accepts.
+pub(super) async fn both(cx: &Context<'_>) -> Result<Ran, Trouble> {
+    let plan = &cx.record.plan;
+    let (old, count) = held(cx).await?;
     let probe = cx.issuer()?.verify(&plan.subject, &old).await?;
     match probe.verdict {
         Verdict::Accepted => {}
@@ -53,23 +87,15 @@ pub(super) async fn both(cx: &Context<'_>) -> Result<Ran, Trouble> {
         .issuer()?
         .offer(&plan.subject)
         .ok_or_else(|| permanent(format!("no new value can be issued for {} any more", plan.subject)))?;
-    let rules = match cx.engine.ports.inventory.credential(cx.engine.clock.now(), plan.credential).await? {
-        Some(detail) => policy_for(&cx.engine.estate.policies, &detail.credential)
-            .and_then(|policy| policy.password.clone()),
-        None => None,
-    };
     let new = match offer.form {
-        ValueForm::Password => rules.unwrap_or_default().generate(cx.engine.random.as_ref()),
+        ValueForm::Password => rules(cx).await?.generate(cx.engine.random.as_ref()),
         ValueForm::Uuid => password::uuid(cx.engine.random.as_ref()),
     };
-    let mut done = Done::new(format!(
-        "read from {} of {} copies and accepted; the new value is sealed",
-        targets.len(),
-        targets.len()
-    ))
-    .fact("old", handle(cx, &old))
-    .fact("new", handle(cx, &new))
-    .fact("control", probe.path);
+    let mut done =
+        Done::new(format!("read from {count} of {count} copies and accepted; the new value is sealed"))
+            .fact("old", handle(cx, &old))
+            .fact("new", handle(cx, &new))
+            .fact("control", probe.path);
     done.seal.push(cx.seal(Slot::Old, &old)?);
     done.seal.push(cx.seal(Slot::New(0), &new)?);
     // Where the old value goes on there is nothing to be put back.

@@ -1,0 +1,230 @@
+//! The strategies, as lists of steps. Which one a credential takes is its issuer's nature, which its offer says; a credential without an issuer
+//! takes one only if its policy says that nobody but its copies has to know the value.
+//!
+//! `replace/1`, where the target holds one value: everything up to `set-at-issuer` changes nothing but our own database. Setting is the pivot:
+//! from there on the copies follow, then their consumers, and at the end the old value must be refused.
+//!
+//! `dual/1`, where it holds several: the new value is added beside the old one and tried, and until the first copy is written all of it is
+//! taken back if something fails. The copies follow, then their consumers; only when all of them are seen to run on the new value is
+//! the old one ended, and must then be refused. Nobody's logins fail in between.
+//!
+//! `copy-only/1`, where there is no issuer (a signing key, a random value that services share): the first copy is the pivot, the others
+//! follow, then the consumers; at the end every copy must hold the new value. Nobody can refuse the old one, so nothing is proven of it.
+
+use claviger_backend::{Backend, Capability, Issuer, Overlap};
+use claviger_core::{
+    model::{ConsumerHow, CopyStage, CredentialKind},
+    reference::Ref,
+    saga::{Action, Step, StepPhase},
+    view::{CopyView, CredentialDetail},
+};
+
+use super::{Refusal, refuse};
+use crate::policy::Policy;
+
+/// How a credential is rotated.
+pub(super) enum Strategy<'e> {
+    Replace,
+    /// With who ends the old value.
+    Dual(&'e dyn Issuer),
+    CopyOnly,
+}
+
+impl<'e> Strategy<'e> {
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Replace => "replace",
+            Self::Dual(_) => "dual",
+            Self::CopyOnly => COPY_ONLY,
+        }
+    }
+
+    /// What fits the credential, if its policy does not ask for something else.
+    pub(super) fn choose(
+        backend: &'e dyn Backend,
+        detail: &CredentialDetail,
+        policy: Option<&Policy>,
+    ) -> Result<Self, Refusal> {
+        let at = &detail.credential.at;
+        let wanted = policy.and_then(|policy| Some((policy.name.as_str(), policy.strategy.as_deref()?)));
+        let capability = backend.capability();
+        let issuer = backend.issuer().filter(|_| capability.issue);
+        let strategy = match issuer.and_then(|issuer| Some((issuer, issuer.offer(at)?.overlap))) {
+            Some((_, Overlap::None)) => Self::Replace,
+            Some((issuer, Overlap::Dual))
+                if capability.revoke && capability.identify && capability.verify =>
+            {
+                Self::Dual(issuer)
+            }
+            Some(_) => {
+                let text = "its issuer would need a strategy that this version does not have";
+                return Err(refuse(at, "no-strategy", text));
+            }
+            None if wanted.is_some_and(|(_, wanted)| wanted == COPY_ONLY) => {
+                nobody_checks(detail)?;
+                Self::CopyOnly
+            }
+            None => {
+                let text = format!(
+                    "backend `{}` cannot issue a `{}`: only its copies are known, or its kind cannot be rotated by this version; if nobody but its copies has to know the value, a policy with strategy = \"copy-only\" says so",
+                    at.backend(),
+                    detail.credential.kind
+                );
+                return Err(refuse(at, "no-issuer", text));
+            }
+        };
+        match wanted {
+            Some((policy, wanted)) if wanted != strategy.name() => Err(refuse(
+                at,
+                "no-strategy",
+                format!(
+                    "policy `{policy}` asks for strategy `{wanted}`; what this version has for its issuer is `{}`",
+                    strategy.name()
+                ),
+            )),
+            _ => Ok(strategy),
+        }
+    }
+}
+
+const COPY_ONLY: &str = "copy-only";
+
+/// A value that somebody checks must not be changed in its copies alone: whoever reads them would be locked out.
+fn nobody_checks(detail: &CredentialDetail) -> Result<(), Refusal> {
+    let (credential, at) = (&detail.credential, &detail.credential.at);
+    let kinds = [CredentialKind::Opaque, CredentialKind::Password, CredentialKind::WebhookSecret];
+    if !kinds.contains(&credential.kind) {
+        let text = format!(
+            "a `{}` has an issuer, even if it is not known here: its value cannot be made up",
+            credential.kind
+        );
+        return Err(refuse(at, "has-issuer", text));
+    }
+    if credential.link != "none" {
+        let text = format!(
+            "whether it belongs to an issuer is `{}`: it may be somebody's password; scan with all backends first",
+            credential.link
+        );
+        return Err(refuse(at, "has-issuer", text));
+    }
+    let within =
+        |copy: &&CopyView| copy.stage == CopyStage::Current && copy.attributes.contains_key("document");
+    if let Some(copy) = detail.copies.iter().find(within) {
+        let text =
+            format!("{} holds it within a document that names a server: that server checks it", copy.at);
+        return Err(refuse(at, "has-issuer", text));
+    }
+    Ok(())
+}
+
+pub(super) fn replace(subject: &Ref, copies: &[&CopyView], consumers: &[(Ref, ConsumerHow)]) -> Vec<Step> {
+    use StepPhase::{AfterPivot, Pivot};
+    let mut steps = prepare(Action::SealValues, subject, copies);
+    steps.push(Step::new(Action::SetAtIssuer, subject.clone(), Pivot, "set the new value; the old one ends"));
+    steps.push(Step::new(Action::VerifyNew, subject.clone(), AfterPivot, "log in with the new value"));
+    steps.extend(copies.iter().map(|copy| write(copy, AfterPivot)));
+    steps.extend(adopt(consumers));
+    steps.push(refused(subject));
+    steps
+}
+
+pub(super) fn dual(
+    subject: &Ref,
+    copies: &[&CopyView],
+    consumers: &[(Ref, ConsumerHow)],
+    grace: u64,
+    ending: String,
+    capability: Capability,
+) -> Vec<Step> {
+    use StepPhase::{AfterPivot, BeforePivot};
+    let mut steps = prepare(Action::SealValues, subject, copies);
+    let target = subject.clone();
+    steps.push(Step::new(
+        Action::AddAtIssuer,
+        target.clone(),
+        BeforePivot,
+        "add the new value; the old one goes on working",
+    ));
+    steps.push(Step::new(Action::VerifyNew, target.clone(), BeforePivot, "log in with the new value"));
+    steps.extend(write_all(copies));
+    steps.extend(adopt(consumers));
+    if grace > 0 {
+        let detail = format!("leave the old value for {grace} s, in case somebody still has it");
+        steps.push(Step::new(Action::AwaitGrace(grace), target.clone(), AfterPivot, detail));
+    }
+    steps.push(Step::new(Action::Revoke(Some(ending)), target.clone(), AfterPivot, "end the old value"));
+    if capability.revoke_cache_seconds > 0 {
+        let seconds = capability.revoke_cache_seconds;
+        let detail = format!("wait {seconds} s, until no cache may still accept it");
+        steps.push(Step::new(Action::AwaitCache(seconds), target, AfterPivot, detail));
+    }
+    steps.push(refused(subject));
+    steps
+}
+
+pub(super) fn copy_only(subject: &Ref, copies: &[&CopyView], consumers: &[(Ref, ConsumerHow)]) -> Vec<Step> {
+    let mut steps = prepare(Action::SealCopies, subject, copies);
+    steps.extend(write_all(copies));
+    steps.extend(adopt(consumers));
+    let detail = "read every copy again: each must hold the new value";
+    steps.push(Step::new(Action::Conclude, subject.clone(), StepPhase::AfterPivot, detail));
+    steps
+}
+
+/// Where the old value goes on working, the first copy is what cannot be taken back unseen.
+fn write_all(copies: &[&CopyView]) -> Vec<Step> {
+    let phase = |index| if index == 0 { StepPhase::Pivot } else { StepPhase::AfterPivot };
+    copies.iter().enumerate().map(|(index, copy)| write(copy, phase(index))).collect()
+}
+
+fn prepare(seal: Action, subject: &Ref, copies: &[&CopyView]) -> Vec<Step> {
+    let accepted = if seal == Action::SealValues { " and show that it is accepted" } else { "" };
+    let mut steps = vec![Step::new(
+        seal,
+        subject.clone(),
+        StepPhase::BeforePivot,
+        format!(
+            "read the value from {}{accepted}; make a new one; seal both in the journal",
+            plural(copies.len(), "copy", "copies")
+        ),
+    )];
+    for copy in copies {
+        let detail = "ask whether this copy may be written";
+        steps.push(Step::new(Action::CheckCopy, copy.at.clone(), StepPhase::BeforePivot, detail));
+    }
+    steps
+}
+
+fn write(copy: &CopyView, phase: StepPhase) -> Step {
+    let version =
+        copy.version.as_deref().map_or_else(String::new, |version| format!(" (now version {version})"));
+    let detail = format!("write the new value by compare-and-set{version}");
+    Step::new(Action::WriteCopy, copy.at.clone(), phase, detail)
+}
+
+/// Restarts of all consumers, then a wait for each.
+fn adopt(consumers: &[(Ref, ConsumerHow)]) -> Vec<Step> {
+    let restart: Vec<_> = consumers.iter().filter(|(_, how)| needs_refresh(*how)).collect();
+    let refreshes = restart.iter().map(|(consumer, how)| {
+        let detail = "restart it so that it reads its copies again";
+        Step::new(Action::Refresh(*how), consumer.clone(), StepPhase::AfterPivot, detail)
+    });
+    let adoptions = restart.iter().map(|(consumer, _)| {
+        let detail = "wait until it runs on the new value and is ready";
+        Step::new(Action::AwaitAdoption, consumer.clone(), StepPhase::AfterPivot, detail)
+    });
+    refreshes.chain(adoptions).collect()
+}
+
+fn refused(subject: &Ref) -> Step {
+    let detail = "log in with the old value: it must be refused";
+    Step::new(Action::ProveRefused, subject.clone(), StepPhase::AfterPivot, detail)
+}
+
+fn needs_refresh(how: ConsumerHow) -> bool {
+    matches!(how, ConsumerHow::Env | ConsumerHow::EnvFrom | ConsumerHow::Volume | ConsumerHow::Projected)
+}
+
+fn plural(count: usize, one: &str, many: &str) -> String {
+    if count == 1 { format!("1 {one}") } else { format!("{count} {many}") }
+}
