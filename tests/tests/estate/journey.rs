@@ -196,6 +196,51 @@ async fn a_secret_id_is_followed_by_another_and_nobody_is_cut_off() -> Result<()
     Ok(())
 }
 
+/// A webhook's secret lies in a Secret, at AWS and in a manifest, and no server is known that checks it: only a policy may say that it is ours
+/// to change.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_without_an_issuer_is_changed_in_every_store_where_a_policy_says_so() -> Result<()> {
+    let estate = require_lab!(Estate::start().await, Ok(()));
+    let mut place = Place::new(estate.directory(), "copy-only.db");
+    place
+        .environment
+        .push(("CLAVIGER_BACKENDS__PROD__KUBECONFIG".to_owned(), "administrator.kubeconfig".to_owned()));
+    place.run(&["scan"], None)?;
+    let places = ["prod/web/Secret/webhook#secret", "aws/secretsmanager/web/webhook"];
+    let fingerprints = |place: &Place| -> Result<Vec<(String, String)>> {
+        let copies = place.list("copies")?;
+        let current = |at: &str| {
+            let copy = copies.iter().find(|copy| copy["ref"] == at && copy["stage"] == "current");
+            copy.map(|copy| (text(copy, "credential").to_owned(), text(copy, "fingerprint").to_owned()))
+        };
+        places.iter().map(|at| current(at).with_context(|| format!("no copy at {at}"))).collect()
+    };
+    let before = fingerprints(&place)?;
+    ensure!(before[0] == before[1], "one credential before: {before:?}");
+    let id = before[0].0.clone();
+    let arguments = ["rotate", &id, "--leave-stale", "--yes", "-o", "json"];
+    let refused = place.run(&arguments, None)?.expect(4)?.json()?;
+    ensure!(refused["refused"][0]["code"] == "no-issuer", "{refused:#}");
+    ensure!(fingerprints(&place)? == before, "a refused rotation changed something");
+
+    let config = std::fs::read_to_string(&place.config)?;
+    let policy = "[policies.hooks]\nmatch = \"kind=webhook-secret\"\nstrategy = \"copy-only\"\n";
+    place.config = estate.directory().join("copy-only.toml");
+    std::fs::write(&place.config, format!("{config}\n{policy}"))?;
+    let done = place.run(&arguments, None)?.expect(0)?.json()?;
+    let rotation = &done["rotations"][0];
+    ensure!(rotation["state"] == "done" && rotation["old"]["verdict"] == "unprovable", "{rotation:#}");
+    let secret =
+        estate.kubernetes.request(Method::GET, "/api/v1/namespaces/web/secrets/webhook", None).await?;
+    let old = estate.planted.get("webhook").value.as_ref().context("a value")?;
+    ensure!(decoded(&secret.body["data"]["secret"])? != old.expose(), "the Secret holds the old value");
+    place.run(&["scan"], None)?;
+    let after = fingerprints(&place)?;
+    ensure!(after[0] == after[1] && after[0].1 != before[0].1, "{before:?} became {after:?}");
+    place.run(&["audit", "verify"], None)?.expect(0)?;
+    Ok(())
+}
+
 fn value(place: &Place, reference: &str) -> Result<String> {
     let shown = place.run(&["show", reference, "-o", "json"], None)?.expect(0)?.json()?;
     let copies = shown["copies"].as_array().context("copies")?;
