@@ -70,6 +70,63 @@ async fn a_rotation_that_is_killed_is_taken_up_and_nothing_is_lost() -> Result<(
     Ok(())
 }
 
+/// The same with a secret-id: each rotation adds one and ends one, so that an orphan would be seen by counting.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_rotation_of_a_secret_id_leaves_no_orphan() -> Result<()> {
+    let estate = require_lab!(Estate::start().await, Ok(()));
+    let mut place = Place::new(estate.directory(), "recovery-dual.db");
+    place.environment.push(("CLAVIGER_LEASE_SECONDS".to_owned(), "3".to_owned()));
+    place
+        .environment
+        .push(("CLAVIGER_BACKENDS__PROD__KUBECONFIG".to_owned(), "administrator.kubeconfig".to_owned()));
+    place.run(&["scan"], None)?;
+    let accessors = async || -> Result<usize> {
+        let path = "auth/approle/role/ci/secret-id?list=true";
+        let answer = estate.openbao.request(Method::GET, path, None).await?;
+        Ok(answer.body["data"]["keys"].as_array().context("accessors")?.len())
+    };
+    let before = accessors().await?;
+    let mut interrupted = 0;
+    for moment in MOMENTS {
+        // Whose value the Secret holds now: each rotation gives it another name.
+        let copies = place.list("copies")?;
+        let held = copies
+            .iter()
+            .find(|copy| copy["ref"] == "prod/ops/Secret/ci-approle#secret_id" && copy["stage"] == "current");
+        let subject = text(held.context("the copy")?, "credential").to_owned();
+        let mut child = place
+            .command(&["rotate", &subject, "--yes", "-o", "json"])?
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        tokio::time::sleep(Duration::from_millis(*moment)).await;
+        child.kill()?;
+        child.wait()?;
+        let resumed = place.run(&["resume", "-o", "json"], None)?.expect(0)?.json()?;
+        let resumed = resumed["rotations"].as_array().context("rotations")?.clone();
+        interrupted += resumed.len();
+        ensure!(
+            resumed.iter().all(|rotation| rotation["state"] == "done"),
+            "killed after {moment} ms: {resumed:#?}"
+        );
+        let path = "/api/v1/namespaces/ops/secrets/ci-approle";
+        let secret = estate.kubernetes.request(Method::GET, path, None).await?;
+        let login = serde_json::json!({
+            "role_id": decoded(&secret.body["data"]["role_id"])?,
+            "secret_id": decoded(&secret.body["data"]["secret_id"])?,
+        });
+        let login = estate.openbao.request(Method::POST, "auth/approle/login", Some(&login)).await?;
+        ensure!(login.status == 200, "killed after {moment} ms: the Secret's secret-id does not log in");
+        ensure!(accessors().await? == before, "killed after {moment} ms: an orphan, or one too few");
+        place.run(&["audit", "verify"], None)?.expect(0)?;
+        place.run(&["scan"], None)?;
+    }
+    ensure!(interrupted >= 3, "only {interrupted} of {} kills hit a rotation", MOMENTS.len());
+    println!("killed {} times, {interrupted} in the middle; all resumed to done, no orphan", MOMENTS.len());
+    Ok(())
+}
+
 fn decoded(value: &serde_json::Value) -> Result<String> {
     use base64::Engine as _;
     let bytes = base64::engine::general_purpose::STANDARD.decode(value.as_str().context("base64")?)?;
