@@ -22,6 +22,12 @@ fn ok(directory: &Path, arguments: &[&str]) -> Result<String> {
     Ok(stdout)
 }
 
+fn list_of(directory: &Path, arguments: &[&str], schema: &str) -> Result<Vec<Value>> {
+    let document: Value = serde_json::from_str(&ok(directory, &[arguments, &["-o", "json"]].concat())?)?;
+    ensure!(document["schema"] == format!("claviger.{schema}/v1"), "{arguments:?}: {}", document["schema"]);
+    Ok(document["items"].as_array().context("items")?.clone())
+}
+
 #[test]
 fn the_demo_runs_the_whole_loop_and_every_command_works_there() -> Result<()> {
     let home = tempfile::tempdir()?;
@@ -45,6 +51,19 @@ fn the_demo_runs_the_whole_loop_and_every_command_works_there() -> Result<()> {
     for thing in ["identities", "copies", "consumers"] {
         ensure!(!list(thing)?.is_empty(), "{thing}");
     }
+    // Which policy holds, when it is due, and why.
+    let policies = list_of(&dir, &["policy", "list"], "policies")?;
+    ensure!(policies.len() == 1 && policies[0]["name"] == "databases", "{policies:?}");
+    ensure!(policies[0]["credentials"].as_u64() >= policies[0]["due"].as_u64(), "{policies:?}");
+    let test: Value =
+        serde_json::from_str(&ok(&dir, &["policy", "test", "sim/db/role/payments_app", "-o", "json"])?)?;
+    ensure!(test["policy"] == "databases" && test["due"] == false, "it was rotated a moment ago: {test}");
+    let test: Value =
+        serde_json::from_str(&ok(&dir, &["policy", "test", "sim/db/role/analytics", "-o", "json"])?)?;
+    ensure!(test["due"] == true && test["tried"][0]["matches"] == true, "{test}");
+    let none = ok(&dir, &["policy", "test", "sim/kv/ci/github#token"])?;
+    ensure!(none.contains("does not match") && none.contains("no policy holds"), "{none}");
+    ensure!(run(&dir, &["policy", "test", "sim/db/role/nobody"])?.0 == 1, "an unknown credential");
     // The shared password is one credential with its copies, proven by the verifier.
     let shown: Value = serde_json::from_str(&ok(&dir, &["show", "sim/db/role/payments_app", "-o", "json"])?)?;
     ensure!(

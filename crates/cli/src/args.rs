@@ -93,6 +93,8 @@ pub(crate) enum Command {
     Report(ReportArgs),
     /// The tamper-evident log
     Audit(AuditArgs),
+    /// Which policy holds for what
+    Policy(PolicyArgs),
     /// The lifecycle database
     Db(DbArgs),
     /// Print a shell's completion script
@@ -168,6 +170,22 @@ pub(crate) struct ListArgs {
 pub(crate) struct ShowArgs {
     /// An id, its beginning, or a ref
     pub(crate) id: String,
+}
+
+/// `policy`
+#[derive(Debug, Args)]
+pub(crate) struct PolicyArgs {
+    #[command(subcommand)]
+    pub(crate) command: PolicyCommand,
+}
+
+/// What to do with policies
+#[derive(Debug, Subcommand)]
+pub(crate) enum PolicyCommand {
+    /// All of them, in the order in which they are tried
+    List,
+    /// Which one holds for a credential, when it is due, and why
+    Test(ShowArgs),
 }
 
 /// `trace`

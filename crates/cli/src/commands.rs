@@ -9,6 +9,7 @@ mod init;
 mod list;
 mod man;
 mod plan;
+mod policy;
 mod report;
 mod resume;
 mod revoke;
@@ -38,6 +39,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit> {
         Command::Resume(args) => resume::run(global, &args).await,
         Command::Report(args) => report::run(global, &args).await,
         Command::Audit(args) => audit::run(global, &args).await,
+        Command::Policy(args) => policy::run(global, &args).await,
         Command::Db(args) => db::run(global, &args).await,
         Command::Completion(args) => completion::run(&args),
         Command::Man => man::run(),

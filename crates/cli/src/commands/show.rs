@@ -1,5 +1,5 @@
-use claviger_core::view::CredentialDetail;
-use claviger_engine::{policy, selector::Selector};
+use claviger_core::view::{CredentialDetail, CredentialView};
+use claviger_engine::{Engine, policy, selector::Selector};
 use claviger_store::port::Selection;
 
 use crate::{
@@ -14,32 +14,7 @@ pub(super) async fn run(global: &Global, args: &ShowArgs) -> Result<Exit> {
     let composed = compose(global, Needs::Database).await?;
     let engine = &composed.engine;
     let now = engine.clock.now();
-    let all =
-        engine.ports.inventory.credentials(now, &Selection { gone: true, ..Selection::default() }).await?;
-    let exact: Vec<_> = all.iter().filter(|credential| credential.at.as_str() == args.id).collect();
-    let found: Vec<_> = if exact.is_empty() {
-        let selector = Selector::parse(&args.id)?;
-        all.iter().filter(|credential| selector.matches(credential)).collect()
-    } else {
-        exact
-    };
-    let credential = match found.as_slice() {
-        [one] => *one,
-        [] => return Err(by_copy(&composed.engine, &args.id).await?),
-        many => {
-            let names: Vec<_> = many
-                .iter()
-                .take(5)
-                .map(|credential| format!("{} ({})", credential.at, credential.id))
-                .collect();
-            return Err(Failure::new(
-                301,
-                Exit::Failed,
-                format!("`{}` matches {} credentials: {}", args.id, many.len(), names.join(", ")),
-            )
-            .hint("give more of the id"));
-        }
-    };
+    let credential = one(engine, &args.id).await?;
     let Some(mut detail) = engine.ports.inventory.credential(now, credential.id).await? else {
         return Err(Failure::new(300, Exit::Failed, "it is no longer there"));
     };
@@ -53,8 +28,39 @@ pub(super) async fn run(global: &Global, args: &ShowArgs) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
+/// The one credential that an id, its beginning or a ref names.
+pub(super) async fn one(engine: &Engine, id: &str) -> Result<CredentialView> {
+    let now = engine.clock.now();
+    let all =
+        engine.ports.inventory.credentials(now, &Selection { gone: true, ..Selection::default() }).await?;
+    let exact: Vec<_> = all.iter().filter(|credential| credential.at.as_str() == id).collect();
+    let found: Vec<_> = if exact.is_empty() {
+        let selector = Selector::parse(id)?;
+        all.iter().filter(|credential| selector.matches(credential)).collect()
+    } else {
+        exact
+    };
+    match found.as_slice() {
+        [one] => Ok((*one).clone()),
+        [] => Err(by_copy(engine, id).await?),
+        many => {
+            let names: Vec<_> = many
+                .iter()
+                .take(5)
+                .map(|credential| format!("{} ({})", credential.at, credential.id))
+                .collect();
+            Err(Failure::new(
+                301,
+                Exit::Failed,
+                format!("`{}` matches {} credentials: {}", id, many.len(), names.join(", ")),
+            )
+            .hint("give more of the id"))
+        }
+    }
+}
+
 /// A copy's ref names its credential.
-async fn by_copy(engine: &claviger_engine::Engine, text: &str) -> Result<Failure> {
+async fn by_copy(engine: &Engine, text: &str) -> Result<Failure> {
     let copies = engine.ports.inventory.copies(&Selection::default()).await?;
     let failure = Failure::new(300, Exit::Failed, format!("nothing in the inventory matches `{text}`"));
     Ok(match copies.iter().find(|copy| copy.at.as_str() == text) {
