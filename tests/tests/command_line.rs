@@ -51,6 +51,22 @@ fn the_demo_runs_the_whole_loop_and_every_command_works_there() -> Result<()> {
     for thing in ["identities", "copies", "consumers"] {
         ensure!(!list(thing)?.is_empty(), "{thing}");
     }
+    // Recorded now, carried out later.
+    let detached: Value = serde_json::from_str(&ok(
+        &dir,
+        &["rotate", "sim/db/role/reporting", "--yes", "--detach", "-o", "json"],
+    )?)?;
+    ensure!(detached["rotations"][0]["state"] == "planned", "{detached}");
+    ensure!(
+        run(&dir, &["rotate", "sim/db/role/reporting", "--yes"])?.0 != 0,
+        "a second rotation beside an unfinished one"
+    );
+    let resumed: Value = serde_json::from_str(&ok(&dir, &["resume", "-o", "json"])?)?;
+    ensure!(
+        resumed["rotations"][0]["rotation_id"] == detached["rotations"][0]["rotation_id"]
+            && resumed["rotations"][0]["state"] == "done",
+        "{resumed}"
+    );
     // Which policy holds, when it is due, and why.
     let policies = list_of(&dir, &["policy", "list"], "policies")?;
     ensure!(policies.len() == 1 && policies[0]["name"] == "databases", "{policies:?}");

@@ -221,6 +221,12 @@ pub(crate) struct RotateArgs {
     /// Go on although some copies cannot be written: they will hold the old value
     #[arg(long)]
     pub(crate) leave_stale: bool,
+    /// Carry it out now; this is what happens without a flag
+    #[arg(long, conflicts_with = "detach")]
+    pub(crate) wait: bool,
+    /// Only record it: `resume` carries it out, here or in another process on the same database
+    #[arg(long)]
+    pub(crate) detach: bool,
 }
 
 /// `revoke`

@@ -31,7 +31,10 @@ pub(super) async fn run(global: &Global, args: &RotateArgs) -> Result<Exit> {
     let mut outcomes = Vec::new();
     for subject in &planned.subjects {
         let id = engine.begin(subject.clone(), Cause::Manual, args.reason.clone()).await?;
-        outcomes.push(engine.drive(id, &options, listener.as_ref()).await?);
+        outcomes.push(match args.detach {
+            true => engine.outcome(id).await?,
+            false => engine.drive(id, &options, listener.as_ref()).await?,
+        });
     }
     drop(listener);
     if human {
@@ -40,6 +43,10 @@ pub(super) async fn run(global: &Global, args: &RotateArgs) -> Result<Exit> {
         let mut document = json!({ "plan": plan::document(&planned), "rotations": outcomes });
         output::stamp(&mut document, "rotate");
         output::document(global, &document)?;
+    }
+    if args.detach {
+        output::remark(global, "recorded; `claviger resume` carries it out");
+        return Ok(if planned.refused.is_empty() { Exit::Done } else { Exit::Incomplete });
     }
     Ok(plan::exit(&outcomes, Some(&planned)))
 }
