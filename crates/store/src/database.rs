@@ -153,10 +153,12 @@ async fn postgres(url: &str, password: Option<&SecretValue>) -> Result<Database>
         .after_connect(|connection, _| {
             Box::pin(async move {
                 // The setting of today is pinned for the session: a change on the server reaches only connections that are checked again.
+                // A process that is frozen within a transaction loses it before those who wait for its locks give up.
                 connection
                     .execute(
                         "select set_config('synchronous_commit', current_setting('synchronous_commit'), false), \
-                         set_config('lock_timeout', '15s', false), set_config('timezone', 'UTC', false)",
+                         set_config('lock_timeout', '15s', false), \
+                         set_config('idle_in_transaction_session_timeout', '10s', false), set_config('timezone', 'UTC', false)",
                     )
                     .await?;
                 Ok(())

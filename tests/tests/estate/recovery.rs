@@ -127,6 +127,68 @@ async fn a_killed_rotation_of_a_secret_id_leaves_no_orphan() -> Result<()> {
     Ok(())
 }
 
+/// A process that is frozen past its lease and thawed after another one has finished its work: it is fenced, and changes nothing. On
+/// PostgreSQL, as SQLite is for one process.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thawed_owner_finds_itself_fenced() -> Result<()> {
+    let estate = require_lab!(Estate::start().await, Ok(()));
+    let client = estate.postgres.connect("postgres").await?;
+    client.batch_execute("CREATE DATABASE claviger_frozen").await?;
+    client.batch_execute("ALTER DATABASE claviger_frozen SET synchronous_commit = on").await?;
+    let mut place = Place::new(estate.directory(), "frozen.db");
+    place.database = estate.postgres.url("claviger_frozen");
+    place.environment.push(("CLAVIGER_LEASE_SECONDS".to_owned(), "3".to_owned()));
+    place.run(&["scan"], None)?.expect(3)?;
+    let signal = |name: &str, pid: u32| -> Result<()> {
+        let sent = std::process::Command::new("kill").arg(name).arg(pid.to_string()).status()?;
+        ensure!(sent.success(), "kill {name} {pid}: {sent}");
+        Ok(())
+    };
+    let held = async || -> Result<String> {
+        let secret =
+            estate.kubernetes.request(Method::GET, "/api/v1/namespaces/payments/secrets/db", None).await?;
+        decoded(&secret.body["data"]["password"])
+    };
+    let mut frozen = 0;
+    for moment in [150, 300, 450, 600, 750, 900] {
+        let mut child = place
+            .command(&["rotate", "db/role/app", "--leave-stale", "--yes", "-o", "json"])?
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        tokio::time::sleep(Duration::from_millis(moment)).await;
+        if child.try_wait()?.is_some() {
+            continue;
+        }
+        signal("-STOP", child.id())?;
+        let resumed = place.run(&["resume", "-o", "json"], None)?.expect(0)?.json()?;
+        let resumed = resumed["rotations"].as_array().context("rotations")?.clone();
+        ensure!(
+            resumed.iter().all(|rotation| rotation["state"] == "done"),
+            "frozen after {moment} ms: {resumed:#?}"
+        );
+        let before = held().await?;
+        signal("-CONT", child.id())?;
+        let ended = child.wait()?;
+        if resumed.is_empty() {
+            // It was frozen before it had recorded anything: it is its own owner, and simply goes on.
+            continue;
+        }
+        frozen += 1;
+        ensure!(!ended.success(), "frozen after {moment} ms: it does not say that it lost its work");
+        ensure!(held().await? == before, "frozen after {moment} ms: it changed a copy after it was fenced");
+        let password = before.trim_end_matches('\n');
+        ensure!(estate.postgres.accepts("app", password).await?, "frozen after {moment} ms: locked out");
+        place.run(&["audit", "verify"], None)?.expect(0)?;
+        let unfinished = place.run(&["resume", "-o", "json"], None)?.expect(0)?.json()?;
+        ensure!(unfinished["rotations"] == serde_json::json!([]), "{unfinished:#}");
+    }
+    ensure!(frozen >= 2, "only {frozen} of 6 processes were frozen within a rotation");
+    println!("{frozen} processes were frozen in the middle, overtaken, thawed and fenced");
+    Ok(())
+}
+
 fn decoded(value: &serde_json::Value) -> Result<String> {
     use base64::Engine as _;
     let bytes = base64::engine::general_purpose::STANDARD.decode(value.as_str().context("base64")?)?;
