@@ -7,6 +7,7 @@ use claviger_tests::{
     estate::{Estate, planted::Stage},
     require_lab,
 };
+use reqwest::Method;
 use serde_json::Value;
 
 use crate::{Place, text};
@@ -186,6 +187,53 @@ async fn a_second_scan_is_quiet() -> Result<()> {
             before.iter().zip(&after).filter(|(one, other)| one != other).take(3).collect();
         ensure!(before == after, "{thing} changed ({} to {}): {differing:#?}", before.len(), after.len());
     }
+    Ok(())
+}
+
+/// A namespace that is deleted is gone, although another one and a KV path are refused for good: neither could hide it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_namespace_is_gone_beside_a_refused_one() -> Result<()> {
+    let estate = require_lab!(Estate::start().await, Ok(()));
+    let place = Place::new(estate.directory(), "deleted.db");
+    let (namespaces, name) = ("/api/v1/namespaces", "short-lived");
+    let one = format!("{namespaces}/{name}");
+    let request = async |method: Method, path: &str, body: Option<serde_json::Value>| {
+        estate.kubernetes.request(method, path, body.as_ref()).await
+    };
+    let namespace = serde_json::json!({ "metadata": { "name": name } });
+    request(Method::POST, namespaces, Some(namespace)).await?;
+    let secret = serde_json::json!({
+        "metadata": { "name": "key" }, "stringData": { "password": "kJ4-uR9xQ2mZ7vB1nL5cW8" },
+    });
+    let made = request(Method::POST, &format!("{one}/secrets"), Some(secret)).await?;
+    ensure!(made.status == 201, "the Secret: {}", made.status);
+    // The scanner may read only where it was told that it may.
+    let bindings = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{name}/rolebindings");
+    let reader = serde_json::json!({
+        "metadata": { "name": "claviger" },
+        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin" },
+        "subjects": [{ "kind": "ServiceAccount", "name": "claviger", "namespace": "claviger" }],
+    });
+    let bound = request(Method::POST, &bindings, Some(reader)).await?;
+    ensure!(bound.status == 201, "the RoleBinding: {}", bound.status);
+    let copies = |place: &Place| -> Result<usize> {
+        let copies = place.list("copies")?;
+        Ok(copies.iter().filter(|copy| text(copy, "ref").starts_with("prod/short-lived/")).count())
+    };
+    place.run(&["scan"], None)?.expect(3)?;
+    ensure!(copies(&place)? == 1, "it was not found");
+    let all = place.list("copies")?.len();
+    request(Method::DELETE, &one, None).await?;
+    for _ in 0..300 {
+        if request(Method::GET, &one, None).await?.status == 404 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    ensure!(request(Method::GET, &one, None).await?.status == 404, "the namespace does not go");
+    place.run(&["scan"], None)?.expect(3)?;
+    ensure!(copies(&place)? == 0, "the deleted namespace's copy is still there");
+    ensure!(place.list("copies")?.len() == all - 1, "something else went with it");
     Ok(())
 }
 

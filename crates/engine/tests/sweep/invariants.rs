@@ -90,9 +90,7 @@ pub(crate) async fn copy_only(
             && receipts.iter().all(|receipt| receipt.verdict == "unprovable"),
         "{receipts:?}"
     );
-    told(world, process, dir).await?;
-    resting(process).await?;
-    no_value_in(database, &[&world.old, &now]).await
+    settled(world, process, database, dir, &[&world.old, &now]).await
 }
 
 /// After a rotation came to rest: one value everywhere, accepted; the old one refused; consumers work; nothing sealed remains.
@@ -125,9 +123,7 @@ pub(crate) async fn rotation(
     let ours: Vec<_> = logins.iter().filter(|login| login.role == ROLE).collect();
     ensure!(ours.len() >= 2, "the witnesses are gone");
     ensure!(ours.iter().all(|login| login.accepted), "a consumer cannot log in: {ours:?}");
-    told(world, process, dir).await?;
-    resting(process).await?;
-    no_value_in(database, &[&world.old, &now]).await
+    settled(world, process, database, dir, &[&world.old, &now]).await
 }
 
 /// L, where both values work side by side: at every moment the copy holds a token that the store accepts.
@@ -162,9 +158,7 @@ pub(crate) async fn dual(
     if began {
         dead(world, process).await?;
     }
-    told(world, process, dir).await?;
-    resting(process).await?;
-    no_value_in(database, &[&world.old, &now]).await
+    settled(world, process, database, dir, &[&world.old, &now]).await
 }
 
 /// After a revocation came to rest: refused, recorded as such, with exactly one receipt.
@@ -182,9 +176,7 @@ pub(crate) async fn revocation(
         dead(world, process).await?;
         after_the_cache(world, process, dir).await?;
     }
-    told(world, process, dir).await?;
-    resting(process).await?;
-    no_value_in(database, &[&world.old]).await
+    settled(world, process, database, dir, &[&world.old]).await
 }
 
 /// The subject's value is recorded as dead, with exactly one receipt.
@@ -226,6 +218,19 @@ async fn after_the_cache(world: &World, process: &Process, dir: &Path) -> Result
         ensure!(after >= window, "asked {after} after the end, and the cache holds for {window}");
     }
     Ok(())
+}
+
+/// What holds of every saga at rest: T, nothing sealed, S.
+async fn settled(
+    world: &World,
+    process: &Process,
+    database: &TestDatabase,
+    dir: &Path,
+    values: &[&[u8]],
+) -> Result<()> {
+    told(world, process, dir).await?;
+    resting(process).await?;
+    no_value_in(database, values).await
 }
 
 /// T: each effect at the target has an intent in the audit log, written before it; and the chain holds.

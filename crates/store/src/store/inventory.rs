@@ -93,11 +93,11 @@ impl Inventory for SeaStore {
     }
 
     async fn details(&self, now: DateTime<Utc>, selection: &Selection) -> Result<Vec<CredentialDetail>> {
-        self.list_details(now, selection).await
+        self.list_details(now, selection, true).await
     }
 
     async fn subjects(&self, now: DateTime<Utc>, selection: &Selection) -> Result<Vec<CredentialDetail>> {
-        self.list_subjects(now, selection).await
+        self.list_details(now, selection, false).await
     }
 
     async fn identities(&self, selection: &Selection) -> Result<Vec<IdentityView>> {

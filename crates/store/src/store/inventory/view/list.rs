@@ -61,26 +61,16 @@ impl SeaStore {
         Ok(found)
     }
 
+    /// With `whole` unset, only what rules look at.
     pub(in super::super) async fn list_details(
         &self,
         now: DateTime<Utc>,
         selection: &Selection,
+        whole: bool,
     ) -> Result<Vec<CredentialDetail>> {
         let mut found = Vec::new();
         pages!(self, credential, selection, |rows| {
-            found.extend(self.details_of(now, &rows, true).await?);
-        });
-        Ok(found)
-    }
-
-    pub(in super::super) async fn list_subjects(
-        &self,
-        now: DateTime<Utc>,
-        selection: &Selection,
-    ) -> Result<Vec<CredentialDetail>> {
-        let mut found = Vec::new();
-        pages!(self, credential, selection, |rows| {
-            found.extend(self.details_of(now, &rows, false).await?);
+            found.extend(self.details_of(now, &rows, whole).await?);
         });
         Ok(found)
     }
