@@ -2,7 +2,7 @@
 
 use claviger_backend::{Error, ErrorKind, Result, ScanSink};
 use claviger_core::{
-    canonical::bundle_of,
+    canonical::Neighbours,
     model::{Attributes, CopyStage, Labels, OwnerEvidence, Place, Scope, ScopeStatus},
     observation::{Bundle, Content, Observation, ObservedCopy},
     reference::Ref,
@@ -197,10 +197,11 @@ impl Frame {
             items.push(self.copy(None, labels, version, stage, made, content, Bundle::default()));
             return;
         };
-        let bundle = bundle_of(fields.iter().map(|(key, value)| (key.as_str(), value)));
+        let beside = Neighbours::of(fields.iter().map(|(key, value)| (key.as_str(), value)));
         for (key, field) in fields {
             let content = Content::Value(field);
-            items.push(self.copy(Some(&key), labels, version.clone(), stage, made, content, bundle.clone()));
+            let bundle = beside.describe(&key);
+            items.push(self.copy(Some(&key), labels, version.clone(), stage, made, content, bundle));
         }
     }
 

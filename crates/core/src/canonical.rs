@@ -38,7 +38,12 @@ use crate::{
     secret::SecretValue,
 };
 
-pub use self::{bundle::bundle_of, splice::splice, strength::estimate_bits, walk::leaves};
+pub use self::{
+    bundle::{Neighbours, bundle_of},
+    splice::{splice, value_at},
+    strength::estimate_bits,
+    walk::leaves,
+};
 
 /// One credential found in a value.
 pub struct Leaf {

@@ -103,8 +103,19 @@ pub struct Bundle {
     pub engine: Option<String>,
     /// AWS access key id beside a secret access key.
     pub aws_access_key_id: Option<String>,
+    /// Where that id lies: whoever changes the secret has to change it too.
+    pub aws_access_key_at: Option<Beside>,
     /// AppRole role-id beside a secret-id.
     pub role_id: Option<String>,
+}
+
+/// Where something lies that belongs to a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Beside {
+    /// In another field of the same object.
+    Field(String),
+    /// In the same field, at this pointer.
+    Within(String),
 }
 
 /// What was found in a place.

@@ -11,7 +11,7 @@ use claviger_core::{
 
 use super::{
     Context, Scan,
-    object::{Object, bundle_of, decode, written_at},
+    object::{self, Object, decode, written_at},
 };
 use crate::{
     failure::Failure,
@@ -66,16 +66,16 @@ fn observe(context: &Context<'_>, map: ConfigMap<'_>) -> Vec<ObservedCopy> {
         .map(|(key, value)| (key, Content::Value(SecretValue::from_text(value.into_value()))))
         .collect();
     values.extend(binary);
-    let bundle = bundle_of(&values);
+    let beside = object::beside(&values);
     let mut copies: Vec<(String, ObservedCopy)> = values
         .into_iter()
         .map(|(key, content)| {
             let key = key.plain();
-            let copy = object.copy(&key, content, &bundle, written_at(meta, &key));
+            let copy = object.copy(&key, content, &beside, written_at(meta, &key));
             (key, copy)
         })
         .collect();
-    let former = object.former(meta, &mut copies, &bundle, false);
+    let former = object.former(meta, &mut copies, &beside, false);
     copies.into_iter().map(|(_, copy)| copy).chain(former).collect()
 }
 

@@ -3,9 +3,9 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
 use claviger_core::{
-    canonical,
+    canonical::Neighbours,
     model::{Attributes, CopyStage, Labels, OwnerEvidence, Place},
-    observation::{Bundle, Content, ObservedCopy},
+    observation::{Content, ObservedCopy},
     reference::Ref,
     secret::SecretValue,
 };
@@ -62,7 +62,7 @@ impl Object {
         &self,
         key: &str,
         content: Content,
-        bundle: &Bundle,
+        beside: &Neighbours,
         updated_at: Option<DateTime<Utc>>,
     ) -> ObservedCopy {
         ObservedCopy {
@@ -72,7 +72,7 @@ impl Object {
             stage: CopyStage::Current,
             place: self.place,
             content,
-            bundle: bundle.clone(),
+            bundle: beside.describe(key),
             kind: None,
             issuer: None,
             created_at: self.created_at,
@@ -89,13 +89,13 @@ impl Object {
         &self,
         meta: &Meta<'_>,
         current: &mut [(String, ObservedCopy)],
-        bundle: &Bundle,
+        beside: &Neighbours,
         is_base64: bool,
     ) -> Vec<ObservedCopy> {
         let Some(annotation) = meta.annotations.get(LAST_APPLIED) else { return Vec::new() };
         let mut left = Vec::new();
         let mut former = |key: &str, value: SecretValue| {
-            let mut copy = self.copy(key, Content::Value(value), bundle, None);
+            let mut copy = self.copy(key, Content::Value(value), beside, None);
             copy.version = Some(LAST_APPLIED_VERSION.to_owned());
             copy.stage = CopyStage::Former;
             copy.updated_at = None;
@@ -138,8 +138,8 @@ pub(super) fn decode<'a>(data: &Pairs<'a>) -> Vec<(Text<'a>, Content)> {
 }
 
 /// User, host and port beside the values.
-pub(super) fn bundle_of(values: &[(Text<'_>, Content)]) -> Bundle {
-    canonical::bundle_of(values.iter().filter_map(|(key, content)| match content {
+pub(super) fn beside(values: &[(Text<'_>, Content)]) -> Neighbours {
+    Neighbours::of(values.iter().filter_map(|(key, content)| match content {
         Content::Value(value) => Some((key.as_str(), value)),
         Content::Unreadable(_) => None,
     }))

@@ -13,7 +13,7 @@ use super::{
     Context, Scan,
     accounts::AccountIndex,
     helm,
-    object::{Object, bundle_of, decode, written_at},
+    object::{self, Object, decode, written_at},
     token_secrets,
 };
 use crate::{
@@ -81,14 +81,14 @@ fn observe(
     }
 
     let values = decode(&secret.data);
-    let bundle = bundle_of(&values);
+    let beside = object::beside(&values);
     let mut copies: Vec<(String, ObservedCopy)> = Vec::with_capacity(values.len());
     for (key, content) in values {
         let key = key.plain();
         if is_public(kind, &key) {
             continue;
         }
-        let mut copy = object.copy(&key, content, &bundle, written_at(meta, &key));
+        let mut copy = object.copy(&key, content, &beside, written_at(meta, &key));
         copy.kind = kind_of(kind, &key);
         if token_secrets::is_value(kind, &key) {
             copy.issuer = issuer.clone();
@@ -99,7 +99,7 @@ fn observe(
         }
         copies.push((key, copy));
     }
-    let former = object.former(meta, &mut copies, &bundle, true);
+    let former = object.former(meta, &mut copies, &beside, true);
     for copy in copies
         .into_iter()
         .map(|(_, copy)| copy)

@@ -1,9 +1,9 @@
 use std::collections::BTreeMap;
 
 use claviger_core::{
-    canonical::bundle_of,
+    canonical::Neighbours,
     model::{Attributes, ConsumerHow, CredentialKind, Labels, Place},
-    observation::{Bundle, Observation, ObservedConsumer, ObservedCopy},
+    observation::{Observation, ObservedConsumer, ObservedCopy},
     reference::Ref,
     secret::SecretValue,
 };
@@ -32,10 +32,10 @@ pub(super) fn merged(inherited: &Labels, own: &Labels) -> Labels {
     labels
 }
 
-fn bundle(data: &BTreeMap<String, Planted>) -> Bundle {
+fn neighbours(data: &BTreeMap<String, Planted>) -> Neighbours {
     let held: Vec<(&str, SecretValue)> =
         data.iter().map(|(key, value)| (key.as_str(), value.secret())).collect();
-    bundle_of(held.iter().map(|(key, value)| (*key, value)))
+    Neighbours::of(held.iter().map(|(key, value)| (*key, value)))
 }
 
 pub(super) fn secrets(
@@ -56,10 +56,10 @@ pub(super) fn secrets(
             copy.issuer = Some(at.clone());
             items.push(Observation::Copy(copy));
         }
-        let bundle = bundle(&held.data);
+        let beside = neighbours(&held.data);
         for (key, value) in &held.data {
             let mut copy = of_secret(&at, key, held, value, &inherited);
-            copy.bundle = bundle.clone();
+            copy.bundle = beside.describe(key);
             if held.kind == SecretType::DockerConfigJson {
                 copy.kind = Some(CredentialKind::Registry);
             }
@@ -91,12 +91,12 @@ pub(super) fn config_maps(backend: &SimulatedBackend, name: &str, namespace: &Na
     let inherited = environment(namespace);
     for (map, held) in &namespace.config_maps {
         let at = backend.at(["k8s", name, "ConfigMap", map]);
-        let bundle = bundle(&held.data);
+        let beside = neighbours(&held.data);
         for (key, value) in &held.data {
             let copied = copy(at.field(key), key, Place::Configuration, value);
             let mut copied = dated(copied, held.created_at, held.updated_at);
             copied.version = Some(held.version.to_string());
-            copied.bundle = bundle.clone();
+            copied.bundle = beside.describe(key);
             copied.labels = merged(&inherited, &held.labels);
             copied.owners = owners("label", &held.labels);
             items.push(Observation::Copy(copied));

@@ -132,10 +132,14 @@ pub(super) fn cloud(backend: &SimulatedBackend, estate: &Estate) -> Vec<Observat
             what.last_used_at = key.last_used_at;
             what.labels = user.tags.clone();
             what.owners = owners("tag", &user.tags);
+            if key.disabled {
+                what.state = CredentialState::Suspended;
+            }
+            let active = user.keys.values().filter(|key| !key.disabled).count();
             what.attributes = facts([
-                ("status", json!("Active")),
+                ("status", json!(if key.disabled { "Inactive" } else { "Active" })),
                 ("never_used", json!(key.last_used_at.is_none())),
-                ("active_keys_of_user", json!(user.keys.len())),
+                ("active_keys_of_user", json!(active)),
             ]);
             items.push(Observation::Credential(what));
         }

@@ -1,5 +1,5 @@
 use claviger_core::{
-    canonical::bundle_of,
+    canonical::Neighbours,
     model::{CopyStage, Place},
     observation::Observation,
     secret::SecretValue,
@@ -17,13 +17,13 @@ pub(super) fn copies(backend: &SimulatedBackend, estate: &Estate) -> Vec<Observa
         for version in &entry.versions {
             let held: Vec<(&str, SecretValue)> =
                 version.fields.iter().map(|(key, value)| (key.as_str(), value.secret())).collect();
-            let bundle = bundle_of(held.iter().map(|(key, value)| (*key, value)));
+            let beside = Neighbours::of(held.iter().map(|(key, value)| (*key, value)));
             for (key, value) in &version.fields {
                 let mut copy = copy(at.field(key), key, Place::SecretStore, value);
                 copy.version = Some(version.number.to_string());
                 copy.stage =
                     if Some(version.number) == current { CopyStage::Current } else { CopyStage::Former };
-                copy.bundle = bundle.clone();
+                copy.bundle = beside.describe(key);
                 copy.created_at = first;
                 copy.updated_at = Some(version.created_at);
                 copy.labels = entry.labels.clone();

@@ -5,10 +5,10 @@ use std::{collections::BTreeMap, sync::Arc};
 use chrono::{DateTime, Utc};
 use claviger_backend::{Error, ErrorKind, Result, ScanSink};
 use claviger_core::{
-    canonical::bundle_of,
+    canonical::Neighbours,
     fingerprint::FingerprintKey,
     model::{Attributes, CopyStage, Labels, OwnerEvidence, Place, Scope, ScopeStatus},
-    observation::{Content, Observation, ObservedCopy},
+    observation::{Bundle, Content, Observation, ObservedCopy},
     secret::SecretValue,
 };
 use futures::{StreamExt as _, stream};
@@ -271,7 +271,7 @@ impl Walk<'_> {
         };
         let values: Vec<(&str, SecretValue)> =
             fields.iter().map(|(key, raw)| (key.as_ref(), value_of(raw))).collect();
-        let bundle = bundle_of(values.iter().map(|(key, value)| (*key, value)));
+        let beside = Neighbours::of(values.iter().map(|(key, value)| (*key, value)));
         for (key, value) in values {
             leaf.bytes += value.len();
             leaf.copies.push(Observation::Copy(ObservedCopy {
@@ -281,7 +281,7 @@ impl Walk<'_> {
                 stage,
                 place: Place::SecretStore,
                 content: Content::Value(value),
-                bundle: bundle.clone(),
+                bundle: beside.describe(key),
                 kind: None,
                 issuer: None,
                 created_at: facts.created_at,
@@ -311,7 +311,7 @@ impl Walk<'_> {
             stage,
             place: Place::SecretStore,
             content: Content::Unreadable("reading the value is denied to us (HTTP 403)".to_owned()),
-            bundle: bundle_of(std::iter::empty()),
+            bundle: Bundle::default(),
             kind: None,
             issuer: None,
             created_at: facts.and_then(|facts| facts.created_at),

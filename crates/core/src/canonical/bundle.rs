@@ -2,8 +2,8 @@
 
 use super::name;
 use crate::{
-    format::{aws, database_url},
-    observation::Bundle,
+    format::{aws, database_url, slot},
+    observation::{Beside, Bundle},
     secret::SecretValue,
 };
 
@@ -29,15 +29,26 @@ struct Neighbour {
     family: Vec<String>,
     part: Part,
     value: String,
+    /// Its pointer in the document, or its name in the object.
+    at: String,
 }
 
 /// The describing fields of one object.
 #[derive(Default)]
-pub(super) struct Neighbours(Vec<Neighbour>);
+pub struct Neighbours(Vec<Neighbour>);
 
 impl Neighbours {
-    /// Takes a field into account, if it describes something.
-    pub(super) fn add(&mut self, key: &str, value: &[u8]) {
+    /// The fields of one object.
+    pub fn of<'a>(fields: impl Iterator<Item = (&'a str, &'a SecretValue)>) -> Self {
+        let mut neighbours = Self::default();
+        for (key, value) in fields {
+            neighbours.add(key, key, value.expose());
+        }
+        neighbours
+    }
+
+    /// Takes a field into account, if it describes something. `at` is its pointer in a document, its name in an object.
+    pub(super) fn add(&mut self, key: &str, at: &str, value: &[u8]) {
         if self.0.len() >= MOST || value.len() > MOST_BYTES {
             return;
         }
@@ -49,24 +60,21 @@ impl Neighbours {
         let words = name::words(key);
         if let Some((part, count)) = part_of(&words, text) {
             let family = words[..words.len() - count].to_vec();
-            self.0.push(Neighbour { family, part, value: text.to_owned() });
+            self.0.push(Neighbour { family, part, value: text.to_owned(), at: at.to_owned() });
         }
     }
 
     /// What they say of the field `key`: those of its own family (`DB_USER` for `DB_PASSWORD`) before those of none, before the only one.
-    pub(super) fn describe(&self, key: &str) -> Bundle {
+    pub fn describe(&self, key: &str) -> Bundle {
         let family = family_of(key);
-        let pick = |part: Part| {
+        let choose = |part: Part| {
             let of_part = || self.0.iter().filter(move |neighbour| neighbour.part == part);
-            let only = |found: Vec<&Neighbour>| {
-                let (first, rest) = found.split_first()?;
-                rest.iter().all(|other| other.value == first.value).then(|| first.value.clone())
-            };
             let own: Vec<_> =
                 of_part().filter(|neighbour| !family.is_empty() && neighbour.family == family).collect();
             let bare: Vec<_> = of_part().filter(|neighbour| neighbour.family.is_empty()).collect();
             only(own).or_else(|| only(bare)).or_else(|| only(of_part().collect()))
         };
+        let pick = |part| choose(part).map(|neighbour| neighbour.value.clone());
         let mut bundle = pick(Part::Url)
             .and_then(|url| database_url::parse_url(&url))
             .map(|url| url.bundle)
@@ -80,7 +88,10 @@ impl Neighbours {
         set(&mut bundle.host, Part::Host);
         set(&mut bundle.database, Part::Database);
         set(&mut bundle.engine, Part::Engine);
-        set(&mut bundle.aws_access_key_id, Part::AwsAccessKeyId);
+        if let Some(id) = choose(Part::AwsAccessKeyId) {
+            bundle.aws_access_key_id = Some(id.value.clone());
+            bundle.aws_access_key_at = Some(Beside::Field(id.at.clone()));
+        }
         set(&mut bundle.role_id, Part::RoleId);
         bundle.port = pick(Part::Port).and_then(|port| port.parse().ok()).or(bundle.port);
         bundle.engine = bundle.engine.map(|engine| match engine.to_ascii_lowercase().as_str() {
@@ -95,16 +106,25 @@ impl Neighbours {
 /// What the fields of one object say about its secret. Where two fields contradict each other (`DB_USER`, `CACHE_USER`) the plain name wins, and
 /// without one nothing is said.
 pub fn bundle_of<'a>(fields: impl Iterator<Item = (&'a str, &'a SecretValue)>) -> Bundle {
-    let mut neighbours = Neighbours::default();
-    for (key, value) in fields {
-        neighbours.add(key, value.expose());
-    }
-    neighbours.describe("")
+    Neighbours::of(fields).describe("")
+}
+
+/// What a document at `outer` says of its own, in pointers of the field that holds it.
+pub(super) fn within(mut bundle: Bundle, outer: &str) -> Bundle {
+    bundle.aws_access_key_at = bundle.aws_access_key_at.map(|beside| {
+        let (Beside::Field(pointer) | Beside::Within(pointer)) = beside;
+        Beside::Within(slot::join(outer, &pointer))
+    });
+    bundle
 }
 
 /// `inner` where it says something, else `outer`.
 pub(super) fn refine(outer: &Bundle, inner: Bundle) -> Bundle {
+    // An id and its place belong together.
+    let key = if inner.aws_access_key_id.is_some() { &inner } else { outer };
+    let aws_access_key_at = key.aws_access_key_at.clone();
     Bundle {
+        aws_access_key_at,
         user: inner.user.or_else(|| outer.user.clone()),
         host: inner.host.or_else(|| outer.host.clone()),
         port: inner.port.or(outer.port),
@@ -113,6 +133,12 @@ pub(super) fn refine(outer: &Bundle, inner: Bundle) -> Bundle {
         aws_access_key_id: inner.aws_access_key_id.or_else(|| outer.aws_access_key_id.clone()),
         role_id: inner.role_id.or_else(|| outer.role_id.clone()),
     }
+}
+
+/// The first, where all say the same.
+fn only(found: Vec<&Neighbour>) -> Option<&Neighbour> {
+    let (first, rest) = found.split_first()?;
+    rest.iter().all(|other| other.value == first.value).then_some(*first)
 }
 
 /// The part that a name's last words mean, and how many words that takes.
@@ -178,7 +204,7 @@ mod tests {
 
     fn neighbours(fields: &[(&str, &str)]) -> Neighbours {
         let mut neighbours = Neighbours::default();
-        fields.iter().for_each(|(key, value)| neighbours.add(key, value.as_bytes()));
+        fields.iter().for_each(|(key, value)| neighbours.add(key, key, value.as_bytes()));
         neighbours
     }
 
@@ -200,6 +226,7 @@ mod tests {
             database: Some("pay".into()),
             engine: Some("postgres".into()),
             aws_access_key_id: Some("AKIAIOSFODNN7EXAMPLE".into()),
+            aws_access_key_at: Some(Beside::Field("AWS_ACCESS_KEY_ID".into())),
             role_id: Some("r-1".into()),
         };
         let values: Vec<_> =
@@ -216,6 +243,13 @@ mod tests {
         assert_eq!(fields.describe("PGPASSWORD").user.as_deref(), Some("pg"));
         assert_eq!(fields.describe("OTHER_PASSWORD").user, None, "nobody knows which");
         assert_eq!(fields.describe("OTHER_PASSWORD").host.as_deref(), Some("h"), "there is only one");
+        let [live, test] = ["AKIAIOSFODNN7EXAMPLE", "AKIAIOSFODNN7EXAMPLF"];
+        let fields = neighbours(&[("LIVE_AWS_ACCESS_KEY_ID", live), ("TEST_AWS_ACCESS_KEY_ID", test)]);
+        let of = |key: &str| fields.describe(key).aws_access_key_at;
+        let field = |name: &str| Some(Beside::Field(name.to_owned()));
+        assert_eq!(of("LIVE_AWS_SECRET_ACCESS_KEY"), field("LIVE_AWS_ACCESS_KEY_ID"));
+        assert_eq!(of("TEST_AWS_SECRET_ACCESS_KEY"), field("TEST_AWS_ACCESS_KEY_ID"));
+        assert_eq!(of("AWS_SECRET_ACCESS_KEY"), None, "nobody knows which");
     }
 
     #[test]

@@ -93,7 +93,8 @@ fn document(name: &'static str, mut slots: Vec<Slot>) -> Option<Document> {
     slot::distinct(&mut slots);
     let mut neighbours: BTreeMap<usize, Neighbours> = BTreeMap::new();
     for slot in slots.iter().filter(|slot| slot.container > 0) {
-        neighbours.entry(slot.container).or_default().add(&slot.key, slot.value.expose());
+        let here = neighbours.entry(slot.container).or_default();
+        here.add(&slot.key, &slot.pointer, slot.value.expose());
     }
     Some(Document { name, slots, neighbours })
 }
@@ -112,7 +113,7 @@ fn json(text: &str) -> Option<Document> {
     }
     let mut document = document("json", slots)?;
     for (container, key, text) in numbers {
-        document.neighbours.entry(container).or_default().add(&key, text.as_bytes());
+        document.neighbours.entry(container).or_default().add(&key, &key, text.as_bytes());
     }
     Some(document)
 }

@@ -45,6 +45,28 @@ pub fn splice(
     Ok(SecretValue::new(written.to_vec()))
 }
 
+/// What lies at `pointer`, without its wrappings: a secret as [`super::Leaf::canonical`] has it, or what stands beside one. `None` where the
+/// document has nothing there.
+pub fn value_at(value: &SecretValue, pointer: &str) -> Option<SecretValue> {
+    find(value.expose(), pointer, 0).map(|found| SecretValue::new(found.to_vec()))
+}
+
+fn find(bytes: &[u8], pointer: &str, depth: usize) -> Option<Zeroizing<Vec<u8>>> {
+    let peeled = layer::peel(bytes);
+    if depth < MOST_DEPTH {
+        for document in document::open(&peeled.inner, Reading::Any) {
+            let here = document
+                .slots
+                .iter()
+                .find_map(|slot| find(slot.value.expose(), within(pointer, &slot.pointer)?, depth + 1));
+            if here.is_some() {
+                return here;
+            }
+        }
+    }
+    pointer.is_empty().then_some(peeled.inner)
+}
+
 fn at(
     bytes: &[u8],
     pointer: &str,

@@ -76,8 +76,8 @@ fn descend(document: Document, from: From<'_>, depth: usize, found: &mut Vec<Lea
     for slot in &document.slots {
         let beside =
             document.neighbours.get(&slot.container).map(|neighbours| neighbours.describe(&slot.key));
-        let around = bundle::refine(from.bundle, beside.unwrap_or_default());
-        let bundle = bundle::refine(&around, slot.bundle.clone());
+        let around = bundle::refine(from.bundle, bundle::within(beside.unwrap_or_default(), from.pointer));
+        let bundle = bundle::refine(&around, bundle::within(slot.bundle.clone(), from.pointer));
         let mut attributes = from.attributes.clone();
         attributes.extend(slot.attributes.clone());
         attributes.entry("document".to_owned()).or_insert_with(|| document.name.into());

@@ -4,9 +4,13 @@ use super::{
     aws,
     slot::{self, Encoding, Says, Slot, Write},
 };
-use crate::{model::CredentialKind, observation::Bundle};
+use crate::{
+    model::CredentialKind,
+    observation::{Beside, Bundle},
+};
 
-/// `<profile>/aws_secret_access_key` and `<profile>/aws_session_token` of each profile, with the key id beside it. `None` for other texts.
+/// `<profile>/aws_secret_access_key` and `<profile>/aws_session_token` of each profile, with the key id beside it, which is a slot of its own.
+/// `None` for other texts.
 pub fn slots(text: &str) -> Option<Vec<Slot>> {
     if !text.contains("aws_secret_access_key") || !text.contains('[') {
         return None;
@@ -20,6 +24,8 @@ pub fn slots(text: &str) -> Option<Vec<Slot>> {
         let prefix = format!("{}/", slot::segment(profile));
         for slot in found.iter_mut().filter(|slot| slot.pointer.starts_with(&prefix)) {
             slot.bundle.aws_access_key_id.clone_from(key_id);
+            slot.bundle.aws_access_key_at =
+                key_id.as_ref().map(|_| Beside::Within(format!("{prefix}aws_access_key_id")));
         }
     };
     for line in text.split_inclusive('\n') {
@@ -38,17 +44,20 @@ pub fn slots(text: &str) -> Option<Vec<Slot>> {
         }
         let (name, value) = line.split_once('=')?;
         let (key, text) = (name.trim(), value.trim());
+        let offset = start + name.len() + 1 + (value.len() - value.trim_start().len());
+        let write = Write::Ranges(vec![(offset..offset + text.len(), Encoding::Line)]);
+        let pointer = format!("{}/{key}", slot::segment(&profile));
         match key {
-            "aws_access_key_id" => key_id = aws::parse_access_key_id(text).map(|_| text.to_owned()),
+            "aws_access_key_id" if !text.is_empty() => {
+                key_id = aws::looks_like_access_key_id(text).then(|| text.to_owned());
+                found.push(Slot::new(pointer, key, text, write));
+            }
             "aws_secret_access_key" | "aws_session_token" if !text.is_empty() => {
                 let kind = if key == "aws_session_token" {
                     CredentialKind::Token
                 } else {
                     CredentialKind::AccessKey
                 };
-                let offset = start + name.len() + 1 + (value.len() - value.trim_start().len());
-                let write = Write::Ranges(vec![(offset..offset + text.len(), Encoding::Line)]);
-                let pointer = format!("{}/{key}", slot::segment(&profile));
                 let bundle = Bundle { engine: Some("aws".to_owned()), ..Bundle::default() };
                 found.push(Slot { says: Says::Secret(kind), bundle, ..Slot::new(pointer, key, text, write) });
             }
@@ -56,7 +65,7 @@ pub fn slots(text: &str) -> Option<Vec<Slot>> {
         }
     }
     close(&mut found, &profile, &key_id);
-    (!found.is_empty()).then_some(found)
+    found.iter().any(|slot| slot.says != Says::Nothing).then_some(found)
 }
 
 #[cfg(test)]
@@ -77,8 +86,10 @@ mod tests {
         assert_eq!(
             shown,
             [
+                ("default/aws_access_key_id", "AKIAIOSFODNN7EXAMPLE", Some("AKIAIOSFODNN7EXAMPLE")),
                 ("default/aws_secret_access_key", "one/+", Some("AKIAIOSFODNN7EXAMPLE")),
                 ("ci/aws_secret_access_key", "two", Some("ASIAY34FZKBOKMUTVV7A")),
+                ("ci/aws_access_key_id", "ASIAY34FZKBOKMUTVV7A", Some("ASIAY34FZKBOKMUTVV7A")),
                 ("ci/aws_session_token", "three", Some("ASIAY34FZKBOKMUTVV7A")),
             ]
         );

@@ -2,6 +2,7 @@
 
 mod equality;
 mod keys;
+mod pairs;
 mod places;
 mod rewriting;
 mod robustness;
