@@ -2,8 +2,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use claviger_backend::{
-    Backend, BackendInfo, Capability, ErrorKind, Issuer, Overlap, Permission, Phase, Result, Runtime,
-    ScanSink, Store, ValueOrigin,
+    Backend, BackendInfo, Capability, ErrorKind, Issuer, Permission, Phase, Result, Runtime, ScanSink, Store,
 };
 use claviger_core::{clock::Clock, model::Scope};
 
@@ -15,13 +14,16 @@ use crate::{
     parameter, secret,
 };
 
-/// How long IAM may still accept a key that was deleted: changes reach all its servers within seconds, not at once.
-const PROPAGATION_SECONDS: u32 = 30;
+/// How long IAM may still accept a key that was ended: changes reach all its servers within seconds, not at once.
+const END_SECONDS: u32 = 30;
+/// How long it may not know a new one.
+const BEGIN_SECONDS: u32 = 10;
 
 /// One AWS account in one region.
 pub struct AwsBackend {
     pub(crate) info: BackendInfo,
     pub(crate) account: Account,
+    propagation: Option<u32>,
 }
 
 impl AwsBackend {
@@ -32,7 +34,13 @@ impl AwsBackend {
     pub fn new(name: &str, config: AwsConfig, _clock: Arc<dyn Clock>) -> Result<Self> {
         config.check(name)?;
         let info = BackendInfo { name: name.to_owned(), kind: "aws", endpoint: config.endpoint_text() };
-        Ok(Self { info, account: Account::new(config) })
+        let propagation = config.propagation_seconds;
+        Ok(Self { info, account: Account::new(config), propagation })
+    }
+
+    /// How long, in seconds, IAM may not know a new key.
+    pub(crate) fn settles_within(&self) -> u32 {
+        self.propagation.unwrap_or(BEGIN_SECONDS)
     }
 
     pub(crate) async fn scan(&self) -> Result<Scan<'_>> {
@@ -58,20 +66,22 @@ impl Backend for AwsBackend {
     fn capability(&self) -> Capability {
         Capability {
             inventory: true,
-            issue: false,
+            issue: true,
+            issue_mints: true,
+            siblings: true,
+            disable: true,
             verify: true,
             identify: false,
             restore: false,
             revoke: true,
-            revoke_cache_seconds: PROPAGATION_SECONDS,
+            revoke_cache_seconds: self.propagation.unwrap_or(END_SECONDS),
             read: true,
             write: true,
             write_with_expect: true,
+            write_together: true,
             write_keeps_former: true,
             refresh: false,
             adopted: false,
-            overlap: Overlap::Dual,
-            origin: ValueOrigin::Minted,
         }
     }
 

@@ -9,7 +9,7 @@ use claviger_backend::{ErrorKind, Permission, PermissionStatus, Result};
 use crate::{clients::Caller, failure::of, iam::Scan};
 
 /// Flow and action. Resources are not looked at: a right on some secrets only is found out when they are read.
-const NEEDED: [(&str, &str); 27] = [
+const NEEDED: [(&str, &str); 30] = [
     ("scan", "iam:ListUsers"),
     ("scan", "iam:ListUserTags"),
     ("scan", "iam:ListAccessKeys"),
@@ -32,6 +32,9 @@ const NEEDED: [(&str, &str); 27] = [
     ("scan", "secretsmanager:GetSecretValue"),
     ("scan", "ssm:DescribeParameters"),
     ("scan", "ssm:GetParameter"),
+    ("rotate", "iam:CreateAccessKey"),
+    ("rotate", "iam:UpdateAccessKey"),
+    ("rotate", "iam:DeleteAccessKey"),
     ("rotate", "secretsmanager:DescribeSecret"),
     ("rotate", "secretsmanager:PutSecretValue"),
     ("rotate", "secretsmanager:UpdateSecretVersionStage"),

@@ -18,6 +18,9 @@ pub struct AwsConfig {
     pub secret_access_key: Option<SecretValue>,
     /// Session token of temporary credentials.
     pub session_token: Option<SecretValue>,
+    /// How long, in seconds, IAM may take to tell all its servers of a new or an ended key. `None`: as AWS does, 10 for a new one and 30 for an
+    /// ended one.
+    pub propagation_seconds: Option<u32>,
 }
 
 impl AwsConfig {

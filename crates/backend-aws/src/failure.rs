@@ -20,6 +20,8 @@ pub(crate) enum Refusal {
     Missing,
     /// Somebody was there before us.
     Conflict,
+    /// As many as there may be.
+    Quota,
     /// Malformed, or not in this state.
     Invalid,
     /// The server does not know this operation.
@@ -69,6 +71,7 @@ pub(crate) fn refusal(code: &str, message: &str, status: u16) -> Refusal {
         | "ParameterAlreadyExists"
         | "ConcurrentModification"
         | "PreconditionNotMetException" => Refusal::Conflict,
+        "LimitExceeded" | "LimitExceededException" => Refusal::Quota,
         "InvalidAction" | "UnknownOperationException" | "NotImplemented" | "InvalidActionException" => {
             Refusal::Unknown
         }
@@ -135,6 +138,11 @@ pub(crate) fn of<E: ProvideErrorMetadata>(
             Refusal::Throttled => make(ErrorKind::RateLimited, format!("too many requests ({code})"), ""),
             Refusal::Missing => make(ErrorKind::NotFound, format!("it does not exist ({code})"), ""),
             Refusal::Conflict => make(ErrorKind::Conflict, format!("somebody changed it ({code})"), ""),
+            Refusal::Quota => make(
+                ErrorKind::Invalid,
+                format!("there may be no more of them ({code})"),
+                "delete one that nobody uses",
+            ),
             Refusal::Invalid => make(ErrorKind::Invalid, format!("refused as invalid ({code})"), ""),
             Refusal::Unknown => {
                 make(ErrorKind::Unsupported, format!("the server does not know it ({code})"), "")

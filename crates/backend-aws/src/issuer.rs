@@ -1,10 +1,11 @@
-//! IAM as the issuer of access keys: they are tried, found, and revoked.
+//! IAM as the issuer of access keys: they are made, tried, found, suspended and revoked.
 
 use async_trait::async_trait;
 use aws_sdk_iam::types::StatusType;
 use chrono::{DateTime, Utc};
 use claviger_backend::{
-    Error, ErrorKind, Identified, Issued, Issuer, Offer, Operation, Presence, Probe, Restore, Result, Verdict,
+    Effect, Error, ErrorKind, Identified, Issued, Issuer, Offer, Operation, Overlap, Presence, Probe,
+    Restore, Result, Sibling, ValueForm, ValueOrigin, Verdict,
 };
 use claviger_core::{reference::Ref, secret::SecretValue};
 
@@ -24,7 +25,8 @@ impl AwsBackend {
         }
     }
 
-    /// The key's presence token: it changes with its status.
+    /// The key's presence token, and whether it is active. An id never comes again, so the token says when it was made; it is the same key while
+    /// it is suspended.
     async fn key_state(
         &self,
         operation: &'static str,
@@ -38,15 +40,34 @@ impl AwsBackend {
         Ok(keys.iter().find(|key| key.access_key_id.as_deref() == Some(id)).map(|key| {
             let made = instant_text(key.create_date.as_ref()).unwrap_or_default();
             let active = is_active(key);
-            (
-                format!(
-                    "{}:{}",
-                    if active { "active" } else { "inactive" },
-                    made.as_str().unwrap_or_default()
-                ),
-                active,
-            )
+            (format!("made:{}", made.as_str().unwrap_or_default()), active)
         }))
+    }
+
+    /// Makes a key active or inactive.
+    async fn set_status(
+        &self,
+        operation: &'static str,
+        op: &Operation,
+        subject: &Ref,
+        status: StatusType,
+    ) -> Result<()> {
+        let (user, id) = self.key(operation, subject)?;
+        let iam = &self.account.clients().await?.iam;
+        let call = iam.update_access_key().user_name(user).access_key_id(id).status(status).send();
+        let answer = self.before(op, operation, call).await?;
+        answer
+            .map(drop)
+            .map_err(|error| of_change(operation, self.account.endpoint(), "iam:UpdateAccessKey", &error))
+    }
+
+    /// What would take our own key from us is refused.
+    async fn not_ours(&self, operation: &'static str, id: &str) -> Result<()> {
+        if self.account.caller(operation).await?.key_id.as_deref() != Some(id) {
+            return Ok(());
+        }
+        let text = format!("{id} is the key that claviger itself works with");
+        Err(Self::unsupported(operation, &text).with_hint("give claviger another key first"))
     }
 
     fn unsupported(operation: &'static str, text: &str) -> Error {
@@ -56,19 +77,43 @@ impl AwsBackend {
 
 #[async_trait]
 impl Issuer for AwsBackend {
-    fn offer(&self, _subject: &Ref) -> Option<Offer> {
-        None
+    /// A user has two slots. The root's keys are not made by an API.
+    fn offer(&self, subject: &Ref) -> Option<Offer> {
+        let named = names::read(&self.info.name, "offer", subject).ok()?;
+        matches!(named, Named::AccessKey { .. }).then(|| Offer {
+            overlap: Overlap::Dual,
+            origin: ValueOrigin::Minted,
+            form: ValueForm::NotOurs,
+            slots: Some(2),
+            settles_within: self.settles_within(),
+        })
     }
 
-    async fn issue(&self, _op: &Operation, _subject: &Ref, _value: Option<&SecretValue>) -> Result<Issued> {
-        Err(Self::unsupported("issue", "access keys are not made by claviger yet"))
+    async fn issue(&self, op: &Operation, subject: &Ref, value: Option<&SecretValue>) -> Result<Issued> {
+        let (user, _) = self.key("issue", subject)?;
+        if value.is_some() {
+            return Err(Error::new(ErrorKind::Invalid, "issue", "IAM makes the secret of a key itself"));
+        }
+        let (iam, endpoint) = (&self.account.clients().await?.iam, self.account.endpoint());
+        let answer = self.before(op, "issue", iam.create_access_key().user_name(user).send()).await?;
+        let answer = answer.map_err(|error| of_change("issue", endpoint, "iam:CreateAccessKey", &error))?;
+        let key = answer.access_key.filter(|key| !key.secret_access_key.is_empty()).ok_or_else(|| {
+            Error::new(ErrorKind::Unexpected, "issue", format!("{endpoint}: iam:CreateAccessKey told no key"))
+                .with_effect(Effect::Unknown)
+        })?;
+        Ok(Issued {
+            at: names::access_key(&self.info.name, user, &key.access_key_id),
+            minted: Some(SecretValue::from_text(key.secret_access_key)),
+            public_half: Some(key.access_key_id),
+        })
     }
 
     /// Asks STS who the key is: the one call that needs no permission, so whoever is authenticated gets an answer.
     async fn verify(&self, subject: &Ref, value: &SecretValue) -> Result<Probe> {
         let (_, id) = self.key("verify", subject)?;
         let endpoint = self.account.endpoint();
-        let path = format!("sts:GetCallerIdentity at {endpoint}, signed with {id}");
+        // Without the id: the positive control of a rotation is the new key's, on the same path.
+        let path = format!("sts:GetCallerIdentity at {endpoint}");
         if value.expose_text().is_none_or(str::is_empty) {
             let verdict = Verdict::Inconclusive("the value is no secret access key".to_owned());
             return Ok(Probe { verdict, path });
@@ -113,13 +158,38 @@ impl Issuer for AwsBackend {
         Ok(state.map_or(Presence::Absent, |(token, _)| Presence::Present(token)))
     }
 
+    async fn siblings(&self, subject: &Ref) -> Result<Vec<Sibling>> {
+        let (user, _) = self.key("siblings", subject)?;
+        let keys = match keys_of(self.scan().await?, "siblings", user).await {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            other => other?,
+        };
+        let sibling = |key: &aws_sdk_iam::types::AccessKeyMetadata| {
+            let id = key.access_key_id.clone()?;
+            Some(Sibling {
+                at: names::access_key(&self.info.name, user, &id),
+                public_half: id,
+                created_at: key.create_date.as_ref().and_then(instant),
+                active: is_active(key),
+            })
+        };
+        Ok(keys.iter().filter_map(sibling).collect())
+    }
+
+    async fn disable(&self, op: &Operation, subject: &Ref) -> Result<()> {
+        let (_, id) = self.key("disable", subject)?;
+        self.not_ours("disable", id).await?;
+        self.set_status("disable", op, subject, StatusType::Inactive).await
+    }
+
+    async fn enable(&self, op: &Operation, subject: &Ref) -> Result<()> {
+        self.set_status("enable", op, subject, StatusType::Active).await
+    }
+
     /// Makes the key inactive, then deletes it. Session credentials that it made live on until they expire.
     async fn revoke(&self, op: &Operation, subject: &Ref, expect: Option<&str>) -> Result<()> {
         let (user, id) = self.key("revoke", subject)?;
-        if self.account.caller("revoke").await?.key_id.as_deref() == Some(id) {
-            let text = format!("{id} is the key that claviger itself works with");
-            return Err(Self::unsupported("revoke", &text).with_hint("give claviger another key first"));
-        }
+        self.not_ours("revoke", id).await?;
         let Some((token, active)) = self.key_state("revoke", user, id).await? else { return Ok(()) };
         if expect.is_some_and(|expect| expect != token) {
             return Err(Error::new(
@@ -131,10 +201,7 @@ impl Issuer for AwsBackend {
         let iam = &self.account.clients().await?.iam;
         let endpoint = self.account.endpoint();
         if active {
-            let call =
-                iam.update_access_key().user_name(user).access_key_id(id).status(StatusType::Inactive).send();
-            let answer = self.before(op, "revoke", call).await?;
-            answer.map_err(|error| of_change("revoke", endpoint, "iam:UpdateAccessKey", &error))?;
+            self.set_status("revoke", op, subject, StatusType::Inactive).await?;
         }
         let call = iam.delete_access_key().user_name(user).access_key_id(id).send();
         match self.before(op, "revoke", call).await? {

@@ -57,7 +57,8 @@
 //!
 //! # Known limits
 //!
-//! One region per backend. An access key that is revoked leaves the session credentials that it made: they live until they expire. SSM
+//! One region per backend. IAM cannot be told whose a new access key is to be, so that one whose answer was lost is found by the list of the
+//! user's keys. An access key that is revoked leaves the session credentials that it made: they live until they expire. SSM
 //! has no compare-and-set: a write that raced is found afterwards and told.
 
 mod backend;

@@ -4,7 +4,9 @@ mod parameter;
 mod secret;
 
 use async_trait::async_trait;
-use claviger_backend::{Effect, Error, ErrorKind, Expect, Operation, Result, Store, StoreState, StoredValue};
+use claviger_backend::{
+    Effect, Error, ErrorKind, Expect, Field, Operation, Result, Store, StoreState, StoredValue,
+};
 use claviger_core::{model::Labels, reference::Ref, secret::SecretValue};
 
 use crate::{
@@ -33,10 +35,33 @@ impl Store for AwsBackend {
 
     async fn write(&self, op: &Operation, at: &Ref, value: &SecretValue, expect: &Expect) -> Result<String> {
         match self.place("write", at)? {
-            Named::Secret { name, key } => self.write_secret(op, name, key, value, expect).await,
+            Named::Secret { name, key } => self.write_secret(op, name, &[(key, value)], expect).await,
             Named::Parameter { name } => self.write_parameter(op, &name, value, expect).await,
             Named::AccessKey { .. } => Err(self.no_place("write", at)),
         }
+    }
+
+    /// The keys of one secret are one value; a parameter is a value of its own.
+    async fn write_together(&self, op: &Operation, fields: &[Field<'_>], expect: &Expect) -> Result<String> {
+        let invalid = |text: String| Error::new(ErrorKind::Invalid, "write", text);
+        let at = match fields {
+            [] => return Err(invalid("there is nothing to write".to_owned())),
+            [only] => return self.write(op, only.at, only.value, expect).await,
+            [first, ..] => first.at,
+        };
+        let mut parts = Vec::with_capacity(fields.len());
+        for field in fields {
+            match self.place("write", field.at)? {
+                Named::Secret { key: key @ Some(_), .. } if field.at.object() == at.object() => {
+                    parts.push((key, field.value));
+                }
+                _ => return Err(invalid(format!("{} is no key of the same secret as {at}", field.at))),
+            }
+        }
+        let Named::Secret { name, .. } = self.place("write", at)? else {
+            return Err(self.no_place("write", at));
+        };
+        self.write_secret(op, name, &parts, expect).await
     }
 }
 

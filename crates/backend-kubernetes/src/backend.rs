@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use claviger_backend::{
-    Backend, BackendInfo, Capability, Error, ErrorKind, Issuer, Overlap, Permission, Phase, Result, Runtime,
-    ScanSink, Store, ValueOrigin,
+    Backend, BackendInfo, Capability, Error, ErrorKind, Issuer, Permission, Phase, Result, Runtime, ScanSink,
+    Store,
 };
 use claviger_core::{
     clock::Clock,
@@ -82,6 +82,9 @@ impl Backend for KubernetesBackend {
             inventory: true,
             // Issuing a legacy token is not offered: the way forward is a bound token, see the swap.
             issue: false,
+            issue_mints: false,
+            siblings: false,
+            disable: false,
             verify: true,
             identify: true,
             restore: false,
@@ -90,11 +93,10 @@ impl Backend for KubernetesBackend {
             read: true,
             write: true,
             write_with_expect: true,
+            write_together: true,
             write_keeps_former: false,
             refresh: true,
             adopted: true,
-            overlap: Overlap::Dual,
-            origin: ValueOrigin::MintedByName,
         }
     }
 

@@ -5,7 +5,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
 use claviger_backend::{
     Effect, Error, ErrorKind, Identified, Issued, Issuer, Offer, Operation, Presence, Probe, Restore, Result,
-    Verdict,
+    Sibling, Verdict,
 };
 use claviger_core::{reference::Ref, secret::SecretValue};
 use http::Method;
@@ -127,6 +127,18 @@ impl Issuer for KubernetesBackend {
             Err(failure) if failure.is_absent() => Ok(Presence::Absent),
             Err(failure) => Err(self.error(failure, "presence", &format!("get {subject}"))),
         }
+    }
+
+    async fn siblings(&self, subject: &Ref) -> Result<Vec<Sibling>> {
+        Err(unsupported("siblings", subject, "the other tokens of a ServiceAccount are not listed"))
+    }
+
+    async fn disable(&self, _: &Operation, subject: &Ref) -> Result<()> {
+        Err(unsupported("disable", subject, "a token Secret cannot be suspended"))
+    }
+
+    async fn enable(&self, _: &Operation, subject: &Ref) -> Result<()> {
+        Err(unsupported("enable", subject, "a token Secret cannot be suspended"))
     }
 
     async fn revoke(&self, op: &Operation, subject: &Ref, expect: Option<&str>) -> Result<()> {

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use claviger_backend::{Effect, Error, ErrorKind, Expect, Operation, Result, Store, StoreState, StoredValue};
+use claviger_backend::{
+    Effect, Error, ErrorKind, Expect, Field, Operation, Result, Store, StoreState, StoredValue,
+};
 use claviger_core::{reference::Ref, secret::SecretValue};
 use http::Method;
 use serde::Serialize;
@@ -152,8 +154,21 @@ impl Store for KubernetesBackend {
     }
 
     async fn write(&self, op: &Operation, at: &Ref, value: &SecretValue, expect: &Expect) -> Result<String> {
-        let target = Target::of("write", at)?;
-        match tokio::time::timeout(op.deadline, self.write_key(op, at, &target, value, expect)).await {
+        self.write_together(op, &[Field { at, value }], expect).await
+    }
+
+    /// An object is one document, and a patch of it with its version is one change.
+    async fn write_together(&self, op: &Operation, fields: &[Field<'_>], expect: &Expect) -> Result<String> {
+        let invalid = |text: String| Error::new(ErrorKind::Invalid, "write", text);
+        let at = fields.first().ok_or_else(|| invalid("there is nothing to write".to_owned()))?.at;
+        let mut changes = Vec::with_capacity(fields.len());
+        for field in fields {
+            if field.at.object() != at.object() {
+                return Err(invalid(format!("{} lies in another object than {at}", field.at)));
+            }
+            changes.push((Target::of("write", field.at)?, field.value));
+        }
+        match tokio::time::timeout(op.deadline, self.write_keys(op, at, &changes, expect)).await {
             Ok(result) => result,
             Err(_) => Err(Error::new(
                 ErrorKind::Unavailable,
@@ -165,44 +180,52 @@ impl Store for KubernetesBackend {
     }
 }
 
+/// Keys of one object, each with its new value.
+type Changes<'a> = [(Target, &'a SecretValue)];
+
 impl KubernetesBackend {
-    async fn write_key(
+    async fn write_keys(
         &self,
         op: &Operation,
         at: &Ref,
-        target: &Target,
-        value: &SecretValue,
+        changes: &Changes<'_>,
         expect: &Expect,
     ) -> Result<String> {
         let conflict = |why: &str| Error::new(ErrorKind::Conflict, "write", format!("{at} {why}"));
         // What follows up to the patch only reads.
         let failed =
             |failure| self.error(failure, "write", &format!("get {at}")).with_effect(Effect::NotApplied);
-        let body = match self.connection.ask(Ask::get(target.path()), OBJECT_LIMIT).await {
+        let Some((first, _)) = changes.first() else { return Err(conflict("has no key to be written")) };
+        let body = match self.connection.ask(Ask::get(first.path()), OBJECT_LIMIT).await {
             Ok(body) => body,
             Err(failure) if failure.is_absent() => {
                 return match expect {
-                    Expect::Absent => self.create(op, at, target, value).await,
+                    Expect::Absent => self.create(op, at, first, changes).await,
                     Expect::Version(_) => Err(conflict("is gone")),
                 };
             }
             Err(failure) => return Err(failed(failure)),
         };
-        let object = parse(target, &body).map_err(failed)?;
-        match expect {
-            Expect::Absent if object.value.is_some() => return Err(conflict("already has a value")),
-            Expect::Version(_) if object.value.is_none() => return Err(conflict("has no value any more")),
-            Expect::Version(wanted) if *wanted != version::of(&object.meta) => {
-                return Err(conflict("was changed by somebody else"));
+        let mut binary = Vec::with_capacity(changes.len());
+        for (target, _) in changes {
+            let object = parse(target, &body).map_err(failed)?;
+            match expect {
+                Expect::Absent if object.value.is_some() => return Err(conflict("already has a value")),
+                Expect::Version(_) if object.value.is_none() => {
+                    return Err(conflict("has no value any more"));
+                }
+                Expect::Version(wanted) if *wanted != version::of(&object.meta) => {
+                    return Err(conflict("was changed by somebody else"));
+                }
+                _ => {}
             }
-            _ => {}
+            binary.push(object.is_binary);
         }
+        let object = parse(first, &body).map_err(failed)?;
         if object.immutable {
             return Err(Error::new(ErrorKind::Invalid, "write", format!("{at} is immutable"))
                 .with_hint("make a new object and let the workload read that"));
         }
-        let mut log = operations(&object.meta);
-        log.insert(target.key.clone(), op.key.to_string());
         let change = Change {
             metadata: ChangeMeta {
                 resource_version: Some(object.meta.resource_version.as_str()),
@@ -211,21 +234,28 @@ impl KubernetesBackend {
             },
             ..Change::default()
         };
-        let body = change.filled(target, &log, value, object.is_binary).ok_or_else(|| not_text(at))?;
-        let ask = Ask::with_body(Method::PATCH, format!("{}?{MANAGER}", target.path()), MERGE_PATCH, body)
+        let log = logged(op, operations(&object.meta), changes);
+        let body = change.filled(changes, &binary, &log).ok_or_else(|| not_text(at))?;
+        let ask = Ask::with_body(Method::PATCH, format!("{}?{MANAGER}", first.path()), MERGE_PATCH, body)
             .metadata_only();
         self.written(at, self.connection.ask(ask.within(op.deadline), OBJECT_LIMIT).await)
     }
 
-    async fn create(&self, op: &Operation, at: &Ref, target: &Target, value: &SecretValue) -> Result<String> {
-        let log = BTreeMap::from([(target.key.clone(), op.key.to_string())]);
+    async fn create(
+        &self,
+        op: &Operation,
+        at: &Ref,
+        target: &Target,
+        changes: &Changes<'_>,
+    ) -> Result<String> {
         let change = Change {
             api_version: Some("v1"),
             kind: Some(target.resource.kind),
             metadata: ChangeMeta { name: Some(&target.place.name), ..ChangeMeta::default() },
             ..Change::default()
         };
-        let body = change.filled(target, &log, value, false).ok_or_else(|| not_text(at))?;
+        let log = logged(op, BTreeMap::new(), changes);
+        let body = change.filled(changes, &[], &log).ok_or_else(|| not_text(at))?;
         let path = format!("{}?{MANAGER}", target.resource.collection(Some(&target.place.namespace)));
         let ask = Ask::with_body(Method::POST, path, JSON, body).metadata_only().within(op.deadline);
         self.written(at, self.connection.ask(ask, OBJECT_LIMIT).await)
@@ -238,6 +268,12 @@ impl KubernetesBackend {
         })?;
         Ok(version::of(&bare.metadata))
     }
+}
+
+/// The log of operations with this one in it.
+fn logged(op: &Operation, mut log: BTreeMap<String, String>, changes: &Changes<'_>) -> String {
+    log.extend(changes.iter().map(|(target, _)| (target.key.clone(), op.key.to_string())));
+    serde_json::to_string(&log).expect("a map of strings is JSON")
 }
 
 fn not_text(at: &Ref) -> Error {
@@ -276,29 +312,25 @@ struct ChangeMeta<'a> {
 }
 
 impl Change<'_> {
-    /// The JSON with the value and the log of operations in it; `None` when a ConfigMap's text cannot hold the value.
-    fn filled(
-        self,
-        target: &Target,
-        log: &BTreeMap<String, String>,
-        value: &SecretValue,
-        is_binary: bool,
-    ) -> Option<Vec<u8>> {
-        let log = serde_json::to_string(log).expect("a map of strings is JSON");
-        let encoded = Zeroizing::new(STANDARD.encode(value.expose()));
-        let is_text = target.resource == CONFIG_MAPS && !is_binary;
-        let text = if is_text { value.expose_text()? } else { encoded.as_str() };
-        let fields = Some(BTreeMap::from([(target.key.as_str(), text)]));
-        let (data, binary_data) = if is_binary { (None, fields) } else { (fields, None) };
+    /// The JSON with the values and the log of operations in it; `None` when a ConfigMap's text cannot hold a value. `binary` says which of a
+    /// ConfigMap's values are.
+    fn filled(self, changes: &Changes<'_>, binary: &[bool], log: &str) -> Option<Vec<u8>> {
+        let encoded: Vec<_> =
+            changes.iter().map(|(_, value)| Zeroizing::new(STANDARD.encode(value.expose()))).collect();
+        let (mut data, mut binary_data) = (BTreeMap::new(), BTreeMap::new());
+        for (index, (target, value)) in changes.iter().enumerate() {
+            let is_binary = binary.get(index).copied().unwrap_or(false);
+            let is_text = target.resource == CONFIG_MAPS && !is_binary;
+            let text = if is_text { value.expose_text()? } else { encoded[index].as_str() };
+            let into = if is_binary { &mut binary_data } else { &mut data };
+            into.insert(target.key.as_str(), text);
+        }
         let change = Change {
             api_version: self.api_version,
             kind: self.kind,
-            metadata: ChangeMeta {
-                annotations: BTreeMap::from([(OPERATIONS, log.as_str())]),
-                ..self.metadata
-            },
-            data,
-            binary_data,
+            metadata: ChangeMeta { annotations: BTreeMap::from([(OPERATIONS, log)]), ..self.metadata },
+            data: (!data.is_empty()).then_some(data),
+            binary_data: (!binary_data.is_empty()).then_some(binary_data),
         };
         Some(serde_json::to_vec(&change).expect("strings are JSON"))
     }

@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use claviger_backend::{
-    Backend, BackendInfo, Capability, Issuer, Overlap, Permission, PermissionStatus, Phase, Result, Runtime,
-    ScanSink, Store, ValueOrigin,
+    Backend, BackendInfo, Capability, Issuer, Permission, PermissionStatus, Phase, Result, Runtime, ScanSink,
+    Store,
 };
 use claviger_core::{clock::Clock, model::Scope};
 
@@ -54,6 +54,9 @@ impl Backend for PostgresqlBackend {
         Capability {
             inventory: true,
             issue: true,
+            issue_mints: false,
+            siblings: false,
+            disable: false,
             verify: true,
             identify: true,
             restore: true,
@@ -62,11 +65,10 @@ impl Backend for PostgresqlBackend {
             read: false,
             write: false,
             write_with_expect: false,
+            write_together: false,
             write_keeps_former: false,
             refresh: false,
             adopted: false,
-            overlap: Overlap::None,
-            origin: ValueOrigin::SetByUs,
         }
     }
 

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use claviger_backend::{
     Effect, Error, ErrorKind, Identified, Issued, Issuer, Offer, Operation, Overlap, Presence, Probe,
-    Restore, Result, Retry, ValueForm,
+    Restore, Result, Retry, Sibling, ValueForm,
 };
 use claviger_core::{id::OperationKey, reference::Ref, scram, secret::SecretValue};
 use sha2::{Digest as _, Sha256};
@@ -23,7 +23,7 @@ use crate::{
 impl Issuer for PostgresqlBackend {
     /// A role has one password: setting another ends it.
     fn offer(&self, _subject: &Ref) -> Option<Offer> {
-        Some(Offer { overlap: Overlap::None, form: ValueForm::Password })
+        Some(Offer::set_by_us(Overlap::None, ValueForm::Password))
     }
 
     async fn issue(&self, op: &Operation, subject: &Ref, value: Option<&SecretValue>) -> Result<Issued> {
@@ -43,11 +43,11 @@ impl Issuer for PostgresqlBackend {
             && scram::matches(stored, value)
         {
             // Setting it again would only salt it anew, and break whoever caches the verifier.
-            return Ok(Issued { at: subject.clone(), minted: None });
+            return Ok(Issued { at: subject.clone(), minted: None, public_half: None });
         }
         let verifier = scram::build(value, &salt(op.key, name), scram::ITERATIONS);
         self.alter(&client, "issue", op, name, Some(&verifier)).await?;
-        Ok(Issued { at: subject.clone(), minted: None })
+        Ok(Issued { at: subject.clone(), minted: None, public_half: None })
     }
 
     async fn verify(&self, subject: &Ref, value: &SecretValue) -> Result<Probe> {
@@ -150,6 +150,18 @@ impl Issuer for PostgresqlBackend {
         }))
     }
 
+    async fn siblings(&self, subject: &Ref) -> Result<Vec<Sibling>> {
+        Err(unsupported("siblings", subject, "a role has one password"))
+    }
+
+    async fn disable(&self, _op: &Operation, subject: &Ref) -> Result<()> {
+        Err(unsupported("disable", subject, "NOLOGIN suspends the role, not its password"))
+    }
+
+    async fn enable(&self, _op: &Operation, subject: &Ref) -> Result<()> {
+        Err(unsupported("enable", subject, "NOLOGIN suspends the role, not its password"))
+    }
+
     async fn revoke(&self, _op: &Operation, subject: &Ref, _expect: Option<&str>) -> Result<()> {
         let name = role_of(&self.info.name, "revoke", subject)?;
         let text = format!(
@@ -250,4 +262,7 @@ fn salt(key: OperationKey, role: &str) -> [u8; scram::SALT_BYTES] {
     let mut salt = [0; scram::SALT_BYTES];
     salt.copy_from_slice(&digest[..scram::SALT_BYTES]);
     salt
+}
+fn unsupported(operation: &'static str, subject: &Ref, why: &str) -> Error {
+    Error::new(ErrorKind::Unsupported, operation, format!("{subject}: {why}"))
 }

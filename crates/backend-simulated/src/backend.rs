@@ -9,13 +9,13 @@ use std::{
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use claviger_backend::{
-    Backend, BackendInfo, Capability, Effect as Outcome, Error, ErrorKind, Issuer, Operation, Overlap,
-    Permission, PermissionStatus, Phase, Result, Retry, Runtime, ScanSink, Store, ValueOrigin,
+    Backend, BackendInfo, Capability, Effect as Outcome, Error, ErrorKind, Issuer, Operation, Permission,
+    PermissionStatus, Phase, Result, Retry, Runtime, ScanSink, Store,
 };
 use claviger_core::{clock::Clock, model::Scope, reference::Ref};
 
 use crate::{
-    estate::{Effect, Estate, EstateError, EstateFile},
+    estate::{CloudUser, Effect, Estate, EstateError, EstateFile},
     fault::{Crash, CrashSignal, Fault, FaultPlan, NoFaults},
     inventory,
     target::Target,
@@ -34,6 +34,8 @@ pub struct SimulatedBackend {
     pub(crate) clock: Arc<dyn Clock>,
     file: EstateFile,
     capability: Capability,
+    /// Slots for keys of a cloud user, and how long a new one settles, in seconds.
+    pub(crate) keys: (u32, u32),
     faults: Arc<dyn FaultPlan>,
     boundaries: AtomicU64,
     crash: Crash,
@@ -77,6 +79,9 @@ impl SimulatedBackend {
         let capability = Capability {
             inventory: true,
             issue: true,
+            issue_mints: true,
+            siblings: true,
+            disable: true,
             verify: true,
             identify: true,
             restore: true,
@@ -85,18 +90,19 @@ impl SimulatedBackend {
             read: true,
             write: true,
             write_with_expect: true,
+            write_together: true,
             write_keeps_former: true,
             refresh: true,
             adopted: true,
-            overlap: Overlap::None,
-            origin: ValueOrigin::SetByUs,
         };
+        let slots = estate.settings.key_slots.unwrap_or(CloudUser::SLOTS);
         let endpoint = file.path().display().to_string();
         Ok(Self {
             info: BackendInfo { name: name.to_owned(), kind: "simulated", endpoint },
             clock,
             file,
             capability,
+            keys: (slots, estate.settings.key_settle_seconds),
             faults: Arc::new(NoFaults),
             boundaries: AtomicU64::new(0),
             crash: Crash::new(),

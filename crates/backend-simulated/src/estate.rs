@@ -40,6 +40,10 @@ pub struct Settings {
     pub revoke_cache_seconds: u32,
     /// Seconds from a rollout until the new pods are ready.
     pub rollout_seconds: u32,
+    /// Seconds for which the cloud does not know an access key that was just made: it is refused, and no list shows it.
+    pub key_settle_seconds: u32,
+    /// How many access keys a cloud user may have, where it is not [`CloudUser::SLOTS`].
+    pub key_slots: Option<u32>,
     /// Characters that the database refuses in a password.
     pub refused_characters: String,
     /// Parts that do not answer: `db`, `iam`, `kv`, `auth`, `k8s`.
@@ -54,7 +58,7 @@ pub struct Effect {
     pub seq: u64,
     /// When, by the backend's clock.
     pub at: DateTime<Utc>,
-    /// `issue`, `restore`, `revoke`, `write`, `refresh`.
+    /// `issue`, `restore`, `disable`, `enable`, `revoke`, `write`, `refresh`.
     pub operation: String,
     /// What was changed.
     pub target: Ref,

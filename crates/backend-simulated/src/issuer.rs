@@ -2,13 +2,13 @@ use async_trait::async_trait;
 use chrono::{DateTime, Duration, Utc};
 use claviger_backend::{
     Error, ErrorKind, Identified, Issued, Issuer, Offer, Operation, Overlap, Presence, Probe, Restore,
-    Result, ValueForm, Verdict,
+    Result, Sibling, ValueForm, ValueOrigin, Verdict,
 };
 use claviger_core::{reference::Ref, scram::SALT_BYTES, secret::SecretValue};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    SimulatedBackend,
+    SimulatedBackend, access_key,
     backend::Change,
     estate::{
         AccessKey, Estate, ObjectKind, Password, Planted, Role, Secret, SecretType, Tombstone, VaultToken,
@@ -19,16 +19,26 @@ use crate::{
 
 #[async_trait]
 impl Issuer for SimulatedBackend {
-    /// A role has one password; of tokens there may be any number.
+    /// A role has one password; of tokens there may be any number, of access keys as many as there are slots.
     fn offer(&self, subject: &Ref) -> Option<Offer> {
         match Target::parse("offer", subject).ok()? {
-            Target::Role(_) => Some(Offer { overlap: Overlap::None, form: ValueForm::Password }),
-            Target::Token(_) => Some(Offer { overlap: Overlap::Dual, form: ValueForm::Uuid }),
+            Target::Role(_) => Some(Offer::set_by_us(Overlap::None, ValueForm::Password)),
+            Target::Token(_) => Some(Offer::set_by_us(Overlap::Dual, ValueForm::Uuid)),
+            Target::AccessKey { .. } => Some(Offer {
+                overlap: Overlap::Dual,
+                origin: ValueOrigin::Minted,
+                form: ValueForm::NotOurs,
+                slots: Some(self.keys.0),
+                settles_within: self.keys.1,
+            }),
             _ => None,
         }
     }
 
     async fn issue(&self, op: &Operation, subject: &Ref, value: Option<&SecretValue>) -> Result<Issued> {
+        if matches!(Target::parse("issue", subject)?, Target::AccessKey { .. }) {
+            return self.mint_key(op, subject, value).await;
+        }
         let Some(value) = value else {
             return Err(Error::new(
                 ErrorKind::Invalid,
@@ -52,7 +62,7 @@ impl Issuer for SimulatedBackend {
                 let message = format!("{subject}: the value holds a character that the target refuses");
                 return Err(Error::new(ErrorKind::Invalid, "issue", message));
             }
-            let issued = Issued { at: subject.clone(), minted: None };
+            let issued = Issued { at: subject.clone(), minted: None, public_half: None };
             if role.password.as_ref().is_some_and(|password| password.accepts(&name, value.expose())) {
                 return Ok(Change::nothing(issued));
             }
@@ -78,12 +88,8 @@ impl Issuer for SimulatedBackend {
                     (verdict, "GET /api as bearer")
                 }
                 Target::AccessKey { .. } => {
-                    let verdict = match access_key(estate, &target) {
-                        Some(key) if key.secret.is(value.expose()) => Verdict::Accepted,
-                        Some(_) => Verdict::Refused("SignatureDoesNotMatch".into()),
-                        None => Verdict::Refused("InvalidClientTokenId".into()),
-                    };
-                    (verdict, "GetCallerIdentity")
+                    let key = access_key(estate, &target);
+                    (access_key::verdict(estate, key, value.expose(), now), "GetCallerIdentity")
                 }
                 Target::Token(_) => {
                     let live =
@@ -149,6 +155,22 @@ impl Issuer for SimulatedBackend {
         .await
     }
 
+    async fn siblings(&self, subject: &Ref) -> Result<Vec<Sibling>> {
+        self.look("siblings", subject, |estate, target, now| match &target {
+            Target::AccessKey { user, .. } => Ok(self.keys_of(estate, user, now)),
+            _ => Err(no_issuer("siblings", subject)),
+        })
+        .await
+    }
+
+    async fn disable(&self, op: &Operation, subject: &Ref) -> Result<()> {
+        self.suspend("disable", op, subject, true).await
+    }
+
+    async fn enable(&self, op: &Operation, subject: &Ref) -> Result<()> {
+        self.suspend("enable", op, subject, false).await
+    }
+
     async fn revoke(&self, op: &Operation, subject: &Ref, expect: Option<&str>) -> Result<()> {
         let expect = expect.map(str::to_owned);
         self.mutate("revoke", op, subject, |estate, target, now| {
@@ -202,6 +224,7 @@ impl SimulatedBackend {
             let issued = |accessor: &str| Issued {
                 at: self.at(["auth", "token", "accessor", accessor]),
                 minted: None,
+                public_half: None,
             };
             let tokens = &mut estate.secret_store.tokens;
             if let Some((known, _)) = tokens.iter().find(|(_, token)| token.value.is(value.expose())) {
@@ -298,7 +321,7 @@ fn role_mut<'a>(
     Ok((name.clone(), role))
 }
 
-fn access_key<'a>(estate: &'a Estate, target: &Target) -> Option<&'a AccessKey> {
+pub(crate) fn access_key<'a>(estate: &'a Estate, target: &Target) -> Option<&'a AccessKey> {
     let Target::AccessKey { user, id } = target else { return None };
     estate.cloud.users.get(user)?.keys.get(id)
 }
@@ -382,10 +405,10 @@ fn revoke(estate: &mut Estate, target: &Target, now: DateTime<Utc>) {
     }
 }
 
-fn absent(operation: &'static str, subject: &Ref) -> Error {
+pub(crate) fn absent(operation: &'static str, subject: &Ref) -> Error {
     Error::new(ErrorKind::NotFound, operation, format!("{subject} does not exist"))
 }
 
-fn no_issuer(operation: &'static str, subject: &Ref) -> Error {
+pub(crate) fn no_issuer(operation: &'static str, subject: &Ref) -> Error {
     Error::new(ErrorKind::Unsupported, operation, format!("{subject} has no issuer here that can do this"))
 }

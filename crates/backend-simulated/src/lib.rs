@@ -26,7 +26,7 @@
 //! | role, its password | `superuser`, `createrole`, `replication` | bool | as in `pg_roles` |
 //! | password | `password_method` | string | `scram-sha-256` or `md5` |
 //! | IAM user | `access_keys` | number | how many keys it has |
-//! | access key | `status` | string | `Active` |
+//! | access key | `status` | string | `Active` or `Inactive` |
 //! | access key | `never_used` | bool | the issuer knows and says never |
 //! | access key | `active_keys_of_user` | number | with its user's others |
 //! | Vault token | `policies` | strings | its policies |
@@ -42,6 +42,7 @@
 //!
 //! To add a kind of target: its part of the estate in `estate/`, a line in [`target::Target`], and its arms in `inventory/`, `issuer`, `store`.
 
+mod access_key;
 mod backend;
 pub mod estate;
 pub mod fault;

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use claviger_backend::{Error, ErrorKind, Expect, Operation, Result, Store, StoreState, StoredValue};
+use claviger_backend::{Error, ErrorKind, Expect, Field, Operation, Result, Store, StoreState, StoredValue};
 use claviger_core::{reference::Ref, secret::SecretValue};
 
 use crate::{
@@ -48,28 +48,44 @@ impl Store for SimulatedBackend {
     }
 
     async fn write(&self, op: &Operation, at: &Ref, value: &SecretValue, expect: &Expect) -> Result<String> {
-        let (key, expect) = (op.key.to_string(), expect.clone());
-        self.mutate("write", op, at, |estate, target, now| {
-            let place = place(estate, "write", at, target)?;
-            if let Some(why) = place.refused {
-                return Err(Error::new(ErrorKind::Denied, "write", format!("{at}: {why}")));
+        self.write_together(op, &[Field { at, value }], expect).await
+    }
+
+    async fn write_together(&self, op: &Operation, fields: &[Field<'_>], expect: &Expect) -> Result<String> {
+        let Some(first) = fields.first() else {
+            return Err(Error::new(ErrorKind::Invalid, "write", "there is nothing to write"));
+        };
+        let (at, key, expect) = (first.at, op.key.to_string(), expect.clone());
+        self.mutate("write", op, at, |estate, _, now| {
+            let mut written = Vec::with_capacity(fields.len());
+            for field in fields {
+                if field.at.object() != at.object() {
+                    let message = format!("{} lies in another object than {at}", field.at);
+                    return Err(Error::new(ErrorKind::Invalid, "write", message));
+                }
+                let target = Target::parse("write", field.at)?;
+                may_write(estate, field.at, &target, &expect)?;
+                written.push((target, Planted::from_secret(field.value)));
             }
-            let holds = match &expect {
-                Expect::Absent => place.value.is_none(),
-                Expect::Version(version) => place.value.is_some() && place.version.as_ref() == Some(version),
-            };
-            if !holds {
-                return Err(Error::new(
-                    ErrorKind::Conflict,
-                    "write",
-                    format!("{at} is not at the expected version"),
-                ));
-            }
-            let version = write(estate, at, target, &Planted::from_secret(value), &key, now)?;
-            Ok(Change::made(version))
+            Ok(Change::made(write(estate, at, &written, &key, now)?))
         })
         .await
     }
+}
+
+fn may_write(estate: &Estate, at: &Ref, target: &Target, expect: &Expect) -> Result<()> {
+    let place = place(estate, "write", at, target)?;
+    if let Some(why) = place.refused {
+        return Err(Error::new(ErrorKind::Denied, "write", format!("{at}: {why}")));
+    }
+    let holds = match expect {
+        Expect::Absent => place.value.is_none(),
+        Expect::Version(version) => place.value.is_some() && place.version.as_ref() == Some(version),
+    };
+    if holds {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Conflict, "write", format!("{at} is not at the expected version")))
 }
 
 /// What lies at a ref.
@@ -168,50 +184,59 @@ fn literal(deployment: &Deployment, container: &str, variable: &str) -> Option<P
     }
 }
 
+/// Writes fields of one object as one change.
 fn write(
     estate: &mut Estate,
     at: &Ref,
-    target: &Target,
-    value: &Planted,
+    fields: &[(Target, Planted)],
     op_key: &str,
     now: DateTime<Utc>,
 ) -> Result<String> {
     let gone = || Error::new(ErrorKind::NotFound, "write", format!("{at}: there is no such object"));
     let revision = estate.next_revision();
-    match target {
-        Target::Kv { path, key } => {
+    let Some((first, _)) = fields.first() else { return Err(gone()) };
+    match first {
+        Target::Kv { path, .. } => {
             let empty = KvEntry { versions: Vec::new(), labels: BTreeMap::new(), denied: false };
             let entry = estate.secret_store.paths.entry(path.clone()).or_insert(empty);
-            let mut fields = entry.current().map(|version| version.fields.clone()).unwrap_or_default();
-            fields.insert(key.clone(), value.clone());
-            Ok(entry.push(fields, now, Some(op_key.to_owned())).to_string())
+            let mut content = entry.current().map(|version| version.fields.clone()).unwrap_or_default();
+            for (target, value) in fields {
+                let Target::Kv { key, .. } = target else { return Err(gone()) };
+                content.insert(key.clone(), value.clone());
+            }
+            Ok(entry.push(content, now, Some(op_key.to_owned())).to_string())
         }
-        Target::Object { namespace, object, key: Some(key) } => {
+        Target::Object { namespace, object, .. } => {
             let held = estate.cluster.namespaces.get_mut(namespace).ok_or_else(gone)?;
-            match object.kind {
+            let data = match object.kind {
                 ObjectKind::Secret => {
                     let secret = held.secrets.get_mut(&object.name).ok_or_else(gone)?;
-                    secret.data.insert(key.clone(), value.clone());
-                    secret.version = revision;
-                    secret.updated_at = now;
+                    (secret.version, secret.updated_at) = (revision, now);
                     secret.written_by = Some(op_key.to_owned());
+                    &mut secret.data
                 }
                 ObjectKind::ConfigMap => {
                     let map = held.config_maps.get_mut(&object.name).ok_or_else(gone)?;
-                    map.data.insert(key.clone(), value.clone());
-                    map.version = revision;
-                    map.updated_at = now;
+                    (map.version, map.updated_at) = (revision, now);
                     map.written_by = Some(op_key.to_owned());
+                    &mut map.data
                 }
+            };
+            for (target, value) in fields {
+                let Target::Object { key: Some(key), .. } = target else { return Err(gone()) };
+                data.insert(key.clone(), value.clone());
             }
             Ok(revision.to_string())
         }
-        Target::Literal { namespace, name, container, variable } => {
+        Target::Literal { namespace, name, .. } => {
             let held = estate.cluster.namespaces.get_mut(namespace).ok_or_else(gone)?;
             let deployment = held.deployments.get_mut(name).ok_or_else(gone)?;
-            let is_it = |held: &&mut Container| held.name == *container;
-            let found = deployment.containers.iter_mut().find(is_it).ok_or_else(gone)?;
-            found.env.insert(variable.clone(), EnvSource::Literal(value.clone()));
+            for (target, value) in fields {
+                let Target::Literal { container, variable, .. } = target else { return Err(gone()) };
+                let is_it = |held: &&mut Container| held.name == *container;
+                let found = deployment.containers.iter_mut().find(is_it).ok_or_else(gone)?;
+                found.env.insert(variable.clone(), EnvSource::Literal(value.clone()));
+            }
             deployment.version = revision;
             deployment.written_by = Some(op_key.to_owned());
             // A changed specification is a rollout by itself.

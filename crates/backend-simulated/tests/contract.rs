@@ -56,6 +56,7 @@ fn fixture(file: &EstateFile, estate: &Estate) -> Fixture {
     let (rollouts, changes) = (observer(file), observer(file));
     Fixture {
         credential: Some(Subject { at: at("sim/db/role/payments_app"), value: password() }),
+        mintable: Some(mintable(estate)),
         revocable: Some(Subject { at: at("sim/k8s/ci/Secret/deployer-token"), value: token() }),
         absent_credential: Some(at("sim/db/role/nobody")),
         new_value: Some(Box::new(move || {
@@ -63,6 +64,7 @@ fn fixture(file: &EstateFile, estate: &Estate) -> Fixture {
             SecretValue::from_text(format!("new-{number}-0123456789abcdef"))
         })),
         copy: Some(at("sim/kv/payments/db#password")),
+        copy_beside: Some(at("sim/kv/payments/db#username")),
         absent_copy: Some(at("sim/kv/payments/nothing#password")),
         consumer: Some(Consumer { at: at("sim/k8s/payments/Deployment/api"), how: ConsumerHow::Env }),
         absent_consumer: Some(Consumer {
@@ -76,4 +78,11 @@ fn fixture(file: &EstateFile, estate: &Estate) -> Fixture {
         changes: Some(Box::new(move || changes.effective_mutations().expect("reads"))),
         secrets: vec![password(), token()],
     }
+}
+
+/// The only key of its user: a slot is free.
+fn mintable(estate: &Estate) -> Subject {
+    let (id, key) = estate.cloud.users["shop-assets"].keys.first_key_value().expect("a key");
+    let at = Ref::new("sim", ["iam", "user", "shop-assets", "access-key", id]);
+    Subject { at, value: key.secret.secret() }
 }

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use claviger_backend::{
-    Backend, BackendInfo, Capability, Issuer, Overlap, Permission, Phase, Result, Runtime, ScanSink, Store,
-    ValueOrigin,
+    Backend, BackendInfo, Capability, Issuer, Permission, Phase, Result, Runtime, ScanSink, Store,
 };
 use claviger_core::{clock::Clock, fingerprint::FingerprintKey, model::Scope};
 use tokio::sync::Mutex;
@@ -72,6 +71,9 @@ impl Backend for VaultBackend {
         Capability {
             inventory: true,
             issue: true,
+            issue_mints: false,
+            siblings: false,
+            disable: false,
             verify: true,
             identify: true,
             restore: false,
@@ -81,12 +83,11 @@ impl Backend for VaultBackend {
             read: true,
             write: true,
             write_with_expect: true,
+            write_together: true,
             // KV version 2 does; version 1 does not, and is written only where the caller brings a version key.
             write_keeps_former: true,
             refresh: false,
             adopted: false,
-            overlap: Overlap::None,
-            origin: ValueOrigin::SetByUs,
         }
     }
 

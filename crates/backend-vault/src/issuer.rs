@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use claviger_backend::{
     Effect, Error, ErrorKind, Identified, Issued, Issuer, Offer, Operation, Overlap, Presence, Probe,
-    Restore, Result, ValueForm,
+    Restore, Result, Sibling, ValueForm,
 };
 use claviger_core::{reference::Ref, secret::SecretValue};
 use serde::Deserialize;
@@ -176,7 +176,7 @@ impl Issuer for VaultBackend {
     /// A role may have any number of secret-ids.
     fn offer(&self, subject: &Ref) -> Option<Offer> {
         matches!(Names::subject(subject), Subject::SecretId { .. })
-            .then_some(Offer { overlap: Overlap::Dual, form: ValueForm::Uuid })
+            .then(|| Offer::set_by_us(Overlap::Dual, ValueForm::Uuid))
     }
 
     /// Adds a secret-id whose value we chose, so that an answer that was lost loses nothing. It has the limits and the metadata of the one it follows.
@@ -193,7 +193,10 @@ impl Issuer for VaultBackend {
         };
         let added = self.add_secret_id(&mount, &role, &accessor, value);
         match tokio::time::timeout(op.deadline, added).await {
-            Ok(added) => Ok(Issued { at: self.names.secret_id(&mount, &role, &added?), minted: None }),
+            Ok(added) => {
+                let at = self.names.secret_id(&mount, &role, &added?);
+                Ok(Issued { at, minted: None, public_half: None })
+            }
             Err(_) => Err(Error::new(
                 ErrorKind::Unavailable,
                 "issue",
@@ -249,6 +252,18 @@ impl Issuer for VaultBackend {
             }
         };
         Ok(found.map_or(Presence::Absent, Presence::Present))
+    }
+
+    async fn siblings(&self, _subject: &Ref) -> Result<Vec<Sibling>> {
+        Self::unsupported("siblings", "tokens and secret-ids are found by their value")
+    }
+
+    async fn disable(&self, _op: &Operation, _subject: &Ref) -> Result<()> {
+        Self::unsupported("disable", "a token or secret-id cannot be suspended")
+    }
+
+    async fn enable(&self, _op: &Operation, _subject: &Ref) -> Result<()> {
+        Self::unsupported("enable", "a token or secret-id cannot be suspended")
     }
 
     async fn revoke(&self, op: &Operation, subject: &Ref, expect: Option<&str>) -> Result<()> {

@@ -1,9 +1,11 @@
 //! KV as a store of copies.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
-use claviger_backend::{Error, ErrorKind, Expect, Operation, Result, Store, StoreState, StoredValue};
+use claviger_backend::{
+    Error, ErrorKind, Expect, Field as Change, Operation, Result, Store, StoreState, StoredValue,
+};
 use claviger_core::{reference::Ref, secret::SecretValue};
 use reqwest::Method;
 
@@ -127,13 +129,26 @@ impl Store for VaultBackend {
     }
 
     async fn write(&self, op: &Operation, at: &Ref, value: &SecretValue, expect: &Expect) -> Result<String> {
-        let place = self.place("write", at).await?;
+        self.write_together(op, &[Change { at, value }], expect).await
+    }
+
+    /// A version of a path holds all its fields, so they change together.
+    async fn write_together(&self, op: &Operation, fields: &[Change<'_>], expect: &Expect) -> Result<String> {
+        let invalid = |text: String| Error::new(ErrorKind::Invalid, "write", text);
+        let first = fields.first().ok_or_else(|| invalid("there is nothing to write".to_owned()))?.at;
+        let place = self.place("write", first).await?;
         if place.mount.kind == MountKind::Kv1 && self.version_key.is_none() {
-            let why = format!("{at}: KV version 1 keeps no versions, so a write cannot be guarded");
+            let why = format!("{first}: KV version 1 keeps no versions, so a write cannot be guarded");
             return Err(
                 Error::new(ErrorKind::Unsupported, "write", why).with_hint("upgrade the mount to version 2")
             );
         }
-        self.field(&place).write(op, value, expect).await
+        let mut values = BTreeMap::new();
+        for change in fields {
+            let key = change.at.field_name().filter(|_| change.at.object() == first.object());
+            let key = key.ok_or_else(|| invalid(format!("{} is no field of the same path", change.at)))?;
+            values.insert(key, change.value);
+        }
+        self.field(&place).write(op, &values, expect).await
     }
 }

@@ -5,17 +5,23 @@
 pub struct Capability {
     /// Streams an inventory.
     pub inventory: bool,
-    /// [`Issuer::issue`](crate::Issuer::issue).
+    /// [`Issuer::issue`](crate::Issuer::issue). Which value and from where it says of each credential: [`Offer`](crate::Offer).
     pub issue: bool,
+    /// Of some credentials the issuer makes the value itself, and tells it once.
+    pub issue_mints: bool,
+    /// [`Issuer::siblings`](crate::Issuer::siblings).
+    pub siblings: bool,
     /// [`Issuer::verify`](crate::Issuer::verify): logs in with a value.
     pub verify: bool,
     /// [`Issuer::identify`](crate::Issuer::identify): the issuer can say whose value this is.
     pub identify: bool,
     /// [`Issuer::restore`](crate::Issuer::restore): the former value can be put back without its plaintext.
     pub restore: bool,
+    /// [`Issuer::disable`](crate::Issuer::disable) and [`Issuer::enable`](crate::Issuer::enable).
+    pub disable: bool,
     /// [`Issuer::revoke`](crate::Issuer::revoke).
     pub revoke: bool,
-    /// How long after a revocation the issuer may still accept the value out of a cache, in seconds: a receipt waits this long.
+    /// How long after a revocation or suspension the issuer may still accept the value out of a cache, in seconds: a receipt waits this long.
     pub revoke_cache_seconds: u32,
     /// [`Store::read`](crate::Store::read).
     pub read: bool,
@@ -23,16 +29,14 @@ pub struct Capability {
     pub write: bool,
     /// Writes honour [`Expect::Version`](crate::Expect::Version).
     pub write_with_expect: bool,
+    /// [`Store::write_together`](crate::Store::write_together): several fields of one object at once.
+    pub write_together: bool,
     /// The store keeps former versions by itself.
     pub write_keeps_former: bool,
     /// [`Runtime::refresh`](crate::Runtime::refresh).
     pub refresh: bool,
     /// [`Runtime::adopted`](crate::Runtime::adopted).
     pub adopted: bool,
-    /// Two values at once?
-    pub overlap: Overlap,
-    /// Where a new value comes from.
-    pub origin: ValueOrigin,
 }
 
 /// Can the target hold two accepted values of one credential at the same time?
@@ -41,13 +45,13 @@ pub enum Overlap {
     /// One: setting the new one ends the old one. Setting is the pivot.
     #[default]
     None,
-    /// Two slots, e.g. IAM access keys.
+    /// Several: the old value goes on beside the new one until it is ended.
     Dual,
     /// Two users that take turns.
     Alternating,
 }
 
-/// How a value comes about.
+/// Where a new value comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ValueOrigin {
     /// We make it and set it (a database password).

@@ -20,6 +20,7 @@ mod bench;
 mod description;
 mod inventory;
 mod issuer;
+mod minting;
 mod runtime;
 mod store;
 
@@ -59,6 +60,8 @@ pub type NewValue = Box<dyn Fn() -> SecretValue + Send + Sync>;
 pub struct Fixture {
     /// A credential that can be set, verified, identified and restored.
     pub credential: Option<Subject>,
+    /// A credential beside which the issuer can make another; its identity has a slot free.
+    pub mintable: Option<Subject>,
     /// A credential that will be revoked; it is gone afterwards.
     pub revocable: Option<Subject>,
     /// A credential of the same issuer that does not exist.
@@ -67,6 +70,8 @@ pub struct Fixture {
     pub new_value: Option<NewValue>,
     /// A field that can be read and written.
     pub copy: Option<Ref>,
+    /// Another field of the same object, with a value in it.
+    pub copy_beside: Option<Ref>,
     /// A field that does not exist, in a place that we may read.
     pub absent_copy: Option<Ref>,
     /// A workload that can be refreshed.
@@ -87,6 +92,7 @@ pub fn trials(name: &str, backend: Arc<dyn Backend>, fixture: Fixture) -> Vec<Tr
     let mut trials = description::trials(&bench);
     trials.extend(inventory::trials(&bench));
     trials.extend(issuer::trials(&bench));
+    trials.extend(minting::trials(&bench));
     trials.extend(store::trials(&bench));
     trials.extend(runtime::trials(&bench));
     trials.into_iter().map(|trial| trial.named(name)).collect()

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use claviger_core::{model::ConsumerHow, reference::Ref, secret::SecretValue};
 
-use crate::{Operation, Overlap, Result};
+use crate::{Operation, Overlap, Result, ValueOrigin};
 
 /// What a login with a value showed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub struct Issued {
     pub at: Ref,
     /// The value, where the issuer made it.
     pub minted: Option<SecretValue>,
+    /// The public half that belongs to it, where copies hold both (a key's id).
+    pub public_half: Option<String>,
 }
 
 /// How a new value of one credential comes about.
@@ -39,8 +41,34 @@ pub struct Issued {
 pub struct Offer {
     /// May the old value go on beside it?
     pub overlap: Overlap,
+    /// Who makes it?
+    pub origin: ValueOrigin,
     /// What the value looks like.
     pub form: ValueForm,
+    /// How many credentials of this kind one identity may have, where that is limited.
+    pub slots: Option<u32>,
+    /// How long, in seconds, after it was made some of the issuer's servers may still refuse a new value, and its lists not show it.
+    pub settles_within: u32,
+}
+
+impl Offer {
+    /// A value that we make and set, known everywhere at once, in any number where it overlaps.
+    pub fn set_by_us(overlap: Overlap, form: ValueForm) -> Self {
+        Self { overlap, origin: ValueOrigin::SetByUs, form, slots: None, settles_within: 0 }
+    }
+}
+
+/// One of an identity's credentials, as its issuer lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sibling {
+    /// Its ref at the issuer.
+    pub at: Ref,
+    /// The public half that copies show beside the value (a key's id).
+    pub public_half: String,
+    /// When it was made, by the issuer's clock.
+    pub created_at: Option<DateTime<Utc>>,
+    /// Is it accepted at all? False for a suspended one.
+    pub active: bool,
 }
 
 /// What a value that we make looks like.
@@ -50,6 +78,8 @@ pub enum ValueForm {
     Password,
     /// A version 4 UUID.
     Uuid,
+    /// None: the issuer makes it.
+    NotOurs,
 }
 
 /// What puts a former value back without its plaintext, e.g. the saved SCRAM verifier. Sealed like a secret.
@@ -80,7 +110,8 @@ pub trait Issuer: Send + Sync {
     /// Sets `value` for the credential, or mints where the origin says so (then `value` is `None`). Where the offer overlaps, the value is added
     /// beside the one that is there, with all that belongs to it (limits, metadata), and gets a ref of its own.
     ///
-    /// Repeat with the same value: succeeds, same end state, same ref. Absent subject: `NotFound`. A value against the target's rules: `Invalid`
+    /// Repeat with the same value: succeeds, same end state, same ref. **Repeat of a minting: another credential**; whoever lost the answer finds
+    /// the first one by [`Issuer::siblings`]. No slot free: `Invalid` with `Effect::NotApplied`. Absent subject: `NotFound`. A value against the target's rules: `Invalid`
     /// with `Effect::NotApplied`. Cancellation: effect unknown.
     async fn issue(&self, op: &Operation, subject: &Ref, value: Option<&SecretValue>) -> Result<Issued>;
 
@@ -98,6 +129,18 @@ pub trait Issuer: Send + Sync {
 
     /// Does it exist? Absence is an answer.
     async fn presence(&self, subject: &Ref) -> Result<Presence>;
+
+    /// All credentials of this kind that the subject's identity has, suspended ones too; the subject need not be among them. Absent identity: none.
+    /// A credential that was made within [`Offer::settles_within`] may be missing.
+    async fn siblings(&self, subject: &Ref) -> Result<Vec<Sibling>>;
+
+    /// Suspends the credential: it is refused until it is enabled again. Repeat: succeeds, same end state. Absent: `NotFound`. Cancellation:
+    /// effect unknown; [`Issuer::siblings`] tells.
+    async fn disable(&self, op: &Operation, subject: &Ref) -> Result<()>;
+
+    /// Undoes [`Issuer::disable`]: the same value is accepted again. Repeat: succeeds, same end state. Absent: `NotFound`. Cancellation: effect
+    /// unknown; [`Issuer::siblings`] tells.
+    async fn enable(&self, op: &Operation, subject: &Ref) -> Result<()>;
 
     /// Makes the credential unusable. Absent or already revoked: success. `expect` is a presence token: another one is `Conflict`.
     async fn revoke(&self, op: &Operation, subject: &Ref, expect: Option<&str>) -> Result<()>;
@@ -150,6 +193,21 @@ pub trait Store: Send + Sync {
     /// `Conflict` when the expectation does not hold: the caller reads again, and if the value or `written_by` is its own the write had
     /// already happened. Cancellation: effect unknown.
     async fn write(&self, op: &Operation, at: &Ref, value: &SecretValue, expect: &Expect) -> Result<String>;
+
+    /// Replaces several fields of **one object** in one write: a reader sees all of them or none. Gives the new version.
+    ///
+    /// As [`Store::write`]; the expectation holds for every field. Fields of several objects, or of an object that is no unit for its readers:
+    /// `Invalid` or `Unsupported`, and nothing is written.
+    async fn write_together(&self, op: &Operation, fields: &[Field<'_>], expect: &Expect) -> Result<String>;
+}
+
+/// A field and its new value.
+#[derive(Clone, Copy)]
+pub struct Field<'a> {
+    /// The field.
+    pub at: &'a Ref,
+    /// What it will hold.
+    pub value: &'a SecretValue,
 }
 
 /// How far a consumer has moved.

@@ -2,6 +2,7 @@
 //! together, not what AWS itself does.
 
 mod connection;
+mod contract;
 mod inventory;
 mod issuer;
 mod store;
@@ -36,6 +37,7 @@ fn backend_with(server: &Ministack, id: &str, secret: &str) -> AwsBackend {
         endpoint: Some(server.endpoint().to_owned()),
         access_key_id: Some(value(id)),
         secret_access_key: Some(value(secret)),
+        propagation_seconds: Some(0),
         ..AwsConfig::default()
     };
     AwsBackend::new("aws", config, Arc::new(SystemClock)).expect("a usable configuration")

@@ -22,7 +22,7 @@ async fn the_contract_holds() {
             json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "robot", "namespace": NS}}),
             token("kept"),
             token("revoked"),
-            secret(NS, "db", "Opaque", &[("password", b"contract-password")]),
+            secret(NS, "db", "Opaque", &[("password", b"contract-password"), ("username", b"contract-user")]),
             runtime::workload("Deployment", NS, "web"),
         ])
         .expect("objects");
@@ -42,6 +42,7 @@ async fn the_contract_holds() {
         revocable: Some(Subject { at: in_namespace("Secret/revoked"), value: value(&revoked) }),
         absent_credential: Some(in_namespace("Secret/nothing")),
         copy: Some(in_namespace("Secret/db#password")),
+        copy_beside: Some(in_namespace("Secret/db#username")),
         absent_copy: Some(in_namespace("Secret/nothing#password")),
         consumer: Some(Consumer { at: in_namespace("Deployment/web"), how: ConsumerHow::Env }),
         absent_consumer: Some(Consumer { at: in_namespace("Deployment/nothing"), how: ConsumerHow::Env }),

@@ -23,10 +23,20 @@ struct Whole {
     binary: bool,
 }
 
+/// Keys of one secret with their new values; the whole of it without a key.
+type Parts<'a> = &'a [(Option<&'a str>, &'a SecretValue)];
+
 impl Whole {
     fn field(self, key: Option<&str>) -> Option<SecretValue> {
         match key {
             None => Some(self.value),
+            Some(_) => self.read(key),
+        }
+    }
+
+    fn read(&self, key: Option<&str>) -> Option<SecretValue> {
+        match key {
+            None => Some(self.value.duplicate()),
             Some(key) => self.value.expose_text().and_then(|text| document::field(text, key)),
         }
     }
@@ -134,8 +144,7 @@ impl AwsBackend {
         &self,
         op: &Operation,
         name: &str,
-        key: Option<&str>,
-        value: &SecretValue,
+        parts: Parts<'_>,
         expect: &Expect,
     ) -> Result<String> {
         let token = op.key.to_string();
@@ -144,7 +153,7 @@ impl AwsBackend {
         };
         let Some(versions) = self.versions(name).await? else {
             return match expect {
-                Expect::Absent => self.create_secret(op, name, key, value, &token).await,
+                Expect::Absent => self.create_secret(op, name, parts, &token).await,
                 Expect::Version(_) => Err(conflict("it does not exist")),
             };
         };
@@ -154,7 +163,11 @@ impl AwsBackend {
         if let Some(labels) = versions.get(&token) {
             // An earlier attempt of this very operation got this far.
             let ours = self.whole("write", name, Some(&token)).await?;
-            if ours.and_then(|whole| whole.field(key)).is_none_or(|it| it.expose() != value.expose()) {
+            let holds = |(key, value): &(Option<&str>, &SecretValue)| {
+                let field = ours.as_ref().and_then(|whole| whole.read(*key));
+                field.is_some_and(|field| field.expose() == value.expose())
+            };
+            if !parts.iter().all(holds) {
                 return Err(conflict("the operation's version holds another value"));
             }
             if has(labels, CURRENT) {
@@ -173,17 +186,14 @@ impl AwsBackend {
             (Expect::Version(expected), Some(_), Some(current)) if expected == current => {}
             (Expect::Version(_), ..) => return Err(conflict("another version is current")),
             (Expect::Absent, Some(whole), _) => {
-                let there = key.is_none_or(|key| {
-                    whole.value.expose_text().is_some_and(|text| document::field(text, key).is_some())
-                });
-                if there {
+                if parts.iter().any(|(key, _)| whole.read(*key).is_some()) {
                     return Err(conflict("it is there already"));
                 }
             }
             (Expect::Absent, None, _) => {}
         }
         if !versions.contains_key(&token) {
-            self.put_version(op, name, key, value, whole.as_ref(), &token).await?;
+            self.put_version(op, name, parts, whole.as_ref(), &token).await?;
         }
         self.promote(op, name, current.as_deref(), &token).await?;
         self.drop_label(op, name, &[OUR_PENDING.to_owned()], &token).await;
@@ -195,15 +205,14 @@ impl AwsBackend {
         &self,
         op: &Operation,
         name: &str,
-        key: Option<&str>,
-        value: &SecretValue,
+        parts: Parts<'_>,
         whole: Option<&Whole>,
         token: &str,
     ) -> Result<()> {
         let call = self.account.clients().await?.secrets.put_secret_value();
         let call = call.secret_id(name).client_request_token(token).version_stages(OUR_PENDING);
         let was_binary = whole.is_some_and(|whole| whole.binary);
-        let call = match content(key, value, whole.map(|whole| &whole.value))? {
+        let call = match content(parts, whole.map(|whole| &whole.value))? {
             Content::Text(text) if !was_binary => call.secret_string(text),
             Content::Text(text) => call.secret_binary(Blob::new(text.into_bytes())),
             Content::Bytes(bytes) => call.secret_binary(Blob::new(bytes)),
@@ -249,13 +258,12 @@ impl AwsBackend {
         &self,
         op: &Operation,
         name: &str,
-        key: Option<&str>,
-        value: &SecretValue,
+        parts: Parts<'_>,
         token: &str,
     ) -> Result<String> {
         let call =
             self.account.clients().await?.secrets.create_secret().name(name).client_request_token(token);
-        let call = match content(key, value, None)? {
+        let call = match content(parts, None)? {
             Content::Text(text) => call.secret_string(text),
             Content::Bytes(bytes) => call.secret_binary(Blob::new(bytes)),
         };
@@ -272,25 +280,30 @@ enum Content {
     Bytes(Vec<u8>),
 }
 
-/// The whole new content: the field put into the document that is there, or the value itself.
-fn content(key: Option<&str>, value: &SecretValue, whole: Option<&SecretValue>) -> Result<Content> {
-    let replaced;
-    let new = match key {
-        None => value,
-        Some(key) => {
-            let text = match whole {
-                None => "{}",
-                Some(whole) => whole.expose_text().ok_or_else(|| {
-                    Error::new(ErrorKind::Invalid, "write", "a binary secret has no fields")
-                })?,
-            };
-            replaced = document::replace("write", text, key, value)?;
-            &replaced
-        }
-    };
-    // The SDK wants buffers of its own, which it does not zeroize.
-    Ok(match new.expose_text() {
+/// The whole new content: the fields put into the document that is there, or the value itself.
+fn content(parts: Parts<'_>, whole: Option<&SecretValue>) -> Result<Content> {
+    let mut document: Option<SecretValue> = None;
+    for (key, value) in parts {
+        let Some(key) = key else {
+            return Ok(owned(value));
+        };
+        let text = match (&document, whole) {
+            (Some(document), _) => document.expose_text(),
+            (None, Some(whole)) => whole.expose_text(),
+            (None, None) => Some("{}"),
+        };
+        let text =
+            text.ok_or_else(|| Error::new(ErrorKind::Invalid, "write", "a binary secret has no fields"))?;
+        document = Some(document::replace("write", text, key, value)?);
+    }
+    let document = document.as_ref().or(whole);
+    document.map(owned).ok_or_else(|| Error::new(ErrorKind::Invalid, "write", "there is nothing to write"))
+}
+
+/// The SDK wants buffers of its own, which it does not zeroize.
+fn owned(value: &SecretValue) -> Content {
+    match value.expose_text() {
         Some(text) => Content::Text(text.to_owned()),
-        None => Content::Bytes(new.expose().to_vec()),
-    })
+        None => Content::Bytes(value.expose().to_vec()),
+    }
 }

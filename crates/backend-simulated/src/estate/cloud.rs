@@ -30,6 +30,11 @@ pub struct CloudUser {
     pub keys: BTreeMap<String, AccessKey>,
 }
 
+impl CloudUser {
+    /// How many keys a user may have, as in IAM.
+    pub const SLOTS: u32 = 2;
+}
+
 /// A static key.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -41,4 +46,7 @@ pub struct AccessKey {
     /// Last use; `None` is never.
     #[serde(default)]
     pub last_used_at: Option<DateTime<Utc>>,
+    /// Suspended: refused until it is enabled again.
+    #[serde(default)]
+    pub disabled: bool,
 }

@@ -1,6 +1,6 @@
-//! One field of one path: read, and written by compare-and-set with its siblings left as they are.
+//! Fields of one path: read, and written by compare-and-set with their siblings left as they are.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use claviger_backend::{Effect, Error, ErrorKind, Expect, Operation, Result, StoredValue};
 use claviger_core::{fingerprint::FingerprintKey, secret::SecretValue};
@@ -50,12 +50,17 @@ impl Field<'_> {
         }))
     }
 
-    /// Replaces the field and gives the new version.
+    /// Replaces these fields of the path at once and gives the new version.
     ///
     /// Version 2 is atomic: the server compares the version number (`cas`). Version 1 cannot compare, so the digest is compared by us just
     /// before: a writer in between is lost, and a rotation of such a copy says so in its plan.
-    pub(crate) async fn write(&self, op: &Operation, value: &SecretValue, expect: &Expect) -> Result<String> {
-        match tokio::time::timeout(op.deadline, self.write_now(value, expect)).await {
+    pub(crate) async fn write(
+        &self,
+        op: &Operation,
+        values: &BTreeMap<&str, &SecretValue>,
+        expect: &Expect,
+    ) -> Result<String> {
+        match tokio::time::timeout(op.deadline, self.write_now(values, expect)).await {
             Ok(done) => done,
             Err(_) => Err(Error::new(
                 ErrorKind::Unavailable,
@@ -66,28 +71,31 @@ impl Field<'_> {
         }
     }
 
-    async fn write_now(&self, value: &SecretValue, expect: &Expect) -> Result<String> {
-        let Some(text) = value.expose_text() else {
-            return Err(Error::new(
-                ErrorKind::Invalid,
-                "write",
-                format!("{}: KV holds texts, and the value is not UTF-8", self.what()),
-            ));
-        };
+    async fn write_now(&self, values: &BTreeMap<&str, &SecretValue>, expect: &Expect) -> Result<String> {
+        let mut texts = BTreeMap::new();
+        for (key, value) in values {
+            let text = value.expose_text().ok_or_else(|| {
+                let message = format!("{}: KV holds texts, and the value is not UTF-8", self.what());
+                Error::new(ErrorKind::Invalid, "write", message)
+            })?;
+            texts.insert(*key, text);
+        }
         let answer = self.ask("write").await?;
         let present = self.present("write", &answer)?;
-        let there = present.fields.contains_key(self.key);
+        let there = |key: &&str| present.fields.contains_key(*key);
         let conflict = |found: String| {
             Err(Error::new(ErrorKind::Conflict, "write", format!("{}: {found}", self.what())))
         };
         match expect {
-            Expect::Absent if there => return conflict("expected to be absent, and it is there".into()),
+            Expect::Absent if texts.keys().any(there) => {
+                return conflict("expected to be absent, and it is there".into());
+            }
             Expect::Version(expected) if *expected != present.version => {
                 return conflict("another version is there than the expected one".into());
             }
             Expect::Absent | Expect::Version(_) => {}
         }
-        let fields = document(&present.fields, self.key, text)?;
+        let fields = document(&present.fields, &texts)?;
         if self.versioned { self.write_v2(&fields, present.cas).await } else { self.write_v1(fields).await }
     }
 
@@ -168,18 +176,15 @@ pub(super) fn digest(key: &FingerprintKey, fields: &Fields<'_>) -> String {
     key.keyed("vault-kv1-version", &bytes).to_string()
 }
 
-/// The JSON object with one field replaced or added; the others byte by byte as the server sent them.
-fn document(fields: &Fields<'_>, key: &str, value: &str) -> Result<Zeroizing<Vec<u8>>> {
+/// The JSON object with these fields replaced or added; the others byte by byte as the server sent them.
+fn document(fields: &Fields<'_>, values: &BTreeMap<&str, &str>) -> Result<Zeroizing<Vec<u8>>> {
     let json = |text: &str| {
         serde_json::to_string(text)
             .map(Zeroizing::new)
             .map_err(|_| Error::new(ErrorKind::Invalid, "write", "the value cannot be written as JSON"))
     };
-    let replaced = json(value)?;
     let mut names: Vec<Cow<'_, str>> = fields.keys().cloned().collect();
-    if !fields.contains_key(key) {
-        names.push(Cow::Borrowed(key));
-    }
+    names.extend(values.keys().filter(|key| !fields.contains_key(**key)).map(|key| Cow::Borrowed(*key)));
     let mut out = Zeroizing::new(vec![b'{']);
     for (index, name) in names.iter().enumerate() {
         if index > 0 {
@@ -187,8 +192,10 @@ fn document(fields: &Fields<'_>, key: &str, value: &str) -> Result<Zeroizing<Vec
         }
         out.extend_from_slice(json(name)?.as_bytes());
         out.push(b':');
-        let raw = if name == key { replaced.as_str() } else { fields[name].get() };
-        out.extend_from_slice(raw.as_bytes());
+        match values.get(name.as_ref()) {
+            Some(value) => out.extend_from_slice(json(value)?.as_bytes()),
+            None => out.extend_from_slice(fields[name].get().as_bytes()),
+        }
     }
     out.push(b'}');
     Ok(out)
@@ -202,11 +209,14 @@ mod tests {
     fn siblings_keep_every_byte() {
         let fields: Fields<'_> =
             serde_json::from_str(r#"{"n":12345678901234567890123,"p":"old","s":"\u00fc/\/"}"#).expect("JSON");
-        let written = document(&fields, "p", "n\"ew\n").expect("a document");
+        let written = document(&fields, &BTreeMap::from([("p", "n\"ew\n")])).expect("a document");
         let expected = r#"{"n":12345678901234567890123,"p":"n\"ew\n","s":"\u00fc/\/"}"#;
         assert_eq!(std::str::from_utf8(&written).expect("UTF-8"), expected);
-        let added = document(&Fields::new(), "p", "v").expect("a document");
+        let added = document(&Fields::new(), &BTreeMap::from([("p", "v")])).expect("a document");
         assert_eq!(added.as_slice(), br#"{"p":"v"}"#);
+        let both =
+            document(&fields, &BTreeMap::from([("p", "1"), ("s", "2"), ("t", "3")])).expect("a document");
+        assert_eq!(both.as_slice(), br#"{"n":12345678901234567890123,"p":"1","s":"2","t":"3"}"#);
     }
 
     #[test]

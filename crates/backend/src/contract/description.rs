@@ -28,8 +28,15 @@ pub(super) fn trials(bench: &Arc<Bench>) -> Vec<Unnamed> {
         }),
         trial(bench, "capability_and_roles_agree", |bench| async move {
             let claimed = bench.capability;
-            let issuer =
-                claimed.issue || claimed.verify || claimed.identify || claimed.restore || claimed.revoke;
+            let issuer = claimed.issue
+                || claimed.verify
+                || claimed.identify
+                || claimed.restore
+                || claimed.siblings
+                || claimed.disable
+                || claimed.revoke;
+            must(!claimed.issue_mints || claimed.issue, "it mints and does not issue")?;
+            must(!claimed.issue_mints || claimed.siblings, "what it mints could not be found after a crash")?;
             must(!issuer || bench.backend.issuer().is_some(), "it claims an issuer's methods and is none")?;
             must(
                 !(claimed.read || claimed.write) || bench.backend.store().is_some(),

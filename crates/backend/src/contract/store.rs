@@ -5,7 +5,7 @@ use std::sync::Arc;
 use claviger_core::{reference::Ref, secret::SecretValue};
 
 use super::bench::{Bench, Outcome, Unnamed, failed, must, subject, trial};
-use crate::{ErrorKind, Expect, Operation, Store, StoreState, StoredValue};
+use crate::{ErrorKind, Expect, Field, Operation, Store, StoreState, StoredValue};
 
 pub(super) fn trials(bench: &Arc<Bench>) -> Vec<Unnamed> {
     let mut trials = Vec::new();
@@ -60,6 +60,13 @@ pub(super) fn trials(bench: &Arc<Bench>) -> Vec<Unnamed> {
             bench,
             "write_gives_the_version_that_read_gives_and_repeats",
             |bench| async move { write_and_repeat(&bench).await },
+        ));
+    }
+    if claimed.write_together {
+        trials.push(trial(
+            bench,
+            "write_together_is_one_version_and_a_stale_one_conflicts",
+            |bench| async move { together(&bench).await },
         ));
     }
     trials
@@ -122,4 +129,47 @@ async fn written_once(store: &dyn Store, at: &Ref, former: &StoredValue, op: &Op
     let again = present(store, at).await?;
     must(again.version == version, "the repeat made another version")?;
     must(again.value.expose() == value.expose(), "the repeat changed the value")
+}
+
+async fn together(bench: &Bench) -> Outcome {
+    let (at, beside) =
+        (subject(&bench.fixture.copy, "copy")?, subject(&bench.fixture.copy_beside, "copy_beside")?);
+    let store = bench.store()?;
+    let former = (present(store, at).await?, present(store, beside).await?);
+    must(former.0.version == former.1.version, "two fields of one object have two versions")?;
+    let values = ["claviger-contract-half", "claviger-contract-other-half"];
+    let [one, two] = values.map(|text| SecretValue::from_text(text.into()));
+    let fields = [Field { at, value: &one }, Field { at: beside, value: &two }];
+    let expect = Expect::Version(former.0.version.clone());
+    let version = failed("write_together", store.write_together(&bench.operation(), &fields, &expect).await)?;
+    let outcome = written_together(bench, &version, &expect, [at, beside], [&one, &two]).await;
+    let fields = [Field { at, value: &former.0.value }, Field { at: beside, value: &former.1.value }];
+    let expect = Expect::Version(present(store, at).await?.version);
+    let back = store.write_together(&bench.operation(), &fields, &expect).await;
+    failed("putting the former values back", back)?;
+    outcome
+}
+
+async fn written_together(
+    bench: &Bench,
+    version: &str,
+    stale: &Expect,
+    places: [&Ref; 2],
+    values: [&SecretValue; 2],
+) -> Outcome {
+    let store = bench.store()?;
+    for (at, value) in places.into_iter().zip(values) {
+        let stored = present(store, at).await?;
+        must(stored.value.expose() == value.expose(), format!("another value was stored at {at}"))?;
+        must(stored.version == version, format!("{at} has another version than the write gave"))?;
+    }
+    let lost = SecretValue::from_text("claviger-contract-lost-half".into());
+    let fields = places.map(|at| Field { at, value: &lost });
+    match store.write_together(&bench.operation(), &fields, stale).await {
+        Err(error) if error.kind() == ErrorKind::Conflict => {}
+        Err(error) => return Err(format!("expected Conflict, got {error:?}")),
+        Ok(_) => return Err("the expectation was ignored".into()),
+    }
+    let stored = present(store, places[1]).await?;
+    must(stored.value.expose() == values[1].expose(), "the refused write changed a field")
 }

@@ -11,9 +11,9 @@ use tokio::{sync::Semaphore, time::Instant};
 
 use super::{Call, LayerConfig, check, limit, retry, timeout, trace};
 use crate::{
-    Adoption, Backend, BackendInfo, Capability, Error, ErrorKind, Expect, Identified, Issued, Issuer, Offer,
-    Operation, Permission, Phase, Presence, Probe, Restore, Result, Runtime, ScanSink, Store, StoreState,
-    StoredValue, ValueOrigin,
+    Adoption, Backend, BackendInfo, Capability, Error, ErrorKind, Expect, Field, Identified, Issued, Issuer,
+    Offer, Operation, Permission, Phase, Presence, Probe, Restore, Result, Runtime, ScanSink, Sibling, Store,
+    StoreState, StoredValue, ValueOrigin,
 };
 
 /// A backend behind the layers. It has the roles of the backend within.
@@ -70,9 +70,18 @@ impl Guarded {
         Error::new(ErrorKind::Unsupported, operation, message)
     }
 
-    /// A value is brought exactly where the origin says that we make it.
-    fn value_fits_origin(&self, value: Option<&SecretValue>) -> Result<()> {
-        let set_by_us = self.inner.capability().origin == ValueOrigin::SetByUs;
+    /// A value is brought exactly where the offer says that we make it.
+    fn value_fits_offer(
+        &self,
+        issuer: &dyn Issuer,
+        subject: &Ref,
+        value: Option<&SecretValue>,
+    ) -> Result<()> {
+        let Some(offer) = issuer.offer(subject) else {
+            let message = format!("no new value can be issued for {subject}");
+            return Err(Error::new(ErrorKind::Unsupported, "issue", message));
+        };
+        let set_by_us = offer.origin == ValueOrigin::SetByUs;
         if set_by_us == value.is_some() {
             return Ok(());
         }
@@ -131,7 +140,7 @@ impl Issuer for Guarded {
     async fn issue(&self, op: &Operation, subject: &Ref, value: Option<&SecretValue>) -> Result<Issued> {
         self.call(Call::changes("issuer.issue", op).at(subject), || async move {
             let issuer = self.inner_issuer(self.capability().issue, Some(subject), "issue")?;
-            self.value_fits_origin(value)?;
+            self.value_fits_offer(issuer, subject, value)?;
             issuer.issue(op, subject, value).await
         })
         .await
@@ -183,6 +192,27 @@ impl Issuer for Guarded {
         .await
     }
 
+    async fn siblings(&self, subject: &Ref) -> Result<Vec<Sibling>> {
+        self.call(Call::reads("issuer.siblings", &self.config).at(subject), || async move {
+            self.inner_issuer(self.capability().siblings, Some(subject), "siblings")?.siblings(subject).await
+        })
+        .await
+    }
+
+    async fn disable(&self, op: &Operation, subject: &Ref) -> Result<()> {
+        self.call(Call::changes("issuer.disable", op).at(subject), || async move {
+            self.inner_issuer(self.capability().disable, Some(subject), "disable")?.disable(op, subject).await
+        })
+        .await
+    }
+
+    async fn enable(&self, op: &Operation, subject: &Ref) -> Result<()> {
+        self.call(Call::changes("issuer.enable", op).at(subject), || async move {
+            self.inner_issuer(self.capability().disable, Some(subject), "enable")?.enable(op, subject).await
+        })
+        .await
+    }
+
     async fn last_used(&self, subject: &Ref) -> Result<Option<DateTime<Utc>>> {
         self.call(Call::reads("issuer.last_used", &self.config).at(subject), || async move {
             self.inner_issuer(true, Some(subject), "last_used")?.last_used(subject).await
@@ -214,6 +244,21 @@ impl Store for Guarded {
             let claimed =
                 capability.write && (capability.write_with_expect || !matches!(expect, Expect::Version(_)));
             self.inner_store(claimed, at, "write")?.write(op, at, value, expect).await
+        })
+        .await
+    }
+
+    async fn write_together(&self, op: &Operation, fields: &[Field<'_>], expect: &Expect) -> Result<String> {
+        let Some(first) = fields.first() else {
+            return Err(Error::new(ErrorKind::Invalid, "write_together", "there is nothing to write"));
+        };
+        self.call(Call::changes("store.write_together", op).at(first.at), || async move {
+            let capability = self.capability();
+            let claimed = capability.write_together
+                && (capability.write_with_expect || !matches!(expect, Expect::Version(_)));
+            let store = self.inner_store(claimed, first.at, "write_together")?;
+            check::one_object(fields, "write_together")?;
+            store.write_together(op, fields, expect).await
         })
         .await
     }

@@ -19,9 +19,9 @@ use tokio::time::{Instant, sleep};
 
 use super::{Guarded, LayerConfig, RetryPolicy};
 use crate::{
-    Adoption, Backend, BackendInfo, Capability, Effect, Error, ErrorKind, Expect, Identified, Issued, Issuer,
-    Offer, Operation, Permission, Phase, Presence, Probe, Restore, Result, Retry, Runtime, ScanSink, Store,
-    StoreState, StoredValue, Verdict,
+    Adoption, Backend, BackendInfo, Capability, Effect, Error, ErrorKind, Expect, Field, Identified, Issued,
+    Issuer, Offer, Operation, Overlap, Permission, Phase, Presence, Probe, Restore, Result, Retry, Runtime,
+    ScanSink, Sibling, Store, StoreState, StoredValue, ValueForm, Verdict,
 };
 
 /// What the next call does.
@@ -92,10 +92,10 @@ impl Backend for Scripted {
 #[async_trait]
 impl Issuer for Scripted {
     fn offer(&self, _: &Ref) -> Option<Offer> {
-        None
+        Some(Offer::set_by_us(Overlap::None, ValueForm::Password))
     }
     async fn issue(&self, _: &Operation, subject: &Ref, _: Option<&SecretValue>) -> Result<Issued> {
-        self.act().await.map(|()| Issued { at: subject.clone(), minted: None })
+        self.act().await.map(|()| Issued { at: subject.clone(), minted: None, public_half: None })
     }
     async fn verify(&self, _: &Ref, _: &SecretValue) -> Result<Probe> {
         self.act().await.map(|()| Probe { verdict: Verdict::Accepted, path: "test".into() })
@@ -111,6 +111,15 @@ impl Issuer for Scripted {
     }
     async fn presence(&self, _: &Ref) -> Result<Presence> {
         self.act().await.map(|()| Presence::Absent)
+    }
+    async fn siblings(&self, _: &Ref) -> Result<Vec<Sibling>> {
+        self.act().await.map(|()| Vec::new())
+    }
+    async fn disable(&self, _: &Operation, _: &Ref) -> Result<()> {
+        self.act().await
+    }
+    async fn enable(&self, _: &Operation, _: &Ref) -> Result<()> {
+        self.act().await
     }
     async fn revoke(&self, _: &Operation, _: &Ref, _: Option<&str>) -> Result<()> {
         self.act().await
@@ -131,6 +140,9 @@ impl Store for Scripted {
     async fn write(&self, _: &Operation, _: &Ref, _: &SecretValue, _: &Expect) -> Result<String> {
         self.act().await.map(|()| "1".into())
     }
+    async fn write_together(&self, _: &Operation, _: &[Field<'_>], _: &Expect) -> Result<String> {
+        self.act().await.map(|()| "1".into())
+    }
 }
 
 #[async_trait]
@@ -146,6 +158,9 @@ impl Runtime for Scripted {
 const ALL: Capability = Capability {
     inventory: true,
     issue: true,
+    issue_mints: true,
+    siblings: true,
+    disable: true,
     verify: true,
     identify: true,
     restore: true,
@@ -154,11 +169,10 @@ const ALL: Capability = Capability {
     read: true,
     write: true,
     write_with_expect: true,
+    write_together: true,
     write_keeps_former: true,
     refresh: true,
     adopted: true,
-    overlap: crate::Overlap::None,
-    origin: crate::ValueOrigin::SetByUs,
 };
 
 fn guarded(capability: Capability, script: Vec<Act>) -> (Guarded, Arc<Scripted>) {
@@ -298,8 +312,7 @@ async fn waiting_for_a_turn_counts_and_had_no_effect() {
 
 #[tokio::test]
 async fn what_is_not_claimed_is_refused_before_any_request() {
-    let nothing = Capability { overlap: crate::Overlap::None, ..Capability::default() };
-    let (guarded, inner) = guarded(nothing, vec![]);
+    let (guarded, inner) = guarded(Capability::default(), vec![]);
     let (at, op, value) = (subject(), op(), SecretValue::from_text("v".into()));
     let (mut sink, _receiver) = crate::channel(1);
     let errors = [
@@ -309,10 +322,14 @@ async fn what_is_not_claimed_is_refused_before_any_request() {
         guarded.identify(&value).await.err(),
         guarded.snapshot(&at).await.err(),
         guarded.restore(&op, &at, &Restore(SecretValue::from_text("r".into()))).await.err(),
+        guarded.siblings(&at).await.err(),
+        guarded.disable(&op, &at).await.err(),
+        guarded.enable(&op, &at).await.err(),
         guarded.revoke(&op, &at, None).await.err(),
         guarded.read(&at).await.err(),
         guarded.writable(&at).await.err(),
         guarded.write(&op, &at, &value, &Expect::Absent).await.err(),
+        guarded.write_together(&op, &[Field { at: &at, value: &value }], &Expect::Absent).await.err(),
         guarded.refresh(&op, &at, ConsumerHow::Env).await.err(),
         guarded.adopted(&op, &at).await.err(),
     ];
@@ -334,6 +351,12 @@ async fn arguments_that_the_backend_would_misread_are_refused() {
     );
     assert_eq!(kind(guarded.issue(&op(), &subject(), None).await.err()), Some(ErrorKind::Invalid));
     let foreign = Ref::from_text("other/subject");
+    let (one, two) = (Ref::from_text("test/a#x"), Ref::from_text("test/b#x"));
+    for fields in [&[&one, &two][..], &[&one, &one], &[]] {
+        let fields: Vec<_> = fields.iter().map(|at| Field { at, value: &value }).collect();
+        let error = guarded.write_together(&op(), &fields, &Expect::Absent).await.err();
+        assert_eq!(kind(error), Some(ErrorKind::Invalid), "{} fields", fields.len());
+    }
     assert_eq!(kind(guarded.revoke(&op(), &foreign, None).await.err()), Some(ErrorKind::Invalid));
     // It claims to refresh, and is no runtime.
     assert!(guarded.runtime().is_none());

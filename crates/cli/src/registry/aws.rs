@@ -23,6 +23,8 @@ pub(crate) struct Settings {
     session_token: Option<SecretSource>,
     /// Profile of the SDK's files.
     profile: Option<String>,
+    /// How long IAM may take to tell all its servers of a new or an ended key. Left out: as AWS does.
+    propagation_seconds: Option<u32>,
 }
 
 impl Settings {
@@ -44,6 +46,7 @@ impl Settings {
             access_key_id: fetch(&self.access_key_id, "access_key_id")?,
             secret_access_key: fetch(&self.secret_access_key, "secret_access_key")?,
             session_token: fetch(&self.session_token, "session_token")?,
+            propagation_seconds: self.propagation_seconds,
         };
         let built = AwsBackend::new(name, config, Arc::clone(&parts.clock));
         Ok(built.map(|backend| Arc::new(backend) as Arc<dyn Backend>))

@@ -102,6 +102,7 @@ impl<'a> Maker<'a> {
             secret: secret.clone(),
             created_at: self.ago(age),
             last_used_at: used.map(|days| self.ago(days)),
+            disabled: false,
         };
         if let Some(user) = self.estate.cloud.users.get_mut(user) {
             user.keys.insert(id.clone(), key);

@@ -90,6 +90,9 @@ pub(super) async fn both(cx: &Context<'_>) -> Result<Ran, Trouble> {
     let new = match offer.form {
         ValueForm::Password => rules(cx).await?.generate(cx.engine.random.as_ref()),
         ValueForm::Uuid => password::uuid(cx.engine.random.as_ref()),
+        ValueForm::NotOurs => {
+            return Err(permanent(format!("the value of {} is made by its issuer", plan.subject)));
+        }
     };
     let mut done =
         Done::new(format!("read from {count} of {count} copies and accepted; the new value is sealed"))
@@ -163,7 +166,7 @@ pub(super) fn pointer(at: &Ref, value: &SecretValue) -> String {
 }
 
 /// A short name of a value that people can compare: the first 16 digits of its keyed fingerprint.
-fn handle(cx: &Context<'_>, value: &SecretValue) -> String {
+pub(super) fn handle(cx: &Context<'_>, value: &SecretValue) -> String {
     let mut text = cx.fingerprint(value).to_string();
     text.truncate(16);
     text
