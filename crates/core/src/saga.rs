@@ -13,6 +13,6 @@ mod tests;
 
 pub use self::{
     event::{Event, Failure, FailureEffect, StepOutput},
-    plan::{Action, Cause, PlanHash, SagaKind, SagaPlan, Step, StepPhase},
+    plan::{Action, Cause, Half, Pair, PlanHash, SagaKind, SagaPlan, Step, StepPhase},
     progress::{IllegalEvent, Next, Progress, SagaState, StepState},
 };

@@ -29,6 +29,26 @@ pub enum Cause {
     Policy,
 }
 
+/// Where one half of a key pair lies.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Half {
+    /// The store's field.
+    pub field: Ref,
+    /// Where within it; empty: the field itself.
+    pub pointer: String,
+}
+
+/// A key id and its secret in one object.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Pair {
+    /// The copy, as the inventory has it.
+    pub copy: Ref,
+    /// The secret.
+    pub secret: Half,
+    /// The key's id.
+    pub id: Half,
+}
+
 /// What a step does. The engine has a `run`, an `undo` and a `reconcile` for each.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -45,10 +65,16 @@ pub enum Action {
     SetAtIssuer,
     /// Add the new value at the issuer beside the old one, which goes on working.
     AddAtIssuer,
+    /// Read key id and secret from the copies, show that they are accepted, seal the secret, and note which keys the identity has.
+    SealPair,
+    /// Let the issuer make a second key beside the old one, which goes on working. What it makes it tells once.
+    MintAtIssuer,
     /// Log in with the new value.
     VerifyNew,
     /// Put the new value into a copy, by compare-and-set.
     WriteCopy,
+    /// Put the new key id and its secret into all copies of one object, both halves in one write, by compare-and-set.
+    WritePairs(Vec<Pair>),
     /// Make a consumer read its copies again.
     Refresh(ConsumerHow),
     /// See the consumer run on the new value.
@@ -62,6 +88,13 @@ pub enum Action {
     AwaitCache(u32),
     /// Leave the old value as it is for a while, in case somebody still has it: seconds since the step before this one was done.
     AwaitGrace(u64),
+    /// See that nobody uses the old value any more, as its issuer tells: seconds for which it has to be quiet if it was used since the last
+    /// consumer moved.
+    AwaitQuiet(u64),
+    /// Suspend the old value at its issuer: it could be enabled again.
+    Disable,
+    /// Log in with the suspended value: it must be refused.
+    ProveDisabled,
     /// Log in with the old value: it must be refused.
     ProveRefused,
     /// Read every copy: each must hold the new value. What can be shown where there is no issuer.
@@ -78,14 +111,20 @@ impl Action {
             Self::CheckCopy => "check-copy",
             Self::SetAtIssuer => "set-at-issuer",
             Self::AddAtIssuer => "add-at-issuer",
+            Self::SealPair => "seal-pair",
+            Self::MintAtIssuer => "mint-at-issuer",
             Self::VerifyNew => "verify-new",
             Self::WriteCopy => "write-copy",
+            Self::WritePairs(_) => "write-pairs",
             Self::Refresh(_) => "refresh",
             Self::AwaitAdoption => "await-adoption",
             Self::ControlProbe => "control-probe",
             Self::Revoke(_) => "revoke",
             Self::AwaitCache(_) => "await-cache",
             Self::AwaitGrace(_) => "await-grace",
+            Self::AwaitQuiet(_) => "await-quiet",
+            Self::Disable => "disable",
+            Self::ProveDisabled => "prove-disabled",
             Self::ProveRefused => "prove-refused",
             Self::Conclude => "conclude",
         }
@@ -95,7 +134,14 @@ impl Action {
     pub fn has_effect(&self) -> bool {
         matches!(
             self,
-            Self::SetAtIssuer | Self::AddAtIssuer | Self::WriteCopy | Self::Refresh(_) | Self::Revoke(_)
+            Self::SetAtIssuer
+                | Self::AddAtIssuer
+                | Self::MintAtIssuer
+                | Self::WriteCopy
+                | Self::WritePairs(_)
+                | Self::Refresh(_)
+                | Self::Disable
+                | Self::Revoke(_)
         )
     }
 }
@@ -131,6 +177,12 @@ impl Step {
     /// A step; its id is `<action>:<target>`.
     pub fn new(action: Action, target: Ref, phase: StepPhase, detail: impl Into<String>) -> Self {
         Self { id: format!("{}:{target}", action.name()), action, target, phase, detail: detail.into() }
+    }
+
+    /// The same with a word in its id, for a step whose action and target occur twice.
+    #[must_use]
+    pub fn named(self, word: &str) -> Self {
+        Self { id: format!("{}/{word}:{}", self.action.name(), self.target), ..self }
     }
 }
 

@@ -8,8 +8,8 @@ use claviger_core::{
 };
 
 use super::{
-    Refusal, RotateOptions, readers, refuse,
-    strategy::{self, Strategy},
+    Refusal, RotateOptions, pair, readers, refuse,
+    strategy::{self, End, Strategy},
 };
 use crate::{Engine, policy::policy_for};
 
@@ -55,7 +55,7 @@ pub(super) async fn plan(
                 ),
             ));
         }
-        if policy.retain && matches!(strategy, Strategy::Dual(_)) {
+        if policy.retain && matches!(strategy, Strategy::Dual(_) | Strategy::Minted(..)) {
             return Err(refuse(
                 at,
                 "retain",
@@ -63,6 +63,10 @@ pub(super) async fn plan(
             ));
         }
     }
+    let own = match &strategy {
+        Strategy::Minted(issuer, offer) => Some(pair::room(*issuer, offer, at).await?),
+        _ => None,
+    };
     let current: Vec<&CopyView> =
         detail.copies.iter().filter(|copy| copy.stage == CopyStage::Current).collect();
     let (writable, stale): (Vec<&CopyView>, Vec<&CopyView>) =
@@ -86,6 +90,26 @@ pub(super) async fn plan(
             "no copy of it is known that claviger can write: the new value would be known to nobody; scan the store that holds it, or declare the copy under [[credentials]]",
         ));
     }
+    let mut left_out = stale;
+    let mut objects = Vec::new();
+    if let Some(own) = &own {
+        let paired = pair::paired(engine, at, &own.public_half, &writable).await?;
+        if let Some((copy, why)) = paired.without.first().filter(|_| !options.leave_stale) {
+            return Err(refuse(
+                at,
+                "copy-without-id",
+                format!(
+                    "the id and the secret in {} cannot be changed together: {why}; keep both in one object, or accept that the old key stays there with `--leave-stale`",
+                    copy.at
+                ),
+            ));
+        }
+        if paired.objects.is_empty() {
+            return Err(refuse(at, "no-copy", "no copy of it holds its id beside its secret"));
+        }
+        left_out.extend(paired.without.into_iter().map(|(copy, _)| copy));
+        objects = paired.objects;
+    }
     // A workload in a folder of manifests runs nowhere: whoever applies the folder restarts it.
     let (running, declared): (Vec<_>, Vec<_>) = readers(detail).into_iter().partition(|(consumer, _)| {
         engine.estate.member(consumer.backend()).is_ok_and(|member| {
@@ -95,6 +119,8 @@ pub(super) async fn plan(
     });
     let mut notes = Vec::new();
     let first_copy = format!("{}:{}", Action::WriteCopy.name(), writable[0].at);
+    let grace = policy.and_then(|policy| policy.grace).map(|grace| grace.num_seconds());
+    let grace = grace.and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or(0);
     let readers_of =
         |consumers: &[(Ref, _)]| consumers.iter().map(|(consumer, _)| consumer.clone()).collect();
     let (steps, reversible_until, breaks) = match &strategy {
@@ -115,11 +141,25 @@ pub(super) async fn plan(
                     .to_owned(),
             );
             let ending = super::presence(*issuer, at).await?;
-            let grace = policy.and_then(|policy| policy.grace).map(|grace| grace.num_seconds());
-            let grace = grace.and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or(0);
             let capability = member.backend.capability();
             let steps = strategy::dual(at, &writable, &running, grace, ending, capability);
             (steps, first_copy, readers_of(&declared))
+        }
+        Strategy::Minted(issuer, offer) => {
+            notes.push(
+                "both keys are accepted until the old one is suspended, after every consumer below runs on the new one; it gets an id of its own, which the next scan lists"
+                    .to_owned(),
+            );
+            notes.push(
+                "the evidence that nobody else uses the old key is when its issuer last saw it used, which it tells some minutes late; who signs with it rarely is not seen"
+                    .to_owned(),
+            );
+            let token = super::presence(*issuer, at).await?;
+            let pivot = objects[0][0].copy.clone();
+            let end = End { grace, token, capability: member.backend.capability() };
+            let steps = strategy::minted(at, objects, &running, offer.settles_within, end);
+            let pivot = format!("{}:{pivot}", Action::WritePairs(Vec::new()).name());
+            (steps, pivot, readers_of(&declared))
         }
         Strategy::CopyOnly => {
             notes.push(
@@ -130,7 +170,7 @@ pub(super) async fn plan(
         }
     };
     notes.extend(
-        stale.iter().map(|copy| format!("{} cannot be written and will hold the old value", copy.at)),
+        left_out.iter().map(|copy| format!("{} cannot be written and will hold the old value", copy.at)),
     );
     notes.extend(writable.iter().filter(|copy| copy.evidence == "claimed").map(|copy| format!("{} is only claimed to be a copy: it must hold the value that the issuer accepts, else nothing is changed", copy.at)));
     notes.extend(
@@ -140,7 +180,7 @@ pub(super) async fn plan(
     );
     Ok(SagaPlan {
         kind: SagaKind::Rotation,
-        definition: format!("{}/1", strategy.name()),
+        definition: strategy.definition(),
         credential: credential.id,
         subject: at.clone(),
         strategy: strategy.name().to_owned(),

@@ -8,14 +8,18 @@
 //! taken back if something fails. The copies follow, then their consumers; only when all of them are seen to run on the new value is
 //! the old one ended, and must then be refused. Nobody's logins fail in between.
 //!
+//! `dual-minted/1`, where it holds several and makes each itself (an access key): which keys there are is noted, then a second one is made, its
+//! secret sealed, and waited for until every server of the issuer knows it. Id and secret go into each object together. When every consumer
+//! runs on it and nobody is seen to use the old one, that is suspended and must be refused; only then is it deleted, and refused again.
+//!
 //! `copy-only/1`, where there is no issuer (a signing key, a random value that services share): the first copy is the pivot, the others
 //! follow, then the consumers; at the end every copy must hold the new value. Nobody can refuse the old one, so nothing is proven of it.
 
-use claviger_backend::{Backend, Capability, Issuer, Overlap};
+use claviger_backend::{Backend, Capability, Issuer, Offer, Overlap, ValueOrigin};
 use claviger_core::{
     model::{ConsumerHow, CopyStage, CredentialKind},
     reference::Ref,
-    saga::{Action, Step, StepPhase},
+    saga::{Action, Pair, Step, StepPhase},
     view::{CopyView, CredentialDetail},
 };
 
@@ -27,6 +31,8 @@ pub(super) enum Strategy<'e> {
     Replace,
     /// With who ends the old value.
     Dual(&'e dyn Issuer),
+    /// The same, where the issuer makes the value.
+    Minted(&'e dyn Issuer, Offer),
     CopyOnly,
 }
 
@@ -34,9 +40,15 @@ impl<'e> Strategy<'e> {
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Replace => "replace",
-            Self::Dual(_) => "dual",
+            Self::Dual(_) | Self::Minted(..) => "dual",
             Self::CopyOnly => COPY_ONLY,
         }
+    }
+
+    /// The definition of its steps.
+    pub(super) fn definition(&self) -> String {
+        let variant = if matches!(self, Self::Minted(..)) { "-minted" } else { "" };
+        format!("{}{variant}/1", self.name())
     }
 
     /// What fits the credential, if its policy does not ask for something else.
@@ -49,22 +61,30 @@ impl<'e> Strategy<'e> {
         let wanted = policy.and_then(|policy| Some((policy.name.as_str(), policy.strategy.as_deref()?)));
         let capability = backend.capability();
         let issuer = backend.issuer().filter(|_| capability.issue);
-        let strategy = match issuer.and_then(|issuer| Some((issuer, issuer.offer(at)?.overlap))) {
-            Some((_, Overlap::None)) => Self::Replace,
-            Some((issuer, Overlap::Dual))
-                if capability.revoke && capability.identify && capability.verify =>
+        let offered = issuer.and_then(|issuer| Some((issuer, issuer.offer(at)?)));
+        let shape = offered.map(|(_, offer)| (offer.overlap, offer.origin));
+        let ends = capability.revoke && capability.verify;
+        let strategy = match (offered, shape) {
+            (Some(_), Some((Overlap::None, ValueOrigin::SetByUs))) => Self::Replace,
+            (Some((issuer, _)), Some((Overlap::Dual, ValueOrigin::SetByUs)))
+                if ends && capability.identify =>
             {
                 Self::Dual(issuer)
             }
-            Some(_) => {
+            (Some((issuer, offer)), Some((Overlap::Dual, ValueOrigin::Minted)))
+                if ends && capability.siblings =>
+            {
+                Self::Minted(issuer, offer)
+            }
+            (Some(_), _) => {
                 let text = "its issuer would need a strategy that this version does not have";
                 return Err(refuse(at, "no-strategy", text));
             }
-            None if wanted.is_some_and(|(_, wanted)| wanted == COPY_ONLY) => {
+            (None, _) if wanted.is_some_and(|(_, wanted)| wanted == COPY_ONLY) => {
                 nobody_checks(detail)?;
                 Self::CopyOnly
             }
-            None => {
+            (None, _) => {
                 let text = format!(
                     "backend `{}` cannot issue a `{}`: only its copies are known, or its kind cannot be rotated by this version; if nobody but its copies has to know the value, a policy with strategy = \"copy-only\" says so",
                     at.backend(),
@@ -158,6 +178,83 @@ pub(super) fn dual(
         let detail = format!("wait {seconds} s, until no cache may still accept it");
         steps.push(Step::new(Action::AwaitCache(seconds), target, AfterPivot, detail));
     }
+    steps.push(refused(subject));
+    steps
+}
+
+/// What the end of an old value takes.
+pub(super) struct End {
+    /// How long it is left alone first, in seconds.
+    pub(super) grace: u64,
+    /// The presence token of what is to be ended.
+    pub(super) token: String,
+    pub(super) capability: Capability,
+}
+
+pub(super) fn minted(
+    subject: &Ref,
+    objects: Vec<Vec<Pair>>,
+    consumers: &[(Ref, ConsumerHow)],
+    settles_within: u32,
+    end: End,
+) -> Vec<Step> {
+    use StepPhase::{AfterPivot, BeforePivot, Pivot};
+    let step = |action, phase, detail: String| Step::new(action, subject.clone(), phase, detail);
+    let count: usize = objects.iter().map(Vec::len).sum();
+    let mut steps = vec![step(
+        Action::SealPair,
+        BeforePivot,
+        format!(
+            "read key id and secret from {} and show that they are accepted; seal the secret; note which keys its identity has",
+            plural(count, "copy", "copies")
+        ),
+    )];
+    for pair in objects.iter().flatten() {
+        let detail = "ask whether this copy may be written";
+        steps.push(Step::new(Action::CheckCopy, pair.secret.field.clone(), BeforePivot, detail));
+    }
+    let detail = "have a second key made and seal its secret; the old one goes on working".to_owned();
+    steps.push(step(Action::MintAtIssuer, BeforePivot, detail));
+    let detail = format!(
+        "wait {settles_within} s, until all of its issuer's servers know it; log in with the new key"
+    );
+    steps.push(step(Action::VerifyNew, BeforePivot, detail));
+    for (index, pairs) in objects.into_iter().enumerate() {
+        let phase = if index == 0 { Pivot } else { AfterPivot };
+        let Some(target) = pairs.first().map(|pair| pair.copy.clone()) else { continue };
+        let places: Vec<_> = pairs.iter().map(|pair| pair.id.field.as_str()).collect();
+        let detail = format!(
+            "write the new id ({}) and {} together, by compare-and-set",
+            places.join(", "),
+            plural(pairs.len(), "secret", "secrets")
+        );
+        steps.push(Step::new(Action::WritePairs(pairs), target, phase, detail));
+    }
+    steps.extend(adopt(consumers));
+    let End { grace, token, capability } = end;
+    if grace > 0 {
+        let detail = format!("leave the old key for {grace} s, in case somebody still has it");
+        steps.push(step(Action::AwaitGrace(grace), AfterPivot, detail));
+    }
+    let detail =
+        "see by its issuer's last use that nobody uses the old key since the last consumer moved".to_owned();
+    steps.push(step(Action::AwaitQuiet(grace), AfterPivot, detail));
+    let cache = |steps: &mut Vec<Step>, word: &str| {
+        let seconds = capability.revoke_cache_seconds;
+        if seconds > 0 {
+            let detail = format!("wait {seconds} s, until no cache may still accept it");
+            steps.push(step(Action::AwaitCache(seconds), AfterPivot, detail).named(word));
+        }
+    };
+    if capability.disable {
+        let detail = "suspend the old key: it could still be enabled again".to_owned();
+        steps.push(step(Action::Disable, AfterPivot, detail));
+        cache(&mut steps, "suspended");
+        let detail = "log in with the suspended key: it must be refused".to_owned();
+        steps.push(step(Action::ProveDisabled, AfterPivot, detail));
+    }
+    steps.push(step(Action::Revoke(Some(token)), AfterPivot, "delete the old key".to_owned()));
+    cache(&mut steps, "deleted");
     steps.push(refused(subject));
     steps
 }

@@ -1,3 +1,5 @@
+mod orphan;
+
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -344,12 +346,27 @@ impl Engine {
         self.hold(owned, options).await?;
         let context = Context { engine: self, record, deadline: options.deadline(), attempt: 1 };
         let mut tries = 0;
-        let seen = loop {
+        let (happened, detail) = loop {
             tries += 1;
             match tokio::time::timeout(options.deadline(), step::reconcile(&context, step)).await {
-                Ok(Ok(seen)) => break seen,
+                Ok(Ok(step::Seen::Later(until))) => self.wait(owned, options, until).await?,
+                Ok(Ok(step::Seen::Orphan(at))) => {
+                    match self.end_orphan(owned, options, record, step, &at).await? {
+                        None => {
+                            break (None, format!("{at} had been made and its value was lost: taken away"));
+                        }
+                        Some(why) if tries >= ATTEMPTS => {
+                            let reason = format!("{at} is an orphan and cannot be taken away: {why}");
+                            let paused = Event::Paused { reason };
+                            return self.append(owned, record, paused, Append::default()).await;
+                        }
+                        Some(_) => tokio::time::sleep(backoff(tries)).await,
+                    }
+                }
+                Ok(Ok(step::Seen::Happened(done))) => break (Some(done), "it had happened".to_owned()),
+                Ok(Ok(step::Seen::NotHappened(detail))) => break (None, detail),
                 Ok(Err(Trouble::Fatal(error))) => return Err(error),
-                Ok(Err(Trouble::Step(failure))) if tries >= ATTEMPTS => {
+                Ok(Err(Trouble::Step(failure))) if tries >= ATTEMPTS || !failure.temporary => {
                     // Nobody knows whether it happened, and nothing may be done before somebody does.
                     let reason =
                         format!("whether `{}` happened cannot be observed: {}", step.id, failure.message);
@@ -364,10 +381,6 @@ impl Engine {
                     self.hold(owned, options).await?;
                 }
             }
-        };
-        let (happened, detail) = match seen {
-            step::Seen::Happened(done) => (Some(done), "it had happened".to_owned()),
-            step::Seen::NotHappened(detail) => (None, detail),
         };
         progress.step_finished(record.plan.subject.as_str(), &step.id, &format!("reconciled: {detail}"));
         let output = happened.as_ref().map(|done| done.output.clone());
@@ -403,12 +416,10 @@ impl Engine {
         if !matches!(record.progress.steps[index], claviger_core::saga::StepState::Undoing) {
             let mut append = Append::default();
             if step.action.has_effect() {
-                append.audit.push(self.draft(
-                    record,
-                    AuditKind::Intent,
-                    Some(step),
-                    serde_json::json!({ "undo": true }),
-                ));
+                let detail = serde_json::json!({ "undo": true });
+                let mut draft = self.draft(record, AuditKind::Intent, Some(step), detail);
+                draft.subject = step::undo_target(record, step).to_string();
+                append.audit.push(draft);
             }
             self.append(owned, record, Event::UndoStarted { step: step.id.clone() }, append).await?;
         }
@@ -437,7 +448,9 @@ impl Engine {
         };
         let mut append = Append::default();
         if step.action.has_effect() {
-            append.audit.push(self.draft(record, AuditKind::Outcome, Some(step), outcome));
+            let mut draft = self.draft(record, AuditKind::Outcome, Some(step), outcome);
+            draft.subject = step::undo_target(record, step).to_string();
+            append.audit.push(draft);
         }
         self.append(owned, record, event, append).await
     }

@@ -45,7 +45,7 @@ pub struct SagaOutcome {
     pub steps: Vec<StepView>,
     /// Fingerprint of the old value and what a login with it showed.
     pub old: serde_json::Value,
-    /// Fingerprint of the new value.
+    /// Fingerprint of the new value, and its own ref where it has one.
     pub new: serde_json::Value,
     /// Receipts.
     #[serde(skip)]
@@ -61,7 +61,11 @@ impl SagaOutcome {
                 .output(&record.plan, |step| step.action.name() == action)
                 .and_then(|output| output.facts.get(key).cloned())
         };
-        let sealed = |key: &str| fact("seal-values", key).or_else(|| fact("seal-copies", key));
+        let sealed = |key: &str| {
+            let seals = ["seal-values", "seal-copies", "seal-pair", "mint-at-issuer"];
+            seals.into_iter().find_map(|action| fact(action, key))
+        };
+        let added = fact("mint-at-issuer", "at").or_else(|| fact("add-at-issuer", "at"));
         Self {
             rotation_id: record.id,
             credential: record.plan.credential,
@@ -70,7 +74,7 @@ impl SagaOutcome {
             reason: reason(&record.progress.state),
             steps: steps(record),
             old: serde_json::json!({ "handle": sealed("old"), "verdict": fact("prove-refused", "verdict").or_else(|| fact("conclude", "verdict")) }),
-            new: serde_json::json!({ "handle": sealed("new") }),
+            new: serde_json::json!({ "handle": sealed("new"), "ref": added }),
             receipts,
         }
     }

@@ -6,12 +6,20 @@
 mod adoption;
 mod copies;
 mod issue;
+mod mint;
+mod pair;
 mod probe;
+mod quarantine;
 mod revoke;
 mod seal;
 mod timer;
 
-use claviger_core::saga::{Action, Step};
+use chrono::{DateTime, Utc};
+use claviger_core::{
+    reference::Ref,
+    saga::{Action, Step},
+};
+use claviger_store::port::SagaRecord;
 
 use super::context::{Context, Done, Ran, Trouble};
 
@@ -25,6 +33,10 @@ pub(super) enum Seen {
     Happened(Done),
     /// It did not; why we think so.
     NotHappened(String),
+    /// It may have happened and not be seen yet: ask again then.
+    Later(DateTime<Utc>),
+    /// It made this, and nobody can ever know its value: take it away, then it did not happen.
+    Orphan(Ref),
 }
 
 pub(super) async fn run(cx: &Context<'_>, step: &Step) -> Result<Ran, Trouble> {
@@ -35,14 +47,20 @@ pub(super) async fn run(cx: &Context<'_>, step: &Step) -> Result<Ran, Trouble> {
         Action::CheckCopy => copies::check(cx, step).await,
         Action::SetAtIssuer => issue::set(cx, step).await,
         Action::AddAtIssuer => issue::add(cx, step).await,
-        Action::VerifyNew => probe::new(cx).await,
+        Action::SealPair => pair::seal(cx).await,
+        Action::MintAtIssuer => mint::mint(cx, step).await,
+        Action::VerifyNew => probe::new(cx, step).await,
         Action::WriteCopy => copies::write(cx, step).await,
+        Action::WritePairs(pairs) => pair::write(cx, step, pairs).await,
         Action::Refresh(how) => adoption::refresh(cx, step, *how).await,
         Action::AwaitAdoption => adoption::adopted(cx, step).await,
         Action::ControlProbe => probe::control(cx).await,
         Action::Revoke(expect) => revoke::revoke(cx, step, expect.as_deref()).await,
         Action::AwaitCache(seconds) => Ok(timer::since_last(cx, step, u64::from(*seconds))),
         Action::AwaitGrace(seconds) => Ok(timer::since_last(cx, step, *seconds)),
+        Action::AwaitQuiet(seconds) => quarantine::quiet(cx, step, *seconds).await,
+        Action::Disable => quarantine::disable(cx, step).await,
+        Action::ProveDisabled => probe::disabled(cx).await,
         Action::ProveRefused => probe::refused(cx).await,
         Action::Conclude => probe::concluded(cx).await,
     }
@@ -52,19 +70,25 @@ pub(super) async fn reconcile(cx: &Context<'_>, step: &Step) -> Result<Seen, Tro
     match &step.action {
         Action::SetAtIssuer => issue::observe(cx).await,
         Action::AddAtIssuer => issue::observe_added(cx).await,
+        Action::MintAtIssuer => mint::observe(cx, step).await,
         Action::WriteCopy => copies::observe(cx, step).await,
+        Action::WritePairs(pairs) => pair::observe(cx, pairs).await,
+        Action::Disable => quarantine::observe(cx, step).await,
         Action::Revoke(expect) => revoke::observe(cx, expect.as_deref()).await,
         // A refresh carries its operation key to the target: doing it again is no second rollout. The others change nothing.
         Action::Refresh(_)
         | Action::SealValues
         | Action::SealCopies
         | Action::SealOld
+        | Action::SealPair
         | Action::CheckCopy
         | Action::VerifyNew
         | Action::AwaitAdoption
         | Action::ControlProbe
         | Action::AwaitCache(_)
         | Action::AwaitGrace(_)
+        | Action::AwaitQuiet(_)
+        | Action::ProveDisabled
         | Action::ProveRefused
         | Action::Conclude => Ok(Seen::NotHappened("it may safely be done again".to_owned())),
     }
@@ -74,20 +98,34 @@ pub(super) async fn undo(cx: &Context<'_>, step: &Step) -> Result<(), Trouble> {
     match &step.action {
         Action::SetAtIssuer => issue::take_back(cx, step).await,
         Action::AddAtIssuer => issue::take_away(cx, step).await,
+        Action::MintAtIssuer => mint::take_away(cx, step).await,
         // A revocation that was refused changed nothing; one that was carried out is never taken back, and never unwound.
         Action::Revoke(_)
+        | Action::Disable
         | Action::WriteCopy
+        | Action::WritePairs(_)
         | Action::Refresh(_)
         | Action::SealValues
         | Action::SealCopies
         | Action::SealOld
+        | Action::SealPair
         | Action::CheckCopy
         | Action::VerifyNew
         | Action::AwaitAdoption
         | Action::ControlProbe
         | Action::AwaitCache(_)
         | Action::AwaitGrace(_)
+        | Action::AwaitQuiet(_)
+        | Action::ProveDisabled
         | Action::ProveRefused
         | Action::Conclude => Ok(()),
+    }
+}
+
+/// What the undo of a step changes: its target, or what it made.
+pub(super) fn undo_target(record: &SagaRecord, step: &Step) -> Ref {
+    match step.action {
+        Action::MintAtIssuer => mint::made(record, step).unwrap_or_else(|| step.target.clone()),
+        _ => step.target.clone(),
     }
 }

@@ -6,7 +6,7 @@ use claviger_core::{
     canonical::{self, Input, Leaf, Strength, Weakness},
     fingerprint::Form,
     model::{Attributes, ConsumerHow, CopyStage, CredentialKind, Labels, OwnerEvidence, Place},
-    observation::{Content, Observation, ObservedCopy, ObservedCredential},
+    observation::{Beside, Content, Observation, ObservedCopy, ObservedCredential},
     reference::Ref,
 };
 use claviger_store::port::{CopyLink, LinkEvidence, Merged, MergedCopy, MergedCredential};
@@ -109,6 +109,11 @@ impl<'a> Stage<'a> {
         attributes.extend(leaf.attributes.clone());
         let mut owners = seen.owners.clone();
         owners.extend(leaf.owners.clone());
+        if leaf.kind == CredentialKind::AccessKey
+            && let Some(beside) = &leaf.bundle.aws_access_key_at
+        {
+            halves(seen, &leaf.pointer, beside, &mut attributes);
+        }
         let link = self.link(seen, &leaf, &at, &fingerprint, &mut attributes).await;
         let strong = match leaf.strength {
             Strength::Strong => true,
@@ -233,6 +238,22 @@ impl<'a> Stage<'a> {
                 });
             }
         }
+    }
+}
+
+/// Where a key's two halves lie: what a rotation has to write together.
+fn halves(seen: &ObservedCopy, pointer: &str, id: &Beside, attributes: &mut Attributes) {
+    let (field, within) = match id {
+        Beside::Field(name) => (seen.at.object().field(name), ""),
+        Beside::Within(pointer) => (seen.at.clone(), pointer.as_str()),
+    };
+    for (key, value) in [
+        ("secret_field", seen.at.as_str()),
+        ("secret_pointer", pointer),
+        ("key_id_field", field.as_str()),
+        ("key_id_pointer", within),
+    ] {
+        attributes.insert(key.to_owned(), value.into());
     }
 }
 

@@ -180,7 +180,7 @@ pub(crate) async fn revocation(
 }
 
 /// The subject's value is recorded as dead, with exactly one receipt.
-async fn dead(world: &World, process: &Process) -> Result<()> {
+pub(crate) async fn dead(world: &World, process: &Process) -> Result<()> {
     let detail = process
         .store()
         .credential(chrono::DateTime::UNIX_EPOCH, world.plan().credential)
@@ -221,7 +221,7 @@ async fn after_the_cache(world: &World, process: &Process, dir: &Path) -> Result
 }
 
 /// What holds of every saga at rest: T, nothing sealed, S.
-async fn settled(
+pub(crate) async fn settled(
     world: &World,
     process: &Process,
     database: &TestDatabase,
@@ -234,7 +234,7 @@ async fn settled(
 }
 
 /// T: each effect at the target has an intent in the audit log, written before it; and the chain holds.
-async fn told(world: &World, process: &Process, dir: &Path) -> Result<()> {
+pub(crate) async fn told(world: &World, process: &Process, dir: &Path) -> Result<()> {
     let entries = process.store().read(Seq(0), 100_000).await?;
     let mut verifier = Verifier::default();
     entries.iter().for_each(|entry| verifier.push(Some(entry)));
@@ -244,12 +244,18 @@ async fn told(world: &World, process: &Process, dir: &Path) -> Result<()> {
     for effect in world.observer(dir).effects()? {
         let told = entries.iter().any(|entry| {
             entry.draft.kind == AuditKind::Intent
-                && entry.draft.subject == effect.target.as_str()
+                && is_of(&entry.draft.subject, &effect.target)
                 && entry.at <= effect.at
         });
         ensure!(told, "{} of {} was not told before", effect.operation, effect.target);
     }
     Ok(())
+}
+
+/// An intent names the copy, which may lie within the field that is written.
+fn is_of(subject: &str, target: &Ref) -> bool {
+    let rest = subject.strip_prefix(target.as_str());
+    rest.is_some_and(|rest| rest.is_empty() || target.field_name().is_some() && rest.starts_with('/'))
 }
 
 /// At rest nothing sealed remains.
@@ -283,7 +289,7 @@ async fn no_value_in(database: &TestDatabase, values: &[&[u8]]) -> Result<()> {
     Ok(())
 }
 
-async fn current(process: &Process, at: &str) -> Result<Vec<u8>> {
+pub(crate) async fn current(process: &Process, at: &str) -> Result<Vec<u8>> {
     let member = process.engine.estate.member("sim")?;
     let store = member.backend.store().context("a store")?;
     Ok(store.read(&Ref::from_text(at)).await?.context("the field")?.value.expose().to_vec())

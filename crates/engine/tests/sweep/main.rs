@@ -6,6 +6,7 @@
 
 mod invariants;
 mod journal;
+mod minted;
 mod world;
 
 use claviger_backend_simulated::Fault;
@@ -102,6 +103,24 @@ async fn no_crash_in_a_rotation_with_two_values_loses_one_or_leaves_an_orphan_on
 async fn a_refused_effect_of_a_rotation_with_two_values_takes_the_new_one_away() {
     // Adding and the first copy unwind; the end of the old value waits for an operator.
     assert_eq!(denied(Saga::Dual).await, ["unwound", "unwound", "paused"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_crash_in_a_rotation_of_a_minted_key_loses_one_or_leaves_an_orphan() {
+    println!("{}", sweep(Saga::Minted, Kind::Sqlite).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_crash_in_a_rotation_of_a_minted_key_loses_one_or_leaves_an_orphan_on_postgres() {
+    println!("{}", sweep(Saga::Minted, Kind::Postgres).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_effect_of_a_rotation_of_a_minted_key_takes_the_new_one_away() {
+    // Minting and the first object unwind; the other objects, the restart and the end of the old key wait for an operator.
+    let states = denied(Saga::Minted).await;
+    assert_eq!(states[..2], ["unwound", "unwound"]);
+    assert_eq!(states[2..], ["paused"; 6]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

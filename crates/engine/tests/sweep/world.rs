@@ -37,6 +37,7 @@ use tempfile::TempDir;
 use crate::{
     invariants,
     journal::{CommitFault, FaultyJournal},
+    minted,
 };
 
 /// Which saga is swept.
@@ -46,6 +47,8 @@ pub(crate) enum Saga {
     Rotation,
     /// Of a value at a target that holds several: a token of the secret store.
     Dual,
+    /// Of a value that its issuer makes, of which copies hold two halves: an access key.
+    Minted,
     /// Of a value that has no issuer: a signing key in two places.
     CopyOnly,
     Revocation,
@@ -73,15 +76,15 @@ pub(crate) const KEYS: [&str; 2] =
 pub(crate) const TOKEN: &str = "sim/k8s/ci/Secret/terraform#VAULT_TOKEN";
 
 /// Short, so that a crash is over soon; long enough for a slow machine to renew it.
-const RUN: RunOptions = RunOptions {
+pub(crate) const RUN: RunOptions = RunOptions {
     lease: Duration::from_millis(1500),
     patience: Duration::from_secs(20),
     linger: Duration::from_secs(60),
 };
 
 pub(crate) struct World {
-    template: TempDir,
-    database: TestDatabase,
+    pub(crate) template: TempDir,
+    pub(crate) database: TestDatabase,
     saga: Saga,
     plan: SagaPlan,
     /// The value before.
@@ -104,6 +107,9 @@ impl World {
         let template = tempfile::tempdir()?;
         let random = SeededRandom::new(7);
         let mut estate = estate::demo(&random, SystemClock.now());
+        if saga == Saga::Minted {
+            minted::plant(&mut estate, &random);
+        }
         if saga == Saga::Revocation {
             // Longer than a dead owner's lease, or the takeover alone would wait long enough.
             estate.settings.revoke_cache_seconds = 3;
@@ -135,6 +141,10 @@ impl World {
                     .engine
                     .plan_rotation(&Selector::parse(token.as_str())?, &RotateOptions::default())
                     .await?
+            }
+            Saga::Minted => {
+                let key = minted::subject(&estate);
+                process.engine.plan_rotation(&Selector::parse(&key)?, &RotateOptions::default()).await?
             }
             Saga::CopyOnly => {
                 process.engine.estate.policies.push(policy(
@@ -201,6 +211,7 @@ impl World {
         match self.saga {
             Saga::Rotation => invariants::nothing_lost(self, process, dir).await,
             Saga::Dual => invariants::token_works(self, process, dir).await,
+            Saga::Minted => minted::pairs_work(self, process, dir).await,
             Saga::CopyOnly => invariants::known_values(self, process).await,
             Saga::Revocation => Ok(()),
         }
@@ -216,6 +227,7 @@ impl World {
         match self.saga {
             Saga::Rotation => invariants::rotation(self, process, database, dir, began).await,
             Saga::Dual => invariants::dual(self, process, database, dir, began).await,
+            Saga::Minted => minted::at_rest(self, process, database, dir, began).await,
             Saga::CopyOnly => invariants::copy_only(self, process, database, dir, began).await,
             Saga::Revocation => invariants::revocation(self, process, database, dir, began).await,
         }
@@ -241,6 +253,8 @@ impl World {
             later.store.close().await;
         } else if self.saga == Saga::Dual {
             invariants::one_token(self, dir.path(), &self.old)?;
+        } else if self.saga == Saga::Minted {
+            minted::unwound(self, &process, dir.path()).await?;
         } else if self.saga == Saga::CopyOnly {
             invariants::in_step(&process, &self.old).await?;
         }
@@ -298,7 +312,7 @@ impl World {
 
 impl Process {
     /// `None` when the process died.
-    async fn attempt(&self, plan: SagaPlan) -> Option<claviger_engine::Result<SagaOutcome>> {
+    pub(crate) async fn attempt(&self, plan: SagaPlan) -> Option<claviger_engine::Result<SagaOutcome>> {
         let mut backend_died = self.backend.crash_signal();
         let mut journal_died = self.journal.died();
         let run = async {
@@ -318,7 +332,7 @@ impl Process {
     }
 }
 
-async fn open(dir: &Path, database: &TestDatabase, trial: Trial) -> Result<Process> {
+pub(crate) async fn open(dir: &Path, database: &TestDatabase, trial: Trial) -> Result<Process> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let random: Arc<dyn Random> = Arc::new(SeededRandom::new(11));
     let config = SimulatedConfig { path: dir.join("estate.json") };
@@ -343,7 +357,11 @@ async fn open(dir: &Path, database: &TestDatabase, trial: Trial) -> Result<Proce
     Ok(Process { engine, journal, backend, store })
 }
 
-fn policy(subjects: &str, strategy: Option<&str>, grace: Option<chrono::TimeDelta>) -> Result<Policy> {
+pub(crate) fn policy(
+    subjects: &str,
+    strategy: Option<&str>,
+    grace: Option<chrono::TimeDelta>,
+) -> Result<Policy> {
     Ok(Policy {
         name: "test".to_owned(),
         selector: Selector::parse(subjects)?,
@@ -360,6 +378,7 @@ async fn value(process: &Process, plan: &SagaPlan, saga: Saga) -> Result<Vec<u8>
     let at = match saga {
         Saga::Rotation => "sim/kv/payments/db#password".to_owned(),
         Saga::Dual => TOKEN.to_owned(),
+        Saga::Minted => format!("{}#{}", minted::OBJECTS[0], minted::HALVES[1]),
         Saga::CopyOnly => KEYS[0].to_owned(),
         Saga::Revocation => format!("{}#token", plan.subject),
     };
@@ -369,7 +388,7 @@ async fn value(process: &Process, plan: &SagaPlan, saga: Saga) -> Result<Vec<u8>
     Ok(stored.value.expose().to_vec())
 }
 
-fn copy(from: &Path, to: &Path) -> Result<()> {
+pub(crate) fn copy(from: &Path, to: &Path) -> Result<()> {
     for entry in fs::read_dir(from)? {
         let path: PathBuf = entry?.path();
         if path.is_file() {

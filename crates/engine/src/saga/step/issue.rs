@@ -93,7 +93,8 @@ fn added_as(at: &Ref) -> Done {
 /// The ref of the added value; the subject's own where it was set in place.
 pub(super) fn new_at(cx: &Context<'_>) -> Ref {
     let plan = &cx.record.plan;
-    let output = cx.record.progress.output(plan, |step| step.action == Action::AddAtIssuer);
+    let adds = |step: &Step| matches!(step.action, Action::AddAtIssuer | Action::MintAtIssuer);
+    let output = cx.record.progress.output(plan, adds);
     let at = output.and_then(|output| output.facts.get(AT)).and_then(|at| at.as_str());
     at.map_or_else(|| plan.subject.clone(), Ref::from_text)
 }

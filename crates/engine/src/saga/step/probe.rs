@@ -5,21 +5,26 @@ use claviger_backend::{Presence, Probe, Verdict};
 use claviger_core::{
     fingerprint::Fingerprint,
     model::CredentialState,
-    saga::{Action, SagaKind, StepState},
+    saga::{Action, SagaKind, Step, StepState},
     seal::Slot,
     view::ReceiptView,
 };
 
 use super::{
     super::context::{Context, Done, Ran, Trouble, permanent, temporary},
-    issue, seal,
+    issue, seal, timer,
 };
 
 /// Probes of the old value before an operator is asked.
 const QUESTIONS: u32 = 12;
 
-/// `verify-new`: it has to be accepted, at the same path that consumers use.
-pub(super) async fn new(cx: &Context<'_>) -> Result<Ran, Trouble> {
+/// `verify-new`: it has to be accepted, at the same path that consumers use, and once all of the issuer's servers know it.
+pub(super) async fn new(cx: &Context<'_>, step: &Step) -> Result<Ran, Trouble> {
+    let settles = cx.issuer()?.offer(&step.target).map_or(0, |offer| offer.settles_within);
+    let settled = timer::done_before(cx, step).map(|made| made + TimeDelta::seconds(i64::from(settles)));
+    if let Some(settled) = settled.filter(|settled| cx.engine.clock.now() < *settled) {
+        return Ok(Ran::Wait(settled));
+    }
     let new = cx.must_open(Slot::New(0)).await?;
     let probe = cx.issuer()?.verify(&issue::new_at(cx), &new).await?;
     match probe.verdict {
@@ -41,6 +46,25 @@ pub(super) async fn control(cx: &Context<'_>) -> Result<Ran, Trouble> {
             "it is already refused ({evidence}): its refusal afterwards proves nothing"
         )))),
         Verdict::Inconclusive(why) => Err(temporary(format!("the positive control is inconclusive: {why}"))),
+    }
+}
+
+/// `prove-disabled`: the old value is suspended, and could still be enabled if its refusal hurt somebody.
+pub(super) async fn disabled(cx: &Context<'_>) -> Result<Ran, Trouble> {
+    let subject = &cx.record.plan.subject;
+    let old = cx.must_open(Slot::Old).await?;
+    let Probe { verdict, path } = cx.issuer()?.verify(subject, &old).await?;
+    match verdict {
+        Verdict::Refused(evidence) => {
+            Ok(Ran::Done(Done::new(format!("refused while suspended: {evidence}")).fact("path", path)))
+        }
+        Verdict::Accepted | Verdict::Inconclusive(_) if cx.attempt < QUESTIONS => Ok(again(cx)),
+        Verdict::Accepted => {
+            Err(permanent(format!("{subject} is suspended, and its value is still accepted")))
+        }
+        Verdict::Inconclusive(why) => {
+            Err(permanent(format!("whether the value of {subject} is refused cannot be told: {why}")))
+        }
     }
 }
 
@@ -180,12 +204,17 @@ fn written(cx: &Context<'_>) -> Vec<(claviger_core::reference::Ref, Option<Strin
     plan.steps
         .iter()
         .zip(&cx.record.progress.steps)
-        .filter(|(step, _)| step.action == Action::WriteCopy)
         .filter_map(|(step, state)| {
+            let places = match &step.action {
+                Action::WriteCopy => vec![step.target.clone()],
+                Action::WritePairs(pairs) => pairs.iter().map(|pair| pair.copy.clone()).collect(),
+                _ => return None,
+            };
             let StepState::Succeeded { output } = state else { return None };
             let fingerprint = Fingerprint::parse(output.facts.get("fingerprint")?.as_str()?)?;
             let version = output.facts.get("version").and_then(|version| version.as_str()).map(str::to_owned);
-            Some((step.target.clone(), version, fingerprint))
+            Some(places.into_iter().map(move |at| (at, version.clone(), fingerprint)))
         })
+        .flatten()
         .collect()
 }

@@ -9,7 +9,7 @@ use super::super::context::{Context, Done, Ran};
 /// neither shortens the wait nor begins it anew.
 pub(super) fn since_last(cx: &Context<'_>, step: &Step, seconds: u64) -> Ran {
     let now = cx.engine.clock.now();
-    let since = last_done(cx, step).unwrap_or(now);
+    let since = done_before(cx, step).unwrap_or(now);
     let length = i64::try_from(seconds).ok().and_then(TimeDelta::try_seconds).unwrap_or(TimeDelta::MAX);
     let until = since.checked_add_signed(length).unwrap_or(DateTime::<Utc>::MAX_UTC);
     if now < until {
@@ -18,7 +18,8 @@ pub(super) fn since_last(cx: &Context<'_>, step: &Step, seconds: u64) -> Ran {
     Ran::Done(Done::new(format!("{seconds} s have passed")))
 }
 
-fn last_done(cx: &Context<'_>, step: &Step) -> Option<DateTime<Utc>> {
+/// When the step before this one was done.
+pub(super) fn done_before(cx: &Context<'_>, step: &Step) -> Option<DateTime<Utc>> {
     let plan = &cx.record.plan;
     let (index, _) = plan.step(&step.id)?;
     let before = &plan.steps.get(index.checked_sub(1)?)?.id;

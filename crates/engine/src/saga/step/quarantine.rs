@@ -1,0 +1,80 @@
+//! The end of an old value in two steps: it is suspended while it could still be enabled, and deleted when its refusal hurt nobody.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use claviger_backend::ErrorKind;
+use claviger_core::saga::{Action, Event, Step};
+
+use super::{
+    super::context::{Context, Done, Ran, Trouble, permanent},
+    Seen,
+};
+
+/// `await-quiet`. A use after the last consumer moved is somebody's that nobody knows of: he would be cut off.
+pub(super) async fn quiet(cx: &Context<'_>, step: &Step, seconds: u64) -> Result<Ran, Trouble> {
+    let moved = moved(cx);
+    let text = |at: DateTime<Utc>| at.format("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let Some(used) = cx.issuer()?.last_used(&step.target).await? else {
+        return Ok(Ran::Done(Done::new("its issuer tells of no use")));
+    };
+    let done = |detail: String| Ok(Ran::Done(Done::new(detail).fact("last_used", text(used))));
+    if used <= moved {
+        return done(format!("last used at {}, before its last consumer had moved", text(used)));
+    }
+    let grace = i64::try_from(seconds).ok().and_then(TimeDelta::try_seconds).unwrap_or(TimeDelta::zero());
+    let (now, quiet) = (cx.engine.clock.now(), used + grace);
+    if seconds > 0 && now >= quiet {
+        return done(format!("last used at {}, and quiet for {seconds} s", text(used)));
+    }
+    // Twice the grace: once it was waited for already, and once for the use that was seen then.
+    if quiet <= moved + grace * 2 && now < quiet {
+        return Ok(Ran::Wait(quiet));
+    }
+    Err(permanent(format!(
+        "{} was used at {}, and its last consumer had moved at {}: somebody unknown still has it; find out who, then `claviger resume {}`",
+        step.target,
+        text(used),
+        text(moved),
+        cx.record.id
+    )))
+}
+
+/// When the last consumer had moved, or an operator let it go on all the same.
+fn moved(cx: &Context<'_>) -> DateTime<Utc> {
+    let moves = |id: &str| {
+        cx.record.plan.step(id).is_some_and(|(_, step)| {
+            matches!(
+                step.action,
+                Action::WriteCopy | Action::WritePairs(_) | Action::Refresh(_) | Action::AwaitAdoption
+            )
+        })
+    };
+    let last = cx.record.events.iter().rev().find(|(_, event)| match event {
+        Event::Succeeded { step, .. } | Event::Reconciled { step, happened: Some(_), .. } => moves(step),
+        Event::Continued { .. } => true,
+        _ => false,
+    });
+    last.map_or(cx.record.created_at, |(at, _)| *at)
+}
+
+/// `disable`.
+pub(super) async fn disable(cx: &Context<'_>, step: &Step) -> Result<Ran, Trouble> {
+    match cx.issuer()?.disable(&cx.operation(step), &step.target).await {
+        Ok(()) => Ok(Ran::Done(Done::new("its issuer has suspended it"))),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Ran::Done(gone())),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Did an interrupted suspension happen?
+pub(super) async fn observe(cx: &Context<'_>, step: &Step) -> Result<Seen, Trouble> {
+    let siblings = cx.issuer()?.siblings(&step.target).await?;
+    Ok(match siblings.iter().find(|sibling| sibling.at == step.target) {
+        None => Seen::Happened(gone()),
+        Some(sibling) if sibling.active => Seen::NotHappened("its issuer has it as active".to_owned()),
+        Some(_) => Seen::Happened(Done::new("its issuer has suspended it")),
+    })
+}
+
+fn gone() -> Done {
+    Done::new("its issuer no longer has it: somebody else deleted it").fact("gone", true)
+}
