@@ -59,7 +59,9 @@ pub async fn plant(servers: &Servers<'_>, directory: &Path, seed: u64) -> Result
     }
     let mut held = None;
     if let Some(server) = servers.openbao {
-        held = Some(openbao::plant(server, servers.postgres, &values, &mut planted, directory).await?);
+        held = Some(
+            openbao::plant(server, servers.postgres, keys.as_ref(), &values, &mut planted, directory).await?,
+        );
     }
     let port = servers.postgres.map_or(5432, Postgres::port);
     let context = Context { values: &values, aws: keys.as_ref(), vault: held.as_ref(), port };

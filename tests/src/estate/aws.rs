@@ -26,6 +26,8 @@ pub struct Keys {
     pub inactive: Key,
     /// `reporting`'s, which nobody has ever used.
     pub unused: Key,
+    /// `media`'s only one: stored in three stores, and nowhere that cannot be written.
+    pub media: Key,
 }
 
 /// What the scanning user may do: read the three services, and rotate what a rotation rotates.
@@ -103,18 +105,30 @@ pub fn plant(server: &Ministack, values: &Values, planted: &mut Planted, directo
                 "put_parameter",
                 json!({"Name": "/payments/log-level", "Value": "debug", "Type": "String"}),
             ),
+            call("iam", "create_user", json!({"UserName": "media"})),
+            call("iam", "create_access_key", json!({"UserName": "media"})),
+            policy_call("media", &deploy),
         ],
     )?;
     let (deployer, inactive) = (key(&answers[1])?, key(&answers[2])?);
     let unused = key(&answers[4])?;
     let scanner = key(&answers[6])?;
+    let media = key(&answers[16])?;
+    let pair = json!({"accessKeyId": media.id, "secretAccessKey": media.secret.expose(), "bucket": "media"});
     calls(
         server,
-        vec![call(
-            "iam",
-            "update_access_key",
-            json!({"UserName": "ci-deployer", "AccessKeyId": inactive.id, "Status": "Inactive"}),
-        )],
+        vec![
+            call(
+                "iam",
+                "update_access_key",
+                json!({"UserName": "ci-deployer", "AccessKeyId": inactive.id, "Status": "Inactive"}),
+            ),
+            call(
+                "secretsmanager",
+                "create_secret",
+                json!({"Name": "web/media", "SecretString": pair.to_string()}),
+            ),
+        ],
     )?;
     write_private(&directory.join("aws.key-id"), &scanner.id)?;
     write_private(&directory.join("aws.secret-key"), scanner.secret.expose())?;
@@ -130,6 +144,7 @@ pub fn plant(server: &Ministack, values: &Values, planted: &mut Planted, directo
         ("aws-inactive", "ci-deployer", &inactive),
         ("aws-unused", "reporting", &unused),
         ("aws-claviger", "claviger", &scanner),
+        ("aws-media", "media", &media),
     ] {
         planted
             .credential(name, "access-key")
@@ -137,6 +152,8 @@ pub fn plant(server: &Ministack, values: &Values, planted: &mut Planted, directo
             .value(&key.secret);
     }
     planted.credential("aws-deployer", "access-key").owned_by("team-web");
+    planted.credential("aws-media", "access-key").copy("aws/secretsmanager/web/media#secretAccessKey");
+    planted.decoys.push("aws/secretsmanager/web/media#accessKeyId".to_owned());
     planted
         .credential("webhook", "webhook-secret")
         .value(&values.webhook)
@@ -144,7 +161,7 @@ pub fn plant(server: &Ministack, values: &Values, planted: &mut Planted, directo
     planted.credential("api-token", "api-key").value(&values.api_token).copy("aws/ssm/payments/api-token");
     planted.decoys.push("aws/ssm/payments/log-level".to_owned());
     planted.decoys.push("aws/secretsmanager/payments/db#username".to_owned());
-    Ok(Keys { deployer, inactive, unused })
+    Ok(Keys { deployer, inactive, unused, media })
 }
 
 fn call(service: &'static str, operation: &'static str, parameters: Value) -> Call {

@@ -28,7 +28,8 @@ pub fn write(servers: &Servers<'_>, directory: &Path) -> Result<()> {
     if let Some(server) = servers.ministack {
         toml.push_str(&format!(
             "\n[backends.aws]\nkind = \"aws\"\nregion = \"{REGION}\"\nendpoint = \"{}\"\n\
-             access_key_id = {{ file = \"aws.key-id\" }}\nsecret_access_key = {{ file = \"aws.secret-key\" }}\n",
+             access_key_id = {{ file = \"aws.key-id\" }}\nsecret_access_key = {{ file = \"aws.secret-key\" }}\n\
+             # One server knows at once what AWS's many know after a while.\npropagation_seconds = 1\n",
             server.endpoint()
         ));
     }

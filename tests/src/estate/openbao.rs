@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result};
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::aws::Keys;
 use super::planted::{Planted, Secret};
 use super::postgres::{STATIC_ROLE, plant_engine};
 use super::values::Values;
@@ -79,6 +80,7 @@ pub const HOSTILE_PATH: &str = "weird/=HYPERLINK(x) <b>";
 pub async fn plant(
     bao: &OpenBao,
     postgres: Option<&Postgres>,
+    keys: Option<&Keys>,
     values: &Values,
     planted: &mut Planted,
     directory: &Path,
@@ -95,6 +97,9 @@ pub async fn plant(
     .await?;
 
     key_values(bao, values, planted).await?;
+    if let Some(keys) = keys {
+        media(bao, keys, planted).await?;
+    }
     if let Some(postgres) = postgres {
         database(bao, postgres, planted).await?;
     }
@@ -157,6 +162,16 @@ async fn key_values(bao: &OpenBao, values: &Values, planted: &mut Planted) -> Re
     put(bao, "denied/vault", json!({"password": values.unreadable[0].expose()})).await?;
     planted.denied.push(("vault", "kv/denied"));
     planted.unreadable.push(values.unreadable[0].duplicate());
+    Ok(())
+}
+
+/// An access key of AWS: its id in one field, its secret in another.
+async fn media(bao: &OpenBao, keys: &Keys, planted: &mut Planted) -> Result<()> {
+    let (id, secret) = (&keys.media.id, keys.media.secret.expose());
+    put(bao, "web/media", json!({"access_key_id": id, "secret_access_key": secret, "bucket": "media"}))
+        .await?;
+    planted.credential("aws-media", "access-key").copy("vault/kv/web/media#secret_access_key");
+    planted.decoys.push("vault/kv/web/media#access_key_id".to_owned());
     Ok(())
 }
 

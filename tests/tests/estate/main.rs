@@ -2,6 +2,7 @@
 //!
 //! Tests that change the estate start one of their own; those that only read share one.
 
+mod access_key;
 mod canary;
 mod findings;
 mod inventory;

@@ -169,6 +169,11 @@ fn from_elsewhere(server: &Kubernetes, context: &Context<'_>, planted: &mut Plan
             .copy("prod/web/Secret/aws#AWS_SECRET_ACCESS_KEY")
             .copy("prod/sandbox/Secret/aws#AWS_SECRET_ACCESS_KEY")
             .finding("copy-cross-env");
+        let (id, secret_key) = (keys.media.id.as_bytes(), keys.media.secret.bytes());
+        let data: [(&str, &[u8]); 2] = [("AWS_ACCESS_KEY_ID", id), ("AWS_SECRET_ACCESS_KEY", secret_key)];
+        server.create(&[secret("web", "media-aws", "Opaque", &data)])?;
+        planted.credential("aws-media", "access-key").copy("prod/web/Secret/media-aws#AWS_SECRET_ACCESS_KEY");
+        planted.decoys.push("prod/web/Secret/media-aws#AWS_ACCESS_KEY_ID".to_owned());
     }
     if let Some(held) = context.vault {
         let (certificate, key) = &held.certificate;

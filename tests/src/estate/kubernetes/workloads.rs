@@ -96,6 +96,18 @@ fn web(server: &Kubernetes, context: &Context<'_>, planted: &mut Planted) -> Res
                 "uploader",
             );
         }
+        let environment = json!({"envFrom": [{"secretRef": {"name": "media-aws"}}]});
+        server.create(&[deployment(
+            "web",
+            "media",
+            json!({"containers": [container("media", environment)]}),
+        )])?;
+        planted.credential("aws-media", "access-key").consumer(
+            "prod/web/Deployment/media",
+            "prod/web/Secret/media-aws#AWS_SECRET_ACCESS_KEY",
+            "env-from",
+            "media",
+        );
     }
     Ok(())
 }
