@@ -17,11 +17,11 @@ use crate::{Place, text};
 const MOMENTS: &[u64] = &[100, 180, 260, 340, 420, 520, 650, 900, 1500, 2400, 3500, 4800];
 
 /// What the servers say, asked without claviger.
-struct Servers<'e>(&'e Estate);
+pub(crate) struct Servers<'e>(pub(crate) &'e Estate);
 
 impl Servers<'_> {
     /// Ids of the user's keys.
-    fn keys(&self) -> Result<Vec<String>> {
+    pub(crate) fn keys(&self) -> Result<Vec<String>> {
         let list =
             Call { service: "iam", operation: "list_access_keys", parameters: json!({"UserName": "media"}) };
         let answer = self.0.ministack.calls(&[list])?.remove(0);
@@ -30,14 +30,14 @@ impl Servers<'_> {
     }
 
     /// Does this pair authenticate?
-    fn accepts(&self, id: &str, secret: &str) -> Result<bool> {
+    pub(crate) fn accepts(&self, id: &str, secret: &str) -> Result<bool> {
         let who = Call { service: "sts", operation: "get_caller_identity", parameters: json!({}) };
         let answer = calls(self.0.ministack.endpoint(), (id, secret), &[who])?.remove(0);
         Ok(answer.get("Error").is_none() && text(&answer, "Arn").ends_with(":user/media"))
     }
 
     /// The pair in each of the three copies.
-    async fn pairs(&self) -> Result<[(String, String); 3]> {
+    pub(crate) async fn pairs(&self) -> Result<[(String, String); 3]> {
         let of = |value: &Value, id: &str, secret: &str| {
             (text(value, id).to_owned(), text(value, secret).to_owned())
         };
@@ -66,7 +66,7 @@ impl Servers<'_> {
     }
 }
 
-fn place(estate: &Estate, database: &str) -> Place {
+pub(crate) fn place(estate: &Estate, database: &str) -> Place {
     let mut place = Place::new(estate.directory(), database);
     // Writing needs more than scanning: the administrator's kubeconfig.
     place
@@ -141,7 +141,7 @@ async fn a_killed_rotation_of_an_access_key_leaves_no_orphan() -> Result<()> {
     place.environment.push(("CLAVIGER_LEASE_SECONDS".to_owned(), "3".to_owned()));
     place.run(&["scan"], None)?;
     let first = servers.pairs().await?[0].clone();
-    let (mut interrupted, mut orphans) = (0, 0);
+    let mut interrupted = 0;
     for moment in MOMENTS {
         let held = servers.pairs().await?[0].0.clone();
         let subject = format!("aws/iam/user/media/access-key/{held}");
@@ -172,14 +172,11 @@ async fn a_killed_rotation_of_an_access_key_leaves_no_orphan() -> Result<()> {
         place.run(&["audit", "verify"], None)?.expect(0)?;
         place.run(&["scan"], None)?;
     }
-    let told = place.run(&["audit", "export"], None)?.expect(0)?;
-    orphans += told.stdout.lines().filter(|line| line.contains("\"orphan\":true")).count();
     ensure!(interrupted >= 3, "only {interrupted} of {} kills hit a rotation", MOMENTS.len());
     ensure!(!servers.accepts(&first.0, &first.1)?, "the first key still works");
     println!(
-        "killed {} times, {interrupted} in the middle, {} orphans taken away; all resumed to done, one key is left",
-        MOMENTS.len(),
-        orphans / 2
+        "killed {} times, {interrupted} in the middle; all resumed to done, one key is left",
+        MOMENTS.len()
     );
     Ok(())
 }

@@ -7,6 +7,7 @@ mod canary;
 mod findings;
 mod inventory;
 mod journey;
+mod lost_answer;
 mod recovery;
 mod wrong_input;
 

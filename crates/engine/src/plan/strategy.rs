@@ -15,14 +15,17 @@
 //! `copy-only/1`, where there is no issuer (a signing key, a random value that services share): the first copy is the pivot, the others
 //! follow, then the consumers; at the end every copy must hold the new value. Nobody can refuse the old one, so nothing is proven of it.
 
+mod minted;
+
 use claviger_backend::{Backend, Capability, Issuer, Offer, Overlap, ValueOrigin};
 use claviger_core::{
     model::{ConsumerHow, CopyStage, CredentialKind},
     reference::Ref,
-    saga::{Action, Pair, Step, StepPhase},
+    saga::{Action, Step, StepPhase},
     view::{CopyView, CredentialDetail},
 };
 
+pub(super) use self::minted::{End, minted};
 use super::{Refusal, refuse};
 use crate::policy::Policy;
 
@@ -178,83 +181,6 @@ pub(super) fn dual(
         let detail = format!("wait {seconds} s, until no cache may still accept it");
         steps.push(Step::new(Action::AwaitCache(seconds), target, AfterPivot, detail));
     }
-    steps.push(refused(subject));
-    steps
-}
-
-/// What the end of an old value takes.
-pub(super) struct End {
-    /// How long it is left alone first, in seconds.
-    pub(super) grace: u64,
-    /// The presence token of what is to be ended.
-    pub(super) token: String,
-    pub(super) capability: Capability,
-}
-
-pub(super) fn minted(
-    subject: &Ref,
-    objects: Vec<Vec<Pair>>,
-    consumers: &[(Ref, ConsumerHow)],
-    settles_within: u32,
-    end: End,
-) -> Vec<Step> {
-    use StepPhase::{AfterPivot, BeforePivot, Pivot};
-    let step = |action, phase, detail: String| Step::new(action, subject.clone(), phase, detail);
-    let count: usize = objects.iter().map(Vec::len).sum();
-    let mut steps = vec![step(
-        Action::SealPair,
-        BeforePivot,
-        format!(
-            "read key id and secret from {} and show that they are accepted; seal the secret; note which keys its identity has",
-            plural(count, "copy", "copies")
-        ),
-    )];
-    for pair in objects.iter().flatten() {
-        let detail = "ask whether this copy may be written";
-        steps.push(Step::new(Action::CheckCopy, pair.secret.field.clone(), BeforePivot, detail));
-    }
-    let detail = "have a second key made and seal its secret; the old one goes on working".to_owned();
-    steps.push(step(Action::MintAtIssuer, BeforePivot, detail));
-    let detail = format!(
-        "wait {settles_within} s, until all of its issuer's servers know it; log in with the new key"
-    );
-    steps.push(step(Action::VerifyNew, BeforePivot, detail));
-    for (index, pairs) in objects.into_iter().enumerate() {
-        let phase = if index == 0 { Pivot } else { AfterPivot };
-        let Some(target) = pairs.first().map(|pair| pair.copy.clone()) else { continue };
-        let places: Vec<_> = pairs.iter().map(|pair| pair.id.field.as_str()).collect();
-        let detail = format!(
-            "write the new id ({}) and {} together, by compare-and-set",
-            places.join(", "),
-            plural(pairs.len(), "secret", "secrets")
-        );
-        steps.push(Step::new(Action::WritePairs(pairs), target, phase, detail));
-    }
-    steps.extend(adopt(consumers));
-    let End { grace, token, capability } = end;
-    if grace > 0 {
-        let detail = format!("leave the old key for {grace} s, in case somebody still has it");
-        steps.push(step(Action::AwaitGrace(grace), AfterPivot, detail));
-    }
-    let detail =
-        "see by its issuer's last use that nobody uses the old key since the last consumer moved".to_owned();
-    steps.push(step(Action::AwaitQuiet(grace), AfterPivot, detail));
-    let cache = |steps: &mut Vec<Step>, word: &str| {
-        let seconds = capability.revoke_cache_seconds;
-        if seconds > 0 {
-            let detail = format!("wait {seconds} s, until no cache may still accept it");
-            steps.push(step(Action::AwaitCache(seconds), AfterPivot, detail).named(word));
-        }
-    };
-    if capability.disable {
-        let detail = "suspend the old key: it could still be enabled again".to_owned();
-        steps.push(step(Action::Disable, AfterPivot, detail));
-        cache(&mut steps, "suspended");
-        let detail = "log in with the suspended key: it must be refused".to_owned();
-        steps.push(step(Action::ProveDisabled, AfterPivot, detail));
-    }
-    steps.push(step(Action::Revoke(Some(token)), AfterPivot, "delete the old key".to_owned()));
-    cache(&mut steps, "deleted");
     steps.push(refused(subject));
     steps
 }

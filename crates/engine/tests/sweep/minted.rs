@@ -44,7 +44,8 @@ pub(crate) const HALVES: [&str; 2] = ["aws_access_key_id", "aws_secret_access_ke
 
 /// A copy in the secret store too, somebody else's key in a third slot, and a cloud that is slow to know a key.
 pub(crate) fn plant(estate: &mut Estate, random: &dyn Random) {
-    (estate.settings.key_slots, estate.settings.key_settle_seconds) = (Some(3), 1);
+    // Longer than a slow machine takes for a step, or some trials would find nothing to wait for and have fewer commits.
+    (estate.settings.key_slots, estate.settings.key_settle_seconds) = (Some(3), 2);
     let now = SystemClock.now();
     let Some(user) = estate.cloud.users.get_mut(USER) else { return };
     let pair = user.keys.first_key_value().map(|(id, key)| [Planted::text(id.clone()), key.secret.clone()]);
@@ -212,9 +213,9 @@ async fn what_may_be_somebody_elses_key_is_left_alone() {
     const OTHER: &str = "AKIASTRANGERSTRANGE2";
     // (what a stranger did while we were dead, keys at the end, what the reason says)
     type Change = fn(&mut Estate, DateTime<Utc>);
-    let used: Change = |estate, now| stranger(estate, OTHER, now - TimeDelta::seconds(2), Some(now));
+    let used: Change = |estate, now| stranger(estate, OTHER, now - TimeDelta::seconds(3), Some(now));
     let earlier: Change = |estate, now| stranger(estate, OTHER, now - TimeDelta::hours(1), None);
-    let second: Change = |estate, now| stranger(estate, OTHER, now - TimeDelta::seconds(2), None);
+    let second: Change = |estate, now| stranger(estate, OTHER, now - TimeDelta::seconds(3), None);
     for (name, fault, change, keys, says) in [
         ("used", Fault::CrashBefore, used, 3, "was used at"),
         ("made at another time", Fault::CrashBefore, earlier, 3, "was not made when we asked"),
@@ -237,7 +238,7 @@ async fn a_key_that_somebody_unknown_uses_is_not_suspended() -> Result<()> {
     let process = open(dir.path(), &world.database, Trial::default()).await?;
     let file = claviger_backend_simulated::EstateFile::new(dir.path().join("estate.json"));
     let id = world.subject().as_str().rsplit('/').next().unwrap_or_default().to_owned();
-    let later = SystemClock.now() + TimeDelta::seconds(6);
+    let later = SystemClock.now() + TimeDelta::seconds(12);
     let key = |estate: &Estate| estate.cloud.users[USER].keys[&id].disabled;
     file.edit(|estate| {
         let user = estate.cloud.users.get_mut(USER);
@@ -264,11 +265,11 @@ async fn a_use_that_stops_within_the_grace_is_waited_for() -> Result<()> {
     let dir = tempfile::tempdir()?;
     copy(world.template.path(), dir.path())?;
     let mut process = open(dir.path(), &world.database, Trial::default()).await?;
-    process.engine.estate.policies.push(policy("kind=access-key", None, Some(TimeDelta::seconds(4)))?);
+    process.engine.estate.policies.push(policy("kind=access-key", None, Some(TimeDelta::seconds(6)))?);
     let selector = Selector::parse(world.subject().as_str())?;
     let plan = process.engine.plan_rotation(&selector, &RotateOptions::default()).await?;
     let plan = plan.subjects.into_iter().next().context("a plan")?;
-    let used = SystemClock.now() + TimeDelta::seconds(4);
+    let used = SystemClock.now() + TimeDelta::seconds(6);
     let file = claviger_backend_simulated::EstateFile::new(dir.path().join("estate.json"));
     let id = world.subject().as_str().rsplit('/').next().unwrap_or_default().to_owned();
     file.edit(|estate| {
@@ -281,7 +282,7 @@ async fn a_use_that_stops_within_the_grace_is_waited_for() -> Result<()> {
     ensure!(outcome.state == "done", "{}: {:?}", outcome.state, outcome.reason);
     let estate = world.observer(dir.path()).estate()?;
     let ended = estate.effects.iter().find(|effect| effect.operation == "disable").context("the end")?;
-    ensure!(ended.at >= used + TimeDelta::seconds(4), "suspended {} after the last use", ended.at - used);
+    ensure!(ended.at >= used + TimeDelta::seconds(6), "suspended {} after the last use", ended.at - used);
     at_rest(&world, &process, &world.database, dir.path(), true).await
 }
 
