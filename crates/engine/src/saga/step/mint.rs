@@ -45,8 +45,13 @@ pub(super) async fn mint(cx: &Context<'_>, step: &Step) -> Result<Ran, Trouble> 
 
 /// What an interrupted minting left. Its secret is lost in any case; the key is ours to take away only if nobody else can have made it.
 pub(super) async fn observe(cx: &Context<'_>, step: &Step) -> Result<Seen, Trouble> {
-    let fresh = fresh(cx, step).await?;
     let (begun, ended) = called(cx, step);
+    let known = ended + TimeDelta::seconds(i64::from(offer(cx, step)?.settles_within));
+    // Before ours must show, somebody else's may be the only one that does.
+    if cx.engine.clock.now() < known {
+        return Ok(Seen::Later(known));
+    }
+    let fresh = fresh(cx, step).await?;
     let [one] = fresh.as_slice() else {
         if !fresh.is_empty() {
             let names: Vec<_> = fresh.iter().map(|sibling| sibling.at.as_str()).collect();
@@ -56,12 +61,7 @@ pub(super) async fn observe(cx: &Context<'_>, step: &Step) -> Result<Seen, Troub
                 names.join(", ")
             )));
         }
-        let known = ended + TimeDelta::seconds(i64::from(offer(cx, step)?.settles_within));
-        return Ok(if cx.engine.clock.now() < known {
-            Seen::Later(known)
-        } else {
-            Seen::NotHappened("its issuer has made no other key".to_owned())
-        });
+        return Ok(Seen::NotHappened("its issuer has made no other key".to_owned()));
     };
     let unclear = |why: String| {
         let what = format!("{} appeared since, and {why}: it may be somebody else's", one.at);
