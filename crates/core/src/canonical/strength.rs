@@ -13,6 +13,9 @@ const LEAST_BYTES: usize = 8;
 /// Bytes that are looked at: more cannot make a strong value weak.
 const MOST_BYTES: usize = 512;
 
+/// Bytes that are looked at first: they decide for most values.
+const FIRST_BYTES: usize = 64;
+
 /// What products ship with and people try first, in lower case. Compared without the marks and digits around them.
 const DEFAULTS: &str = "password passwd pass passw0rd p@ssw0rd p@ssword changeme changeit change-me change_me changethis \
     change-this replaceme replace-me secret supersecret topsecret mysecret s3cr3t letmein welcome \
@@ -33,13 +36,16 @@ const WORDS: &str = "password passwort passwd secret admin administrator welcome
     tuesday wednesday thursday friday saturday sunday dragon monkey hello world please never apple \
     orange";
 
+/// No word is longer.
+const LONGEST_WORD: usize = 16;
+
 /// The verdict on a text that is compared byte by byte.
 pub(super) fn of(bytes: &[u8]) -> Strength {
     if std::str::from_utf8(bytes).is_ok_and(is_known_default) {
         Strength::Weak(Weakness::KnownDefault)
     } else if bytes.len() < LEAST_BYTES {
         Strength::Weak(Weakness::Short)
-    } else if estimate_bits(bytes) < LEAST_BITS {
+    } else if !has_bits(bytes, LEAST_BITS) {
         Strength::Weak(Weakness::Guessable)
     } else {
         Strength::Strong
@@ -81,10 +87,28 @@ pub fn estimate_bits(bytes: &[u8]) -> u32 {
     if bytes.is_empty() {
         return 0;
     }
+    let bits =
+        most_bits(bytes).map_or_else(|| sum(bytes, bytes.len()), |most| sum(bytes, bytes.len()).min(most));
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 512 × 8")]
+    let whole = bits as u32;
+    whole
+}
+
+/// Whether the estimate is so many bits at least. Most values show it in their first bytes, and a scan asks it of every value.
+fn has_bits(bytes: &[u8], least: u32) -> bool {
+    let first = &bytes[..bytes.len().min(MOST_BYTES)];
+    // Bytes add bits and never take any, so what a beginning has the whole has too.
+    let enough =
+        || most_bits(first).is_none() && sum(first, first.len().min(FIRST_BYTES)) >= f64::from(least);
+    first.len() > FIRST_BYTES && enough() || estimate_bits(bytes) >= least
+}
+
+/// The bits of the first `end` bytes within the whole.
+fn sum(bytes: &[u8], end: usize) -> f64 {
     let per_character = f64::from(alphabet(bytes)).log2().min(if is_wordlike(bytes) { 3.0 } else { 8.0 });
-    let common = common_words(bytes);
+    let common = common_words(bytes, end);
     let mut bits = 0.0;
-    for (at, byte) in bytes.iter().enumerate() {
+    for (at, byte) in bytes[..end].iter().enumerate() {
         let step = at.checked_sub(1).map(|before| i16::from(*byte) - i16::from(bytes[before]));
         let former = at.checked_sub(2).map(|before| i16::from(bytes[before + 1]) - i16::from(bytes[before]));
         bits += match (common[at], step) {
@@ -96,16 +120,17 @@ pub fn estimate_bits(bytes: &[u8]) -> u32 {
             (Common::No, _) => per_character,
         };
     }
+    bits
+}
+
+/// What a text of few different characters has at most.
+fn most_bits(bytes: &[u8]) -> Option<f64> {
     let mut seen = [false; 256];
     bytes.iter().for_each(|byte| seen[usize::from(*byte)] = true);
     let different = u32::try_from(seen.iter().filter(|seen| **seen).count()).unwrap_or(256);
     let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-    if different * 4 <= length && different < 16 {
-        bits = bits.min(f64::from(different).log2() * f64::from(length) / 2.0 + f64::from(different));
-    }
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 512 × 8")]
-    let whole = bits as u32;
-    whole
+    (different * 4 <= length && different < 16)
+        .then(|| f64::from(different).log2() * f64::from(length) / 2.0 + f64::from(different))
 }
 
 fn alphabet(bytes: &[u8]) -> u32 {
@@ -143,9 +168,11 @@ enum Common {
     Inside,
 }
 
-fn common_words(bytes: &[u8]) -> Vec<Common> {
+/// The marks of the first `end` bytes; a word that begins before the end may go beyond it.
+fn common_words(bytes: &[u8], end: usize) -> Vec<Common> {
     let plain: Vec<u8> = bytes
         .iter()
+        .take(end + LONGEST_WORD)
         .map(|byte| match byte.to_ascii_lowercase() {
             b'0' => b'o',
             b'1' | b'!' => b'i',
@@ -157,7 +184,7 @@ fn common_words(bytes: &[u8]) -> Vec<Common> {
         })
         .collect();
     let mut found = Vec::new();
-    for at in 0..plain.len() {
+    for at in 0..end {
         // Nearly no place begins a word, and a scan asks this of every byte of every value.
         for (rank, word) in words_from(plain[at]) {
             if plain[at..].starts_with(word) {
@@ -167,7 +194,7 @@ fn common_words(bytes: &[u8]) -> Vec<Common> {
     }
     // Word by word: where a word begins within an earlier listed one, the earlier one stands.
     found.sort_unstable();
-    let mut marks = vec![Common::No; bytes.len()];
+    let mut marks = vec![Common::No; plain.len()];
     for (_, at, length) in found {
         if marks[at] == Common::No {
             marks[at + 1..at + length].fill(Common::Inside);
@@ -251,10 +278,33 @@ mod tests {
             ("nothing-at-4ll", vec![], 0),
             ("roo", vec![], 0),
         ] {
-            let marks = common_words(text.as_bytes());
+            let marks = common_words(text.as_bytes(), text.len());
             let of = |kind: Common| marks.iter().enumerate().filter(move |(_, mark)| **mark == kind);
             assert_eq!(of(Common::Start).map(|(at, _)| at).collect::<Vec<_>>(), starts, "{text}");
             assert_eq!(of(Common::Inside).count(), inside, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_beginning_decides_only_what_the_whole_would() {
+        assert!(WORDS.split_ascii_whitespace().all(|word| word.len() <= LONGEST_WORD));
+        let random = SeededRandom::new(5);
+        let strong = Rules::new(200, "!-~").expect("strong rules");
+        let weak = ["changeme".repeat(20), "0".repeat(200), "ab".repeat(90), "monday-".repeat(30)];
+        for number in 0..300_usize {
+            let value = strong.generate(&random);
+            let mut bytes = weak[number % weak.len()].clone().into_bytes();
+            // From nothing random to nothing else, at the beginning and at the end.
+            bytes.truncate(200 - number % 200);
+            let rest = &value.expose()[bytes.len().min(200)..];
+            if number % 2 == 0 {
+                bytes.extend_from_slice(rest);
+            } else {
+                bytes.splice(..0, rest.iter().copied());
+            }
+            for least in [20, LEAST_BITS, 200, 600] {
+                assert_eq!(has_bits(&bytes, least), estimate_bits(&bytes) >= least, "{bytes:?}");
+            }
         }
     }
 
