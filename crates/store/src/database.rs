@@ -119,7 +119,8 @@ async fn sqlite(path: &str) -> Result<Database> {
         // What is shredded is ciphertext whose key is gone too; overwriting everything else that moves would double the writes.
         .pragma("secure_delete", "fast")
         .pragma("wal_autocheckpoint", "4000")
-        .statement_cache_capacity(64)
+        // Each size of `sql::ROWS` for each table, and the rest.
+        .statement_cache_capacity(128)
         // Rows come from a thread of their own: in larger batches than 50 it wakes us less often.
         .row_buffer_size(256)
         .disable_statement_logging();

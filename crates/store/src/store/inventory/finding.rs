@@ -6,12 +6,9 @@ use chrono::{DateTime, Utc};
 use claviger_core::{
     finding::rule,
     fingerprint::Fingerprint,
-    view::{FindingView, Severity},
+    view::{FindingView, FrameworkId, Severity},
 };
-use sea_orm::{
-    ColumnTrait as _, EntityTrait as _, FromQueryResult, IntoActiveModel as _, QueryFilter as _,
-    QueryOrder as _, sea_query::OnConflict,
-};
+use sea_orm::{ColumnTrait as _, EntityTrait as _, FromQueryResult, QueryFilter as _, QueryOrder as _};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
@@ -43,7 +40,12 @@ fn terse(mut view: FindingView) -> FindingView {
         if view.suggested == rule.suggested {
             view.suggested.clear();
         }
-        if view.frameworks == rule.framework_ids() {
+        let same = |(own, ours): (&FrameworkId, &(&str, &str, &str))| {
+            (own.name.as_str(), own.version.as_str(), own.id.as_str()) == *ours
+        };
+        if view.frameworks.len() == rule.frameworks.len()
+            && view.frameworks.iter().zip(rule.frameworks).all(same)
+        {
             view.frameworks.clear();
         }
     }
@@ -121,29 +123,17 @@ impl SeaStore {
                 }
                 None => sum.appeared += 1,
             }
-            write.push(row.into_active_model());
+            write.push(row);
         }
         // An evaluation that began later may have been here before.
         sql::run_for(&transaction, &same, &[at.into()], |ids| {
             format!("update finding set last_seen = $1 where last_seen < $1 and id in ({ids})")
         })
         .await?;
-        for piece in sql::pieces(write) {
-            let conflict = OnConflict::column(finding::Column::Id)
-                .update_columns([
-                    finding::Column::Severity,
-                    finding::Column::Digest,
-                    finding::Column::View,
-                    finding::Column::FirstSeen,
-                    finding::Column::LastSeen,
-                    finding::Column::ClosedAt,
-                ])
-                .to_owned();
-            finding::Entity::insert_many(piece)
-                .on_conflict(conflict)
-                .exec_without_returning(&transaction)
-                .await?;
-        }
+        let again = "on conflict (id) do update set severity = excluded.severity, digest = excluded.digest, \
+             view = excluded.view, first_seen = excluded.first_seen, last_seen = excluded.last_seen, \
+             closed_at = excluded.closed_at";
+        sql::insert::<finding::Entity, _>(&transaction, write, &[], again).await?;
         transaction.commit().await?;
         Ok(sum)
     }
@@ -190,24 +180,14 @@ impl SeaStore {
     pub(super) async fn write_cache(&self, results: Vec<(Fingerprint, Fingerprint, bool)>) -> Result<()> {
         let results: BTreeMap<_, _> =
             results.into_iter().map(|(candidate, verifier, equal)| ((verifier, candidate), equal)).collect();
-        let rows: Vec<_> = results
-            .into_iter()
-            .map(|((verifier, candidate), equal)| {
-                link_cache::Model { verifier: verifier.0.to_vec(), fingerprint: candidate.0.to_vec(), equal }
-                    .into_active_model()
-            })
-            .collect();
+        let rows = results.into_iter().map(|((verifier, candidate), equal)| link_cache::Model {
+            verifier: verifier.0.to_vec(),
+            fingerprint: candidate.0.to_vec(),
+            equal,
+        });
         let transaction = self.database.begin().await?;
-        for piece in sql::pieces(rows) {
-            let conflict =
-                OnConflict::columns([link_cache::Column::Verifier, link_cache::Column::Fingerprint])
-                    .update_column(link_cache::Column::Equal)
-                    .to_owned();
-            link_cache::Entity::insert_many(piece)
-                .on_conflict(conflict)
-                .exec_without_returning(&transaction)
-                .await?;
-        }
+        let again = "on conflict (verifier, fingerprint) do update set equal = excluded.equal";
+        sql::insert::<link_cache::Entity, _>(&transaction, rows.collect(), &[], again).await?;
         transaction.commit().await?;
         Ok(())
     }

@@ -5,7 +5,6 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use chrono::{DateTime, Utc};
 use claviger_core::{reference::Ref, view::HistoryView};
 use sea_orm::{
-    ActiveValue::{NotSet, Set},
     ColumnTrait as _, DatabaseTransaction, EntityTrait as _, FromQueryResult, QueryFilter as _,
     QueryOrder as _, QuerySelect as _, QueryTrait as _, Value,
 };
@@ -36,24 +35,18 @@ pub(super) fn entry(
 }
 
 pub(super) async fn insert(transaction: &DatabaseTransaction, entries: Vec<Entry>) -> Result<()> {
-    let rows: Vec<_> = entries
-        .into_iter()
-        .map(|entry| history::ActiveModel {
-            id: NotSet,
-            at: Set(entry.at),
-            valid_to: Set(None),
-            entity: Set(entry.entity.to_owned()),
-            entity_id: Set(entry.entity_id),
-            subject: Set(entry.subject),
-            change: Set(entry.change.to_owned()),
-            detail: Set(text(&entry.detail)),
-            facts: Set(None),
-        })
-        .collect();
-    for piece in sql::pieces(rows) {
-        history::Entity::insert_many(piece).exec_without_returning(transaction).await?;
-    }
-    Ok(())
+    let rows = entries.into_iter().map(|entry| history::Model {
+        id: 0,
+        at: entry.at,
+        valid_to: None,
+        entity: entry.entity.to_owned(),
+        entity_id: entry.entity_id,
+        subject: entry.subject,
+        change: entry.change.to_owned(),
+        detail: text(&entry.detail),
+        facts: None,
+    });
+    sql::insert::<history::Entity, _>(transaction, rows.collect(), &["id"], "").await
 }
 
 /// Ends the open intervals of these things, and moves the facts of `table` into them. Call it before the facts are written over.

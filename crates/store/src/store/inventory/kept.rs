@@ -1,10 +1,7 @@
 //! What the five tables of things seen have in common.
 
 use claviger_core::reference::Ref;
-use sea_orm::{
-    EntityTrait, IdenStatic as _, Iterable as _,
-    sea_query::{Expr, OnConflict},
-};
+use sea_orm::{EntityTrait, IdenStatic as _, Iterable as _};
 use uuid::Uuid;
 
 use crate::entity::{consumer, copy, identity, issued, privilege};
@@ -110,22 +107,17 @@ pub(super) const TABLES: [(&str, &str, bool); 5] = [
 const OURS: [&str; 6] = ["id", "first_seen", "credential_id", "evidence", "dirty", "value_changed_at"];
 
 /// The upsert's second half: everything that the scan saw replaces what was there, and a row once marked for linking stays marked.
-pub(super) fn on_conflict<E: Kept>() -> OnConflict {
-    let columns: Vec<E::Column> =
-        E::Column::iter().filter(|column| !OURS.contains(&column.as_str())).collect();
-    let mut conflict = OnConflict::column(sea_orm::sea_query::Alias::new("id"));
-    conflict.update_columns(columns);
-    for column in E::Column::iter() {
-        let rule = match column.as_str() {
-            "dirty" => format!("{0}.dirty or excluded.dirty", E::TABLE),
-            "value_changed_at" => {
-                format!("coalesce(excluded.value_changed_at, {0}.value_changed_at)", E::TABLE)
-            }
-            _ => continue,
-        };
-        conflict.value(column, Expr::cust(rule));
-    }
-    conflict
+pub(super) fn on_conflict<E: Kept>() -> String {
+    let table = E::TABLE;
+    let rules = E::Column::iter().filter_map(|column| match column.as_str() {
+        "dirty" => Some(format!("dirty = {table}.dirty or excluded.dirty")),
+        "value_changed_at" => {
+            Some(format!("value_changed_at = coalesce(excluded.value_changed_at, {table}.value_changed_at)"))
+        }
+        ours if OURS.contains(&ours) => None,
+        theirs => Some(format!("{theirs} = excluded.{theirs}")),
+    });
+    format!("on conflict (id) do update set {}", rules.collect::<Vec<_>>().join(", "))
 }
 
 /// The first characters of a ref: what lists are ordered by and pages begin after. Longer refs than that share a page.

@@ -4,10 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 use claviger_core::{id::CredentialId, reference::Ref};
-use sea_orm::{
-    DatabaseTransaction, EntityTrait as _, FromQueryResult, IntoActiveModel as _, Value,
-    sea_query::OnConflict,
-};
+use sea_orm::{ConnectionTrait as _, DatabaseTransaction, FromQueryResult, Value};
 use uuid::Uuid;
 
 use super::{
@@ -195,7 +192,7 @@ pub(super) async fn without_copies(
     Ok(made)
 }
 
-fn new_credential(
+pub(super) fn new_credential(
     store: &SeaStore,
     at: DateTime<Utc>,
     place: &str,
@@ -219,12 +216,23 @@ fn new_credential(
     }
 }
 
-async fn insert(transaction: &DatabaseTransaction, rows: Vec<credential::Model>) -> Result<()> {
-    for piece in sql::pieces(rows) {
-        let models = piece.into_iter().map(sea_orm::IntoActiveModel::into_active_model);
-        credential::Entity::insert_many(models).exec_without_returning(transaction).await?;
-    }
-    Ok(())
+pub(super) async fn insert(transaction: &DatabaseTransaction, rows: Vec<credential::Model>) -> Result<()> {
+    sql::insert::<credential::Entity, _>(transaction, rows, &[], "").await
+}
+
+/// Keeps what fingerprints credentials have.
+pub(super) async fn insert_fingerprints(
+    transaction: &DatabaseTransaction,
+    at: DateTime<Utc>,
+    fingerprints: Vec<(Vec<u8>, Uuid)>,
+) -> Result<()> {
+    let rows = fingerprints.into_iter().map(|(fingerprint, credential_id)| credential_fingerprint::Model {
+        fingerprint,
+        credential_id,
+        first_seen: at,
+    });
+    let known = "on conflict (fingerprint, credential_id) do nothing";
+    sql::insert::<credential_fingerprint::Entity, _>(transaction, rows.collect(), &[], known).await
 }
 
 /// What is written about copies after a page.
@@ -253,11 +261,10 @@ impl Moves {
     async fn write(self, transaction: &DatabaseTransaction, at: DateTime<Utc>) -> Result<()> {
         for piece in sql::pieces(self.rows) {
             let mut values: Vec<Value> = Vec::with_capacity(piece.len() * 3);
-            let tuples = piece.iter().enumerate().map(|(index, (id, credential, evidence))| {
-                values.extend([(*id).into(), (*credential).into(), (*evidence).into()]);
-                format!("({})", sql::marks(index * 3 + 1, 3))
-            });
-            let tuples = tuples.collect::<Vec<_>>().join(", ");
+            let tuples = sql::tuples(transaction.get_database_backend(), piece.len(), 3);
+            for (id, credential, evidence) in piece {
+                values.extend([id.into(), credential.into(), evidence.into()]);
+            }
             // Both databases name the columns of VALUES so.
             let statement = format!(
                 "update credential_copy set credential_id = v.column2, evidence = v.column3, dirty = false \
@@ -265,17 +272,7 @@ impl Moves {
             );
             sql::run(transaction, statement, values).await?;
         }
-        for piece in sql::pieces(self.fingerprints.into_iter().collect()) {
-            let rows = piece.into_iter().map(|(fingerprint, credential_id)| {
-                credential_fingerprint::Model { fingerprint, credential_id, first_seen: at }
-                    .into_active_model()
-            });
-            credential_fingerprint::Entity::insert_many(rows)
-                .on_conflict(OnConflict::new().do_nothing().to_owned())
-                .try_insert()
-                .exec_without_returning(transaction)
-                .await?;
-        }
+        insert_fingerprints(transaction, at, self.fingerprints.into_iter().collect()).await?;
         let touched: Vec<Uuid> = self.touched.into_iter().collect();
         sql::run_for(transaction, &touched, &[], |ids| {
             format!("update credential set dirty = true where not dirty and id in ({ids})")

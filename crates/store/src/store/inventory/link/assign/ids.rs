@@ -222,7 +222,9 @@ impl Ids {
             sql::run(transaction, sql, values).await?;
         }
         insert(transaction, self.new).await?;
-        let again: Vec<Uuid> = self.entries.iter().map(|entry| entry.entity_id).collect();
+        // What was made just now has no interval to end.
+        let again = self.entries.iter().filter(|entry| entry.change != "appeared");
+        let again: Vec<Uuid> = again.map(|entry| entry.entity_id).collect();
         sql::run_for(transaction, &again, &[at.into()], |ids| {
             format!("update history set valid_to = $1 where valid_to is null and entity_id in ({ids})")
         })
