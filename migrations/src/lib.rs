@@ -14,6 +14,7 @@ mod m20251122_080500_copy;
 mod m20251122_080600_consumer;
 mod m20251122_080700_history;
 mod m20251122_080800_finding;
+mod m20251122_080900_newcomer;
 mod sql;
 
 pub use sea_orm_migration::{MigrationTrait, MigratorTrait};
@@ -35,6 +36,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20251122_080600_consumer::Migration),
             Box::new(m20251122_080700_history::Migration),
             Box::new(m20251122_080800_finding::Migration),
+            Box::new(m20251122_080900_newcomer::Migration),
         ]
     }
 }

@@ -55,6 +55,13 @@ on_both! {
         an_id_outlives_the_finding_and_the_loss_of_its_issuer,
         a_link_stands_while_its_issuer_cannot_be_asked,
         linking_twice_and_linking_in_another_order_give_the_same;
+    newcomer:
+        a_copy_that_is_alone_has_its_credential_with_its_page,
+        company_on_a_later_page_is_as_if_all_had_come_at_once,
+        a_value_that_moves_keeps_its_id_whichever_page_comes_first,
+        a_place_that_returns_takes_its_former_versions,
+        what_somebody_works_with_is_not_taken_back,
+        a_page_beside_somebody_who_links_leaves_its_copies_to_linking;
     inventory:
         a_second_scan_of_an_unchanged_estate_moves_only_last_seen,
         a_use_is_no_change,

@@ -215,7 +215,8 @@ pub trait Inventory: Send + Sync {
     async fn begin_scan(&self, scan: &ScanStart) -> Result<()>;
 
     /// Merges one page, in one transaction, batched: upserts rows under the scan's epoch, and records history for what appeared or changed.
-    /// Repeating a page changes nothing.
+    /// Repeating a page changes nothing. A copy that came alone may have its credential at once; what it has for good, and what has appeared,
+    /// is for [`Inventory::link`] to say.
     async fn merge(&self, scan: ScanId, at: DateTime<Utc>, page: MergedPage) -> Result<MergeSummary>;
 
     /// Ends a scope. Where it is [`ScopeStatus::Complete`], rows of this scope that this scan did not see will be marked gone by

@@ -5,6 +5,7 @@ mod connect;
 pub(crate) mod inventory;
 pub(crate) mod journal;
 pub(crate) mod link;
+pub(crate) mod newcomer;
 pub(crate) mod schema;
 pub(crate) mod seen;
 

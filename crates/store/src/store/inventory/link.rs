@@ -7,12 +7,13 @@
 //! 4. A former version belongs to what its place belongs to now, unless its value is another credential's present one.
 //! 5. Ids stay: with the issuer's ref; without one, with the group, also when its value changes in place everywhere.
 //!
-//! Only what changed since the last time is looked at: merging marks rows, and [`mark`] adds those whose fate hangs on them. Groups are
-//! read in pages, so memory is flat; each page is a transaction of its own, and what a crash leaves undone is still marked.
+//! Only what changed since the last time is looked at: merging marks rows, except for what is plain ([`newcomer`]), and [`mark`] adds those
+//! whose fate hangs on them. Groups are read in pages, so memory is flat; each page is a transaction of its own, and what a crash leaves undone is still marked.
 
 mod assign;
 mod group;
 mod mark;
+pub(super) mod newcomer;
 mod settle;
 
 use chrono::{DateTime, Utc};
@@ -26,6 +27,9 @@ use super::{
 };
 use crate::{MergeSummary, Result};
 
+/// PostgreSQL's name for "somebody links".
+const LOCK: i64 = 7_308_324_465_751_295;
+
 impl SeaStore {
     pub(super) async fn link_all(&self, scan: ScanId, at: DateTime<Utc>) -> Result<MergeSummary> {
         let at = micros(at);
@@ -33,6 +37,7 @@ impl SeaStore {
         let transaction = self.exclusive().await?;
         let epoch = scan::epoch(&transaction, scan).await?;
         sum.vanished += scan::mark_unseen(&transaction, epoch, at).await?;
+        sum.appeared += newcomer::settle(&transaction).await?;
         mark::spread(&transaction).await?;
         transaction.commit().await?;
         let mut after = None;
@@ -73,7 +78,7 @@ impl SeaStore {
     async fn exclusive(&self) -> Result<DatabaseTransaction> {
         let transaction = self.database.begin().await?;
         if transaction.get_database_backend() == DbBackend::Postgres {
-            sql::run(&transaction, "select pg_advisory_xact_lock(7308324465751295)", Vec::new()).await?;
+            sql::run(&transaction, format!("select pg_advisory_xact_lock({LOCK})"), Vec::new()).await?;
         }
         Ok(transaction)
     }

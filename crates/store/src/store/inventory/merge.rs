@@ -2,6 +2,7 @@
 
 mod comparison;
 
+use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use claviger_core::{fingerprint::Fingerprint, id::ScanId, reference::Ref};
@@ -15,6 +16,7 @@ use super::{
     item::{self, Items, Stamp},
     kept::Kept,
     key,
+    link::newcomer,
     scan,
 };
 use crate::{CopyLink, MergeSummary, MergedCopy, MergedPage, Result, entity::copy};
@@ -43,8 +45,8 @@ impl SeaStore {
         );
         let issued = items.issued.into_iter().map(|(id, seen)| item::issued_row(id, seen, &stamp));
         add(&mut sum, merge::<crate::entity::issued::Entity>(&transaction, &stamp, issued.collect()).await?);
-        let copies = copies.into_iter().map(|(id, seen)| item::copy_row(id, seen, &stamp));
-        add(&mut sum, merge::<copy::Entity>(&transaction, &stamp, copies.collect()).await?);
+        let copies = copies.into_iter().map(|(id, seen)| item::copy_row(id, seen, &stamp)).collect();
+        add(&mut sum, self.merge_copies(&transaction, &stamp, copies).await?);
         let consumers = items.consumers.into_iter().map(|(id, seen)| item::consumer_row(id, seen, &stamp));
         add(
             &mut sum,
@@ -57,6 +59,25 @@ impl SeaStore {
         );
         transaction.commit().await?;
         Ok(sum)
+    }
+
+    async fn merge_copies(
+        &self,
+        transaction: &DatabaseTransaction,
+        stamp: &Stamp,
+        models: Vec<copy::Model>,
+    ) -> Result<MergeSummary> {
+        if models.is_empty() {
+            return Ok(MergeSummary::default());
+        }
+        let mut groups: HashMap<Uuid, usize> = HashMap::new();
+        for model in &models {
+            *groups.entry(model.group_key).or_default() += 1;
+        }
+        let mut compared = Compared::<copy::Entity>::new(transaction, stamp, models).await?;
+        let credentials = newcomer::admit(transaction, self, stamp.at, &mut compared.fresh, &groups).await?;
+        compared.entries.extend(credentials);
+        compared.write(transaction, stamp).await
     }
 }
 
