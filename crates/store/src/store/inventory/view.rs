@@ -3,6 +3,7 @@
 //! A page of credentials is read with a fixed number of queries: the credentials, then for all of them the issuers' rows, the copies, the
 //! consumers, the identities with their grants, the findings, and where wanted the history.
 
+mod copy;
 mod credential;
 mod identity;
 mod list;

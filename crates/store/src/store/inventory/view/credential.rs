@@ -17,15 +17,16 @@ use super::{
         facts::{ConsumerFacts, CopyFacts, IdentityFacts, IssuedFacts},
         key,
     },
+    copy::CopyRow,
     load::{Loaded, Read},
 };
 use crate::{
     Result,
-    entity::{consumer, copy, credential, issued},
+    entity::{consumer, credential, issued},
 };
 
 type Issued = Read<issued::Model, IssuedFacts>;
-type Copy = Read<copy::Model, CopyFacts>;
+type Copy = Read<CopyRow, CopyFacts>;
 
 const CREDENTIAL: &str = "credential";
 
@@ -54,9 +55,11 @@ pub(super) fn view(now: DateTime<Utc>, row: &credential::Model, loaded: &Loaded)
     let made = since.unwrap_or(row.first_seen);
     let workloads: BTreeSet<&str> =
         loaded.consumers_of(row.id).into_iter().map(|consumer| consumer.row.at.as_str()).collect();
-    let subjects = copies.iter().map(|copy| key::subject(&copy.row.at)).chain([key::subject(&row.at)]);
-    let findings: BTreeSet<&String> =
-        subjects.filter_map(|subject| loaded.findings.get(&subject)).flatten().collect();
+    let mut findings: BTreeSet<&String> = BTreeSet::new();
+    if !loaded.findings.is_empty() {
+        let subjects = copies.iter().map(|copy| key::subject(&copy.row.at)).chain([key::subject(&row.at)]);
+        findings.extend(subjects.filter_map(|subject| loaded.findings.get(&subject)).flatten());
+    }
     let seen =
         copies.iter().map(|copy| copy.row.last_seen).chain(issued.map(|issued| issued.row.last_seen)).max();
     Ok(CredentialView {

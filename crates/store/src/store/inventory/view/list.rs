@@ -132,8 +132,7 @@ impl SeaStore {
         let mut found = Vec::new();
         pages!(self, copy, selection, |rows| {
             for row in rows {
-                let facts: CopyFacts = from_json("credential_copy", &row.facts)?;
-                found.extend(views::copy_view(&Read { row, facts })?);
+                found.extend(views::copy_view(&Read::new(row.into())?)?);
             }
         });
         Ok(found)

@@ -10,14 +10,17 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::super::{
-    super::{sql, text::from_json},
-    facts::{ConsumerFacts, CopyFacts, IssuedFacts},
-    history, key,
+use super::{
+    super::{
+        super::{sql, text::from_json},
+        facts::{ConsumerFacts, CopyFacts, IssuedFacts},
+        history, key,
+    },
+    copy::{CopyRow, copies},
 };
 use crate::{
     Result,
-    entity::{consumer, copy, credential, identity, issued},
+    entity::{consumer, credential, identity, issued},
 };
 
 /// A row with its facts.
@@ -30,7 +33,7 @@ pub(super) struct Read<M, F> {
 pub(super) struct Loaded {
     pub(super) issued: HashMap<Uuid, Read<issued::Model, IssuedFacts>>,
     /// By credential; those that are there, in the order of their refs, the current one first.
-    pub(super) copies: HashMap<Uuid, Vec<Read<copy::Model, CopyFacts>>>,
+    pub(super) copies: HashMap<Uuid, Vec<Read<CopyRow, CopyFacts>>>,
     /// By the object that is read.
     pub(super) consumers: HashMap<Uuid, Vec<Read<consumer::Model, ConsumerFacts>>>,
     pub(super) identities: HashMap<Uuid, identity::Model>,
@@ -106,7 +109,7 @@ pub(super) async fn load(
 async fn findings(
     connection: &DatabaseConnection,
     credentials: &[credential::Model],
-    copies: &HashMap<Uuid, Vec<Read<copy::Model, CopyFacts>>>,
+    copies: &HashMap<Uuid, Vec<Read<CopyRow, CopyFacts>>>,
 ) -> Result<HashMap<Uuid, BTreeSet<String>>> {
     let subjects = credentials.iter().map(|credential| key::subject(&credential.at));
     let subjects = subjects.chain(copies.values().flatten().map(|copy| key::subject(&copy.row.at)));
@@ -121,30 +124,6 @@ async fn findings(
         findings.entry(slug.subject_key).or_default().insert(slug.slug);
     }
     Ok(findings)
-}
-
-async fn copies(
-    connection: &DatabaseConnection,
-    credentials: &[Uuid],
-) -> Result<HashMap<Uuid, Vec<Read<copy::Model, CopyFacts>>>> {
-    let mut copies: HashMap<Uuid, Vec<_>> = HashMap::new();
-    for list in sql::lists(credentials) {
-        let found = copy::Entity::find()
-            .filter(copy::Column::CredentialId.is_in(list))
-            .filter(copy::Column::GoneAt.is_null())
-            .order_by_asc(copy::Column::At)
-            // `current`, `former`, `pending`: as it happens the right order.
-            .order_by_asc(copy::Column::Stage)
-            .order_by_desc(copy::Column::FirstSeen)
-            .order_by_asc(copy::Column::Id);
-        for row in found.all(connection).await? {
-            let facts = from_json("credential_copy", &row.facts)?;
-            if let Some(credential) = row.credential_id {
-                copies.entry(credential).or_default().push(Read { row, facts });
-            }
-        }
-    }
-    Ok(copies)
 }
 
 async fn consumers(
