@@ -8,6 +8,7 @@
 mod engine;
 mod error;
 mod estate;
+mod job;
 pub mod plan;
 pub mod policy;
 pub mod progress;

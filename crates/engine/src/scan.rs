@@ -22,7 +22,7 @@ use futures::{StreamExt, stream};
 use tokio::time::Instant;
 
 use self::{outcome::BackendOutcome, recognise::Recogniser, stage::Stage};
-use crate::{Engine, Member, Result, progress::Progress};
+use crate::{Engine, Member, Result, job::Job, progress::Progress};
 
 pub use self::evaluate::{contexts, evaluate};
 
@@ -179,7 +179,7 @@ impl Engine {
         let producer = tokio::spawn(async move { backend.inventory(phase, &mut sink).await });
         let stage = Stage::new(self, member, recogniser);
         let abort = producer.abort_handle();
-        // While the database merges one page, the next is received and fingerprinted.
+        // While the database merges one page, on a thread of its own, the next is received and fingerprinted.
         let mut staged: Option<MergedPage> = None;
         loop {
             let next = async {
@@ -201,17 +201,15 @@ impl Engine {
                     }
                 }
             };
-            let merge = async {
-                match staged.take().filter(|_| merged) {
-                    Some(page) => {
-                        progress.items(&name, page.items.len());
-                        self.ports.inventory.merge(scan, self.clock.now(), page).await.map(|_| ())
-                    }
-                    None => Ok(()),
-                }
-            };
-            let (merging, next) = tokio::join!(merge, next);
-            merging?;
+            let merge = staged.take().filter(|_| merged).map(|page| {
+                progress.items(&name, page.items.len());
+                let (inventory, at) = (Arc::clone(&self.ports.inventory), self.clock.now());
+                Job::start(async move { inventory.merge(scan, at, page).await })
+            });
+            let next = next.await;
+            if let Some(merge) = merge {
+                merge.end().await?;
+            }
             match next {
                 Next::Page(page) => staged = Some(page),
                 Next::Nothing => {}

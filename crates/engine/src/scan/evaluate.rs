@@ -1,20 +1,25 @@
 //! Findings: every rule over the inventory as it is now.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use claviger_core::{
     finding::{Check, Context, Draft, RULES, Rule},
     reference::Ref,
     view::FindingView,
 };
-use claviger_store::port::Selection;
+use claviger_store::port::{MergeSummary, Selection};
 
 use crate::{
     Engine, Result,
+    job::Job,
     policy::{self, policy_for},
 };
 
 /// Credentials that are looked at together.
-const PAGE: u64 = 200;
+const PAGE: u64 = 256;
+/// Findings that are noted together, so many at least.
+const NOTED: usize = 1_000;
 
 /// What rules may know besides their subject.
 pub fn contexts(engine: &Engine) -> Context {
@@ -29,10 +34,19 @@ pub async fn evaluate(engine: &Engine) -> Result<()> {
     let context = contexts(engine);
     let now = context.now;
     let inventory = &engine.ports.inventory;
+    let read = |selection: &Selection| {
+        let (inventory, selection) = (Arc::clone(inventory), selection.clone());
+        Job::start(async move { inventory.subjects(now, &selection).await })
+    };
     let mut selection = Selection { limit: Some(PAGE), ..Selection::default() };
-    let mut page = inventory.subjects(now, &selection).await?;
-    while let Some(last) = page.last().map(|last| last.credential.at.clone()) {
-        let mut findings = Vec::new();
+    // One page is looked at, the next is read, and what was found before is noted.
+    let (mut next, mut noting) = (read(&selection), None::<Job<MergeSummary>>);
+    let mut findings = Vec::new();
+    loop {
+        let page = next.end().await?;
+        let Some(last) = page.last().map(|last| last.credential.at.clone()) else { break };
+        advance(&mut selection, last)?;
+        next = read(&selection);
         for mut detail in page {
             policy::apply(&engine.estate.policies, &mut detail.credential);
             let mut context = context.clone();
@@ -47,13 +61,18 @@ pub async fn evaluate(engine: &Engine) -> Result<()> {
                 }
             }
         }
-        advance(&mut selection, last)?;
-        // One thread of the database writes while another reads on.
-        let (noted, next) =
-            tokio::join!(inventory.note_findings(now, findings), inventory.subjects(now, &selection));
-        noted?;
-        page = next?;
+        if findings.len() >= NOTED {
+            if let Some(noting) = noting.take() {
+                noting.end().await?;
+            }
+            let (inventory, findings) = (Arc::clone(inventory), std::mem::take(&mut findings));
+            noting = Some(Job::start(async move { inventory.note_findings(now, findings).await }));
+        }
     }
+    if let Some(noting) = noting {
+        noting.end().await?;
+    }
+    inventory.note_findings(now, findings).await?;
     let mut selection = Selection { limit: Some(PAGE), ..Selection::default() };
     loop {
         let page = inventory.identities(&selection).await?;
