@@ -24,7 +24,7 @@ const RESTARTED_FOR: &str = "claviger.dev/restarted-for";
 /// On the workload: the operations that restarted it, the latest last. Two rotations may restart one workload one after the other, and
 /// the later rollout serves the earlier one too.
 const REFRESHED_FOR: &str = "claviger.dev/refreshed-for";
-const REMEMBERED: usize = 16;
+const REMEMBERED: usize = 64;
 /// Somebody else changed the workload in between: read it again, so often.
 const ATTEMPTS: usize = 5;
 

@@ -87,8 +87,12 @@ pub(crate) enum Command {
     Rotate(RotateArgs),
     /// Plan a revocation, ask, carry it out, and prove it
     Revoke(RevokeArgs),
+    /// Before the old value is retired: everything back to it, proven
+    Rollback(RollbackArgs),
     /// Take up interrupted work
     Resume(ResumeArgs),
+    /// Decide about work that is paused or stuck
+    Resolve(ResolveArgs),
     /// Write a report
     Report(ReportArgs),
     /// The tamper-evident log
@@ -237,6 +241,35 @@ pub(crate) struct RevokeArgs {
     pub(crate) selector: Vec<String>,
     #[command(flatten)]
     pub(crate) change: ChangeArgs,
+    /// Why; it goes into the audit log
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: String,
+}
+
+/// `rollback`
+#[derive(Debug, Args)]
+pub(crate) struct RollbackArgs {
+    /// The rotation's id or its beginning; `list rotations` shows them
+    pub(crate) rotation: String,
+    #[command(flatten)]
+    pub(crate) change: ChangeArgs,
+    /// Why; it goes into the audit log
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+}
+
+/// `resolve`
+#[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("decision").required(true)))]
+pub(crate) struct ResolveArgs {
+    /// The rotation's or revocation's id or its beginning
+    pub(crate) rotation: String,
+    /// Try again what failed: a stuck undo, or the step of a paused one
+    #[arg(long, group = "decision")]
+    pub(crate) retry: bool,
+    /// Leave everything as it is and end it; refused while the sealed values may be the last ones
+    #[arg(long, group = "decision")]
+    pub(crate) close: bool,
     /// Why; it goes into the audit log
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: String,

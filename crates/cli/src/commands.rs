@@ -11,8 +11,10 @@ mod man;
 mod plan;
 mod policy;
 mod report;
+mod resolve;
 mod resume;
 mod revoke;
+mod rollback;
 mod rotate;
 mod scan;
 mod show;
@@ -36,6 +38,8 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit> {
         Command::Trace(args) => trace::run(global, &args).await,
         Command::Rotate(args) => rotate::run(global, &args).await,
         Command::Revoke(args) => revoke::run(global, &args).await,
+        Command::Rollback(args) => rollback::run(global, &args).await,
+        Command::Resolve(args) => resolve::run(global, &args).await,
         Command::Resume(args) => resume::run(global, &args).await,
         Command::Report(args) => report::run(global, &args).await,
         Command::Audit(args) => audit::run(global, &args).await,

@@ -30,6 +30,13 @@ pub(crate) enum Exit {
     Stuck = 5,
 }
 
+impl Exit {
+    /// The same, but not `Done` where something is missing.
+    pub(crate) fn unless(self, incomplete: bool) -> Self {
+        if incomplete && self == Self::Done { Self::Incomplete } else { self }
+    }
+}
+
 /// A coded error.
 #[derive(Debug)]
 pub(crate) struct Failure {

@@ -12,7 +12,7 @@ mod progress;
 mod tests;
 
 pub use self::{
-    event::{Event, Failure, FailureEffect, StepOutput},
-    plan::{Action, Cause, Half, Pair, PlanHash, SagaKind, SagaPlan, Step, StepPhase},
+    event::{Decision, Event, Failure, FailureEffect, StepOutput},
+    plan::{Action, Cause, Half, Halves, Pair, PlanHash, SagaKind, SagaPlan, Step, StepPhase},
     progress::{IllegalEvent, Next, Progress, SagaState, StepState},
 };

@@ -4,6 +4,7 @@
 
 mod pair;
 mod revocation;
+mod rollback;
 mod rotation;
 mod strategy;
 
@@ -21,6 +22,9 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::{Engine, Error, Result, selector::Selector};
+
+pub(crate) use self::rollback::ROLLBACK;
+pub use self::rollback::{Rollback, TakeBack};
 
 /// A subject that the planner will not touch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -5,9 +5,14 @@
 //! unknown effect is treated like a crash. Before the pivot a failure unwinds; after it the saga goes forward or pauses for an operator.
 
 mod context;
+mod crowd;
 mod executor;
 mod outcome;
+mod resolve;
+mod rollback;
 mod step;
+
+pub(crate) use self::step::{PUBLIC_HALF, issue::added};
 
 pub use self::{
     executor::RunOptions,

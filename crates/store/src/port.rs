@@ -8,7 +8,7 @@ pub use self::{
     audit::AuditLog,
     inventory::{
         CopyLink, Inventory, LinkEvidence, MergeSummary, Merged, MergedConsumer, MergedCopy,
-        MergedCredential, MergedGrant, MergedIdentity, MergedPage, ScanStart, Selection,
+        MergedCredential, MergedGrant, MergedIdentity, MergedPage, RotationEnd, ScanStart, Selection,
     },
     journal::{Append, Claim, Journal, NewSaga, SagaRecord, SealedRow},
 };

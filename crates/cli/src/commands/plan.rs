@@ -2,8 +2,12 @@
 
 use std::io::{IsTerminal, Write};
 
-use claviger_core::saga::SagaPlan;
+use claviger_core::{
+    id::SagaId,
+    saga::{SagaKind, SagaPlan},
+};
 use claviger_engine::{
+    Engine,
     plan::Plan,
     saga::{RunOptions, SagaOutcome},
 };
@@ -100,7 +104,7 @@ pub(super) fn ask(plan: &Plan, change: &ChangeArgs, verb: &str) -> Result<Answer
     let _ = write!(
         stderr,
         "{verb} {}? [y/N] ",
-        if plan.subjects.len() == 1 { "it".to_owned() } else { format!("these {}", plan.subjects.len()) }
+        if plan.subjects.len() == 1 { "this".to_owned() } else { format!("these {}", plan.subjects.len()) }
     );
     let _ = stderr.flush();
     let mut line = String::new();
@@ -116,6 +120,27 @@ pub(super) fn run_options(composed: &Composed) -> RunOptions {
         options.patience = options.lease + std::time::Duration::from_secs(10);
     }
     options
+}
+
+/// What was done, and whether something could not be: one failure does not hide the others. Where nothing was done, the first reason is the
+/// command's.
+pub(super) fn sort_out(
+    global: &Global,
+    answers: Vec<claviger_engine::Result<SagaOutcome>>,
+) -> Result<(Vec<SagaOutcome>, bool)> {
+    let (mut outcomes, mut failed) = (Vec::new(), Vec::new());
+    for answer in answers {
+        match answer {
+            Ok(outcome) => outcomes.push(outcome),
+            Err(error) => failed.push(error),
+        }
+    }
+    let first = if outcomes.is_empty() && !failed.is_empty() { Some(failed.remove(0)) } else { None };
+    failed.iter().for_each(|error| output::remark(global, &error.to_string()));
+    match first {
+        Some(error) => Err(error.into()),
+        None => Ok((outcomes, !failed.is_empty())),
+    }
 }
 
 /// What the exit code says of the sagas that were run.
@@ -167,4 +192,18 @@ pub(super) fn show_outcomes(outcomes: &[SagaOutcome]) {
         }
     }
     output::text(&text);
+}
+
+/// An id or a unique beginning of one.
+pub(super) async fn find(engine: &Engine, text: &str) -> Result<SagaId> {
+    let mut all = engine.ports.journal.list(SagaKind::Rotation, None).await?;
+    all.extend(engine.ports.journal.list(SagaKind::Revocation, None).await?);
+    let found: Vec<_> = all.iter().filter(|saga| saga.rotation_id.to_string().starts_with(text)).collect();
+    match found.as_slice() {
+        [one] => Ok(one.rotation_id),
+        [] => Err(Failure::new(403, Exit::Failed, format!("there is no rotation or revocation `{text}`"))
+            .hint("`claviger list rotations` shows them")),
+        _ => Err(Failure::new(403, Exit::Failed, format!("`{text}` begins more than one id"))
+            .hint("give more of it")),
+    }
 }

@@ -28,16 +28,16 @@ pub(super) async fn run(global: &Global, args: &RevokeArgs) -> Result<Exit> {
     }
     let options = plan::run_options(&composed);
     let listener = progress::listener(global);
+    let reason = Some(args.reason.as_str());
+    let answers =
+        engine.carry_out(&planned.subjects, Cause::Manual, reason, &options, listener.as_ref()).await;
+    drop(listener);
     let (mut outcomes, mut failed) = (Vec::new(), Vec::new());
-    for subject in &planned.subjects {
-        let run = async {
-            let id = engine.begin(subject.clone(), Cause::Manual, Some(args.reason.clone())).await?;
-            engine.drive(id, &options, listener.as_ref()).await
-        };
-        match run.await {
+    for (subject, answer) in planned.subjects.iter().zip(answers) {
+        match answer {
             Ok(outcome) => outcomes.push(outcome),
             Err(error) => {
-                output::remark(global, &format!("{}: {error}", subject.subject));
+                output::remark(global, &error.to_string());
                 failed.push(json!({
                     "credential": subject.credential, "ref": subject.subject, "verdict": "failed", "control": null, "probe": null,
                     "observed_at": engine.clock.now(), "detail": error.to_string(), "audit_seq": null,
@@ -45,7 +45,6 @@ pub(super) async fn run(global: &Global, args: &RevokeArgs) -> Result<Exit> {
             }
         }
     }
-    drop(listener);
     let mut receipts = Vec::new();
     for outcome in &outcomes {
         if outcome.receipts.is_empty() {
@@ -67,8 +66,5 @@ pub(super) async fn run(global: &Global, args: &RevokeArgs) -> Result<Exit> {
     }
     let unproven =
         receipts.iter().any(|receipt| receipt["verdict"] != "proven" && receipt["verdict"] != "attested");
-    Ok(match plan::exit(&outcomes, Some(&planned)) {
-        Exit::Done if !failed.is_empty() || unproven => Exit::Incomplete,
-        exit => exit,
-    })
+    Ok(plan::exit(&outcomes, Some(&planned)).unless(!failed.is_empty() || unproven))
 }

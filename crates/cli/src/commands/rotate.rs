@@ -28,15 +28,22 @@ pub(super) async fn run(global: &Global, args: &RotateArgs) -> Result<Exit> {
     }
     let options = plan::run_options(&composed);
     let listener = progress::listener(global);
-    let mut outcomes = Vec::new();
-    for subject in &planned.subjects {
-        let id = engine.begin(subject.clone(), Cause::Manual, args.reason.clone()).await?;
-        outcomes.push(match args.detach {
-            true => engine.outcome(id).await?,
-            false => engine.drive(id, &options, listener.as_ref()).await?,
-        });
+    let mut answers = Vec::new();
+    if args.detach {
+        for subject in &planned.subjects {
+            let id = engine.begin(subject.clone(), Cause::Manual, args.reason.clone()).await;
+            answers.push(match id {
+                Ok(id) => engine.outcome(id).await,
+                Err(error) => Err(error),
+            });
+        }
+    } else {
+        let reason = args.reason.as_deref();
+        answers =
+            engine.carry_out(&planned.subjects, Cause::Manual, reason, &options, listener.as_ref()).await;
     }
     drop(listener);
+    let (outcomes, failed) = plan::sort_out(global, answers)?;
     if human {
         plan::show_outcomes(&outcomes);
     } else {
@@ -46,7 +53,8 @@ pub(super) async fn run(global: &Global, args: &RotateArgs) -> Result<Exit> {
     }
     if args.detach {
         output::remark(global, "recorded; `claviger resume` carries it out");
-        return Ok(if planned.refused.is_empty() { Exit::Done } else { Exit::Incomplete });
+        let all = planned.refused.is_empty() && !failed;
+        return Ok(if all { Exit::Done } else { Exit::Incomplete });
     }
-    Ok(plan::exit(&outcomes, Some(&planned)))
+    Ok(plan::exit(&outcomes, Some(&planned)).unless(failed))
 }

@@ -1,7 +1,17 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::model::Attributes;
+use crate::{id::SagaId, model::Attributes};
+
+/// What an operator decided about a saga that nobody else can move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Decision {
+    /// Try again what failed: the undo of a stuck saga, the step of a paused one.
+    Retry,
+    /// Leave everything as it is and end the saga; its sealed values are destroyed.
+    Close,
+}
 
 /// Did a failed call change the target?
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,5 +115,26 @@ pub enum Event {
         actor: String,
         /// Why.
         reason: String,
+    },
+    /// An operator gives the saga up before its pivot: what it did is undone.
+    Abandoned {
+        /// Who.
+        actor: String,
+        /// Why.
+        reason: String,
+    },
+    /// A rollback has taken over the sealed values, in the same transaction: from here on the other saga answers for the credential.
+    RolledBack {
+        /// The rollback.
+        by: SagaId,
+    },
+    /// An operator decided about a stuck or paused saga.
+    Resolved {
+        /// Who.
+        actor: String,
+        /// Why.
+        reason: String,
+        /// What.
+        decision: Decision,
     },
 }

@@ -49,6 +49,15 @@ pub struct Pair {
     pub id: Half,
 }
 
+/// The ids of two keys.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Halves {
+    /// Of the former one.
+    pub former: String,
+    /// Of the one that followed it.
+    pub later: String,
+}
+
 /// What a step does. The engine has a `run`, an `undo` and a `reconcile` for each.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -61,6 +70,11 @@ pub enum Action {
     SealOld,
     /// Could this copy be written?
     CheckCopy,
+    /// In a rollback: the values were handed over by the saga that is taken back; say which of the two its issuer accepts now. With the public
+    /// halves that belong to them, where copies hold both.
+    TakeOver(Option<Halves>),
+    /// In a rollback: put the former value back at an issuer that holds one value, without its plaintext where the issuer can.
+    RestoreAtIssuer,
     /// Set the new value at the issuer. The pivot where the target holds one value.
     SetAtIssuer,
     /// Add the new value at the issuer beside the old one, which goes on working.
@@ -93,6 +107,8 @@ pub enum Action {
     AwaitQuiet(u64),
     /// Suspend the old value at its issuer: it could be enabled again.
     Disable,
+    /// In a rollback: let a suspended value work again.
+    Enable,
     /// Log in with the suspended value: it must be refused.
     ProveDisabled,
     /// Log in with the old value: it must be refused.
@@ -109,6 +125,8 @@ impl Action {
             Self::SealCopies => "seal-copies",
             Self::SealOld => "seal-old",
             Self::CheckCopy => "check-copy",
+            Self::TakeOver(_) => "take-over",
+            Self::RestoreAtIssuer => "restore-at-issuer",
             Self::SetAtIssuer => "set-at-issuer",
             Self::AddAtIssuer => "add-at-issuer",
             Self::SealPair => "seal-pair",
@@ -124,6 +142,7 @@ impl Action {
             Self::AwaitGrace(_) => "await-grace",
             Self::AwaitQuiet(_) => "await-quiet",
             Self::Disable => "disable",
+            Self::Enable => "enable",
             Self::ProveDisabled => "prove-disabled",
             Self::ProveRefused => "prove-refused",
             Self::Conclude => "conclude",
@@ -135,12 +154,14 @@ impl Action {
         matches!(
             self,
             Self::SetAtIssuer
+                | Self::RestoreAtIssuer
                 | Self::AddAtIssuer
                 | Self::MintAtIssuer
                 | Self::WriteCopy
                 | Self::WritePairs(_)
                 | Self::Refresh(_)
                 | Self::Disable
+                | Self::Enable
                 | Self::Revoke(_)
         )
     }
@@ -225,6 +246,11 @@ impl SagaPlan {
     pub fn hash(&self) -> PlanHash {
         let text = serde_json::to_string(self).unwrap_or_default();
         PlanHash(hex::encode(Sha256::digest(text.as_bytes())))
+    }
+
+    /// True if nothing of it is ever undone: it goes forward or waits for an operator.
+    pub fn is_forward_only(&self) -> bool {
+        self.steps.iter().all(|step| step.phase == StepPhase::AfterPivot)
     }
 
     /// The step with this id.

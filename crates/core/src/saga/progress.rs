@@ -1,7 +1,8 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Event, Failure, FailureEffect, SagaPlan, StepOutput, StepPhase};
+use super::{Decision, Event, Failure, FailureEffect, SagaPlan, StepOutput, StepPhase};
+use crate::id::SagaId;
 
 /// Where a step is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,6 +77,16 @@ pub enum SagaState {
         /// Why.
         reason: String,
     },
+    /// A rollback has taken it over.
+    RolledBack {
+        /// The rollback.
+        by: SagaId,
+    },
+    /// An operator ended it as it was.
+    Closed {
+        /// Why.
+        reason: String,
+    },
 }
 
 impl SagaState {
@@ -90,12 +101,28 @@ impl SagaState {
             Self::Done => "done",
             Self::Unwound { .. } => "unwound",
             Self::Stuck { .. } => "stuck",
+            Self::RolledBack { .. } => "rolled-back",
+            Self::Closed { .. } => "closed",
+        }
+    }
+
+    /// Why it is where it is, where there is something to say.
+    pub fn reason(&self) -> Option<String> {
+        match self {
+            Self::Paused { reason }
+            | Self::Unwinding { reason }
+            | Self::Unwound { reason }
+            | Self::Stuck { reason }
+            | Self::Closed { reason } => Some(reason.clone()),
+            Self::RolledBack { by } => Some(format!("by {by}")),
+            Self::Waiting { until } => Some(format!("until {}", until.format("%Y-%m-%dT%H:%M:%SZ"))),
+            Self::Planned | Self::Running | Self::Done => None,
         }
     }
 
     /// True if nothing will be done any more.
     pub fn is_rest(&self) -> bool {
-        matches!(self, Self::Done | Self::Unwound { .. })
+        matches!(self, Self::Done | Self::Unwound { .. } | Self::RolledBack { .. } | Self::Closed { .. })
     }
 
     /// True if only an operator can move it.
@@ -256,8 +283,73 @@ impl Progress {
                 }
                 self.state = SagaState::Running;
             }
+            Event::Abandoned { reason, .. } => {
+                if !self.may_abandon(plan) {
+                    return Err(illegal(&self));
+                }
+                self.unwind(plan, reason);
+            }
+            Event::RolledBack { by } => {
+                if !self.may_roll_back(plan) {
+                    return Err(illegal(&self));
+                }
+                self.state = SagaState::RolledBack { by: *by };
+            }
+            Event::Resolved { reason, decision, .. } => {
+                if !self.state.needs_operator() {
+                    return Err(illegal(&self));
+                }
+                match (decision, &self.state) {
+                    (Decision::Close, _) => self.state = SagaState::Closed { reason: reason.clone() },
+                    (Decision::Retry, SagaState::Stuck { reason }) => {
+                        let reason = reason.clone();
+                        self.unwind(plan, &reason);
+                    }
+                    (Decision::Retry, _) => self.state = SagaState::Running,
+                }
+            }
         }
         Ok(self)
+    }
+
+    /// May everything be undone step by step? Before anything that cannot, and not while nobody knows whether a step happened.
+    pub fn may_abandon(&self, plan: &SagaPlan) -> bool {
+        self.is_movable() && self.is_settled() && !self.pivot_applied(plan) && !plan.is_forward_only()
+    }
+
+    /// May another saga take everything back? After the pivot, and not while nobody knows whether a step happened.
+    pub fn may_roll_back(&self, plan: &SagaPlan) -> bool {
+        self.is_movable() && self.is_settled() && self.pivot_applied(plan)
+    }
+
+    /// Neither at rest, nor being undone, nor stuck in that.
+    fn is_movable(&self) -> bool {
+        !self.state.is_rest() && !matches!(self.state, SagaState::Unwinding { .. } | SagaState::Stuck { .. })
+    }
+
+    /// True if of every step is known whether it happened.
+    fn is_settled(&self) -> bool {
+        !self.steps.iter().any(|step| match step {
+            StepState::Started { .. } => true,
+            StepState::Failed { failure, .. } => failure.effect == FailureEffect::Unknown,
+            _ => false,
+        })
+    }
+
+    /// True if the pivot has had its effect, whether or not it was finished.
+    fn pivot_applied(&self, plan: &SagaPlan) -> bool {
+        let half = |(step, state): (&super::Step, &StepState)| {
+            step.phase != StepPhase::BeforePivot
+                && matches!(state, StepState::Failed { failure, .. } if failure.effect == FailureEffect::Applied)
+        };
+        self.past_pivot(plan) || plan.steps.iter().zip(&self.steps).any(half)
+    }
+
+    fn unwind(&mut self, plan: &SagaPlan, reason: &str) {
+        self.state = SagaState::Unwinding { reason: reason.to_owned() };
+        if self.next(plan) == Next::Nothing {
+            self.state = SagaState::Unwound { reason: reason.to_owned() };
+        }
     }
 
     /// What has to be done next.
@@ -265,6 +357,8 @@ impl Progress {
         match &self.state {
             SagaState::Done
             | SagaState::Unwound { .. }
+            | SagaState::RolledBack { .. }
+            | SagaState::Closed { .. }
             | SagaState::Paused { .. }
             | SagaState::Stuck { .. } => Next::Nothing,
             SagaState::Unwinding { .. } => {
@@ -272,7 +366,10 @@ impl Progress {
                 let last = self.steps.iter().rposition(|step| {
                     matches!(
                         step,
-                        StepState::Succeeded { .. } | StepState::Failed { .. } | StepState::Undoing
+                        StepState::Succeeded { .. }
+                            | StepState::Failed { .. }
+                            | StepState::Undoing
+                            | StepState::UndoFailed
                     )
                 });
                 last.map_or(Next::Nothing, Next::Undo)
@@ -346,9 +443,8 @@ impl Progress {
     }
 
     fn give_up(&mut self, plan: &SagaPlan, index: usize, reason: &str) {
-        let forward_only = plan.steps[index].phase == StepPhase::AfterPivot || self.past_pivot(plan);
-        let applied = matches!(&self.steps[index], StepState::Failed { failure, .. } if failure.effect == FailureEffect::Applied);
-        self.state = if forward_only || (applied && plan.steps[index].phase == StepPhase::Pivot) {
+        let forward_only = plan.steps[index].phase == StepPhase::AfterPivot || self.pivot_applied(plan);
+        self.state = if forward_only {
             SagaState::Paused { reason: reason.to_owned() }
         } else {
             SagaState::Unwinding { reason: reason.to_owned() }

@@ -226,7 +226,7 @@ fn write(copy: &CopyView, phase: StepPhase) -> Step {
 }
 
 /// Restarts of all consumers, then a wait for each.
-fn adopt(consumers: &[(Ref, ConsumerHow)]) -> Vec<Step> {
+pub(super) fn adopt(consumers: &[(Ref, ConsumerHow)]) -> Vec<Step> {
     let restart: Vec<_> = consumers.iter().filter(|(_, how)| needs_refresh(*how)).collect();
     let refreshes = restart.iter().map(|(consumer, how)| {
         let detail = "restart it so that it reads its copies again";
@@ -239,7 +239,7 @@ fn adopt(consumers: &[(Ref, ConsumerHow)]) -> Vec<Step> {
     refreshes.chain(adoptions).collect()
 }
 
-fn refused(subject: &Ref) -> Step {
+pub(super) fn refused(subject: &Ref) -> Step {
     let detail = "log in with the old value: it must be refused";
     Step::new(Action::ProveRefused, subject.clone(), StepPhase::AfterPivot, detail)
 }

@@ -14,6 +14,9 @@ use claviger_store::port::{SagaRecord, SealedRow};
 
 use crate::{Engine, Error, Result};
 
+/// How many values that the target refuses are replaced. A third refusal is the rules' fault, not the value's.
+pub(super) const MOST_REFUSED: u32 = 2;
+
 /// What a step may use.
 pub(super) struct Context<'a> {
     pub(super) engine: &'a Engine,
@@ -24,15 +27,13 @@ pub(super) struct Context<'a> {
 }
 
 /// What a step's run came to.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "made once per step and matched at once: a box would buy nothing"
-)]
 pub(super) enum Ran {
     /// Done.
     Done(Done),
     /// Ask again at this time.
     Wait(DateTime<Utc>),
+    /// The target refused the value and certainly does not hold it: this one, sealed, takes its place, and the step is run again.
+    Replaced(Failure, SealedRow),
 }
 
 /// A step's result with what has to be committed together with it.
@@ -100,8 +101,13 @@ pub(super) fn temporary(message: impl Into<String>) -> Trouble {
 impl<'a> Context<'a> {
     /// The frame of this step's external call. The key is the same for every attempt and owner.
     pub(super) fn operation(&self, step: &Step) -> Operation {
+        self.operation_with(step, 0)
+    }
+
+    /// The same for a call that carries a new value of this generation: another value is another operation.
+    pub(super) fn operation_with(&self, step: &Step, generation: u32) -> Operation {
         Operation {
-            key: OperationKey::derive(self.record.id, &step.id, step.target.as_str(), 0),
+            key: OperationKey::derive(self.record.id, &step.id, step.target.as_str(), generation),
             deadline: self.deadline,
         }
     }
@@ -143,7 +149,7 @@ impl<'a> Context<'a> {
         }
     }
 
-    fn salt(&self) -> Result<&SagaSalt> {
+    fn salt(&self) -> Result<&'a SagaSalt> {
         self.record
             .salt
             .as_ref()
@@ -183,6 +189,28 @@ impl<'a> Context<'a> {
         self.open(slot)
             .await?
             .ok_or_else(|| Error::Sealed { saga: self.record.id.to_string(), slot: slot.word() })
+    }
+
+    /// The new value: of the values that were made, the last one, as those before it were refused.
+    pub(super) async fn new_value(&self) -> Result<SecretValue> {
+        self.must_open(Slot::New(self.generation().await?)).await
+    }
+
+    /// Which new value is in force. Counts the refused ones.
+    pub(super) async fn generation(&self) -> Result<u32> {
+        let mut generation = 0;
+        while generation < MOST_REFUSED
+            && self
+                .engine
+                .ports
+                .journal
+                .sealed(self.record.id, &Slot::New(generation + 1).word())
+                .await?
+                .is_some()
+        {
+            generation += 1;
+        }
+        Ok(generation)
     }
 
     /// The fingerprint of a value in text form.

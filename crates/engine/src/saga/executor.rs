@@ -1,4 +1,7 @@
+mod lease;
 mod orphan;
+mod reconcile;
+mod undo;
 
 use std::time::Duration;
 
@@ -6,18 +9,19 @@ use chrono::TimeDelta;
 use claviger_core::{
     audit::{AuditDraft, AuditKind},
     id::SagaId,
-    saga::{Cause, Event, Failure, FailureEffect, Next, Progress as Fold, SagaPlan, SagaState},
+    saga::{Cause, Decision, Event, Failure, FailureEffect, Next, Progress as Fold, SagaPlan, SagaState},
     seal::SagaSalt,
 };
-use claviger_store::port::{Append, Claim, NewSaga, SagaRecord};
-use tokio::time::Instant;
+use claviger_store::port::{Append, NewSaga, SagaRecord, SealedRow};
 
 use super::{
     context::{Context, Ran, Trouble},
-    outcome::{self, SagaOutcome},
+    outcome::SagaOutcome,
     step,
 };
 use crate::{Engine, Error, Result, progress::Progress};
+
+pub(super) use self::lease::Owned;
 
 /// Passing faults of one step before the saga gives up or pauses.
 const ATTEMPTS: u32 = 5;
@@ -50,12 +54,6 @@ impl RunOptions {
     }
 }
 
-/// Ownership with the local end of the lease.
-struct Owned {
-    claim: Claim,
-    until: Instant,
-}
-
 impl Engine {
     /// Records a plan as a saga. Nothing is changed at any target yet.
     ///
@@ -81,6 +79,7 @@ impl Engine {
             actor: self.actor.clone(),
             reason,
             salt: SagaSalt::generate(self.random.as_ref()),
+            seal: Vec::new(),
             audit: vec![audit],
         };
         match self.ports.journal.create(saga).await? {
@@ -103,7 +102,18 @@ impl Engine {
         options: &RunOptions,
         progress: &dyn Progress,
     ) -> Result<SagaOutcome> {
-        let mut owned = self.own(id, options).await?;
+        self.drive_within(id, options, options.patience, progress).await
+    }
+
+    /// Drives it, waiting for another owner no longer than this.
+    pub(super) async fn drive_within(
+        &self,
+        id: SagaId,
+        options: &RunOptions,
+        patience: Duration,
+        progress: &dyn Progress,
+    ) -> Result<SagaOutcome> {
+        let Some(mut owned) = self.own(id, options, patience).await? else { return self.outcome(id).await };
         let result = self.run(&mut owned, options, progress).await;
         // Given up in any case: the next owner need not wait for the lease.
         if !matches!(result, Err(Error::Store(claviger_store::Error::Fenced))) {
@@ -123,7 +133,8 @@ impl Engine {
         Ok(SagaOutcome::of(&record, receipts))
     }
 
-    /// Takes up every unfinished saga that waits for no operator; or the one that is named, a paused one too.
+    /// Takes up every unfinished saga that waits for no operator, side by side, each with its own answer; or the one that is named, a paused one
+    /// too.
     ///
     /// # Errors
     /// The database fails, or the named saga is at rest or owned by somebody.
@@ -132,74 +143,46 @@ impl Engine {
         only: Option<SagaId>,
         options: &RunOptions,
         progress: &dyn Progress,
-    ) -> Result<Vec<SagaOutcome>> {
-        let mut outcomes = Vec::new();
-        let ids = match only {
-            Some(id) => vec![id],
-            None => self.ports.journal.unfinished().await?,
-        };
-        for id in ids {
-            let record = self.load(id).await?;
-            match &record.progress.state {
-                state if state.is_rest() || matches!(state, SagaState::Stuck { .. }) => {}
-                SagaState::Paused { .. } if only.is_none() => {}
-                SagaState::Paused { .. } => {
-                    let mut owned = self.own(id, options).await?;
-                    let event =
-                        Event::Continued { actor: self.actor.clone(), reason: "resumed by hand".to_owned() };
-                    let audit = self.draft(
-                        &record,
-                        AuditKind::Decision,
-                        None,
-                        serde_json::json!({ "decision": "continue" }),
-                    );
-                    self.ports
-                        .journal
-                        .append(
-                            &mut owned.claim,
-                            Append { event: Some(event), audit: vec![audit], ..Append::default() },
-                        )
-                        .await?;
-                    self.ports.journal.release(&owned.claim).await?;
-                    outcomes.push(self.drive(id, options, progress).await?);
-                    continue;
-                }
-                _ => {
-                    outcomes.push(self.drive(id, options, progress).await?);
-                    continue;
-                }
-            }
-            outcomes.push(self.outcome(id).await?);
+    ) -> Result<Vec<Result<SagaOutcome>>> {
+        if let Some(id) = only {
+            return Ok(vec![Ok(self.resume_one(id, options, progress).await?)]);
         }
-        Ok(outcomes)
+        let (mut answers, mut open) = (Vec::new(), Vec::new());
+        for id in self.ports.journal.unfinished().await? {
+            if self.load(id).await?.progress.state.needs_operator() {
+                answers.push(self.outcome(id).await);
+            } else {
+                open.push(id);
+            }
+        }
+        answers.extend(self.drive_all(&open, options, progress).await);
+        Ok(answers)
     }
 
-    async fn load(&self, id: SagaId) -> Result<SagaRecord> {
+    /// One that is named goes on even if it is paused.
+    async fn resume_one(
+        &self,
+        id: SagaId,
+        options: &RunOptions,
+        progress: &dyn Progress,
+    ) -> Result<SagaOutcome> {
+        match self.load(id).await?.progress.state {
+            SagaState::Paused { .. } => {
+                self.resolve(id, Decision::Retry, "resumed by hand".to_owned(), options, progress).await
+            }
+            SagaState::Stuck { .. } => self.outcome(id).await,
+            state if state.is_rest() => self.outcome(id).await,
+            _ => self.drive(id, options, progress).await,
+        }
+    }
+
+    pub(crate) async fn load(&self, id: SagaId) -> Result<SagaRecord> {
         self.ports.journal.load(id).await?.ok_or_else(|| Error::NoSaga(id.to_string()))
-    }
-
-    async fn own(&self, id: SagaId, options: &RunOptions) -> Result<Owned> {
-        let begun = Instant::now();
-        loop {
-            let asked = Instant::now();
-            if let Some(claim) = self.ports.journal.claim(id, &self.actor, options.lease).await? {
-                // Counted from before the question, so that our view of the lease ends before the database's.
-                let until = asked + claim.lease;
-                return Ok(Owned { claim, until });
-            }
-            if self.load(id).await?.progress.state.is_rest() {
-                return Err(Error::NoSaga(format!("{id} to be done: it is at rest")));
-            }
-            if begun.elapsed() > options.patience {
-                return Err(Error::Busy(id.to_string()));
-            }
-            tokio::time::sleep(Duration::from_millis(250)).await;
-        }
     }
 
     async fn run(&self, owned: &mut Owned, options: &RunOptions, progress: &dyn Progress) -> Result<()> {
         loop {
-            let record = self.load(owned.claim.saga).await?;
+            let record = self.load_owned(owned).await?;
             let plan = &record.plan;
             match record.progress.next(plan) {
                 Next::Nothing => return Ok(()),
@@ -272,6 +255,11 @@ impl Engine {
                     .await;
             }
             Ok(Ok(Ran::Wait(until))) => Event::TimerSet { step: step.id.clone(), until },
+            Ok(Ok(Ran::Replaced(failure, row))) => {
+                // The next value is durable together with the failure of the one before it.
+                let event = Event::Failed { step: step.id.clone(), failure };
+                return self.settle(owned, record, index, event, vec![row], progress).await;
+            }
             Ok(Err(Trouble::Fatal(error))) => return Err(error),
             Ok(Err(Trouble::Step(failure))) => {
                 Event::Failed { step: step.id.clone(), failure: last_attempt(failure, attempt) }
@@ -286,7 +274,7 @@ impl Engine {
                 }
             }
         };
-        self.settle(owned, record, index, event, progress).await
+        self.settle(owned, record, index, event, Vec::new(), progress).await
     }
 
     /// Appends a step's success with all that belongs to it.
@@ -312,7 +300,7 @@ impl Engine {
             ));
             append.receipt = Some(receipt);
         }
-        self.append(owned, record, event, append).await
+        self.append(owned, event, append).await
     }
 
     async fn settle(
@@ -321,192 +309,44 @@ impl Engine {
         record: &SagaRecord,
         index: usize,
         event: Event,
+        seal: Vec<SealedRow>,
         progress: &dyn Progress,
     ) -> Result<()> {
         let step = &record.plan.steps[index];
-        let mut append = Append::default();
+        let mut append = Append { seal, ..Append::default() };
         if let Event::Failed { failure, .. } = &event {
             progress.step_finished(record.plan.subject.as_str(), &step.id, &failure.message);
             if step.action.has_effect() {
                 append.audit.push(self.draft(record, AuditKind::Outcome, Some(step), serde_json::json!({ "outcome": "failed", "detail": failure.message, "effect": failure.effect })));
             }
         }
-        self.append(owned, record, event, append).await
-    }
-
-    async fn reconcile_step(
-        &self,
-        owned: &mut Owned,
-        options: &RunOptions,
-        record: &SagaRecord,
-        index: usize,
-        progress: &dyn Progress,
-    ) -> Result<()> {
-        let step = &record.plan.steps[index];
-        self.hold(owned, options).await?;
-        let context = Context { engine: self, record, deadline: options.deadline(), attempt: 1 };
-        let mut tries = 0;
-        let (happened, detail) = loop {
-            tries += 1;
-            match tokio::time::timeout(options.deadline(), step::reconcile(&context, step)).await {
-                Ok(Ok(step::Seen::Later(until))) => self.wait(owned, options, until).await?,
-                Ok(Ok(step::Seen::Orphan(at))) => {
-                    match self.end_orphan(owned, options, record, step, &at).await? {
-                        None => {
-                            break (None, format!("{at} had been made and its value was lost: taken away"));
-                        }
-                        Some(why) if tries >= ATTEMPTS => {
-                            let reason = format!("{at} is an orphan and cannot be taken away: {why}");
-                            let paused = Event::Paused { reason };
-                            return self.append(owned, record, paused, Append::default()).await;
-                        }
-                        Some(_) => tokio::time::sleep(backoff(tries)).await,
-                    }
-                }
-                Ok(Ok(step::Seen::Happened(done))) => break (Some(done), "it had happened".to_owned()),
-                Ok(Ok(step::Seen::NotHappened(detail))) => break (None, detail),
-                Ok(Err(Trouble::Fatal(error))) => return Err(error),
-                Ok(Err(Trouble::Step(failure))) if tries >= ATTEMPTS || !failure.temporary => {
-                    // Nobody knows whether it happened, and nothing may be done before somebody does.
-                    let reason =
-                        format!("whether `{}` happened cannot be observed: {}", step.id, failure.message);
-                    return self.append(owned, record, Event::Paused { reason }, Append::default()).await;
-                }
-                Err(_) if tries >= ATTEMPTS => {
-                    let reason = format!("whether `{}` happened cannot be observed: no answer", step.id);
-                    return self.append(owned, record, Event::Paused { reason }, Append::default()).await;
-                }
-                Ok(Err(Trouble::Step(_))) | Err(_) => {
-                    tokio::time::sleep(backoff(tries)).await;
-                    self.hold(owned, options).await?;
-                }
-            }
-        };
-        progress.step_finished(record.plan.subject.as_str(), &step.id, &format!("reconciled: {detail}"));
-        let output = happened.as_ref().map(|done| done.output.clone());
-        let event = Event::Reconciled { step: step.id.clone(), happened: output, detail: detail.clone() };
-        match happened {
-            Some(done) => self.succeed(owned, record, index, event, done).await,
-            None => {
-                let mut append = Append::default();
-                if step.action.has_effect() {
-                    append.audit.push(self.draft(
-                        record,
-                        AuditKind::Outcome,
-                        Some(step),
-                        serde_json::json!({ "outcome": "not-applied", "detail": detail }),
-                    ));
-                }
-                self.append(owned, record, event, append).await
-            }
-        }
-    }
-
-    async fn undo_step(
-        &self,
-        owned: &mut Owned,
-        options: &RunOptions,
-        record: &SagaRecord,
-        index: usize,
-        progress: &dyn Progress,
-    ) -> Result<()> {
-        let step = &record.plan.steps[index];
-        self.hold(owned, options).await?;
-        // An undo that was begun and interrupted is simply done again: each is idempotent.
-        if !matches!(record.progress.steps[index], claviger_core::saga::StepState::Undoing) {
-            let mut append = Append::default();
-            if step.action.has_effect() {
-                let detail = serde_json::json!({ "undo": true });
-                let mut draft = self.draft(record, AuditKind::Intent, Some(step), detail);
-                draft.subject = step::undo_target(record, step).to_string();
-                append.audit.push(draft);
-            }
-            self.append(owned, record, Event::UndoStarted { step: step.id.clone() }, append).await?;
-        }
-        let context = Context { engine: self, record, deadline: options.deadline(), attempt: 1 };
-        let mut tries = 0;
-        let failed = loop {
-            tries += 1;
-            match tokio::time::timeout(options.deadline(), step::undo(&context, step)).await {
-                Ok(Ok(())) => break None,
-                Ok(Err(Trouble::Fatal(error))) => return Err(error),
-                Ok(Err(Trouble::Step(failure))) if tries >= ATTEMPTS || !failure.temporary => {
-                    break Some(failure.message);
-                }
-                Err(_) if tries >= ATTEMPTS => break Some("no answer".to_owned()),
-                Ok(Err(Trouble::Step(_))) | Err(_) => {
-                    tokio::time::sleep(backoff(tries)).await;
-                    self.hold(owned, options).await?;
-                }
-            }
-        };
-        progress.step_finished(record.plan.subject.as_str(), &step.id, failed.as_deref().unwrap_or("undone"));
-        let outcome = serde_json::json!({ "undo": true, "outcome": if failed.is_some() { "failed" } else { "succeeded" } });
-        let event = match failed {
-            None => Event::UndoFinished { step: step.id.clone() },
-            Some(reason) => Event::UndoFailed { step: step.id.clone(), reason },
-        };
-        let mut append = Append::default();
-        if step.action.has_effect() {
-            let mut draft = self.draft(record, AuditKind::Outcome, Some(step), outcome);
-            draft.subject = step::undo_target(record, step).to_string();
-            append.audit.push(draft);
-        }
-        self.append(owned, record, event, append).await
+        self.append(owned, event, append).await
     }
 
     /// The one place where events are written: rest destroys the sealed values in the same transaction, and a saga past its pivot that
     /// gave up is paused, not lost.
-    async fn append(
-        &self,
-        owned: &mut Owned,
-        record: &SagaRecord,
-        event: Event,
-        mut append: Append,
-    ) -> Result<()> {
-        let fresh = self.load(record.id).await?;
-        let after: Fold =
-            fresh.progress.clone().apply(&record.plan, &event).map_err(claviger_store::Error::from)?;
-        if after.state.is_rest() {
-            append.shred = true;
-            let detail =
-                serde_json::json!({ "state": after.state.word(), "reason": outcome::reason(&after.state) });
-            append.audit.push(self.draft(record, AuditKind::Shredded, None, serde_json::json!({})));
-            append.audit.push(self.draft(record, AuditKind::SagaFinished, None, detail));
-        }
-        append.event = Some(event);
+    pub(super) async fn append(&self, owned: &mut Owned, event: Event, mut append: Append) -> Result<()> {
+        let fresh = self.load_owned(owned).await?;
+        self.close(&fresh, event, &mut append)?;
         self.ports.journal.append(&mut owned.claim, append).await?;
         Ok(())
     }
 
-    /// Makes sure that the lease outlasts one external call.
-    async fn hold(&self, owned: &mut Owned, options: &RunOptions) -> Result<()> {
-        if owned.until.saturating_duration_since(Instant::now()) <= options.deadline() {
-            let asked = Instant::now();
-            self.ports.journal.renew(&mut owned.claim, options.lease).await?;
-            owned.until = asked + owned.claim.lease;
+    /// Puts an event into an append, and where it brings the saga to rest all that has to be said and destroyed then.
+    pub(super) fn close(&self, record: &SagaRecord, event: Event, append: &mut Append) -> Result<()> {
+        let after: Fold =
+            record.progress.clone().apply(&record.plan, &event).map_err(claviger_store::Error::from)?;
+        if after.state.is_rest() {
+            append.shred = true;
+            let detail = serde_json::json!({ "state": after.state.word(), "reason": after.state.reason() });
+            append.audit.push(self.draft(record, AuditKind::Shredded, None, serde_json::json!({})));
+            append.audit.push(self.draft(record, AuditKind::SagaFinished, None, detail));
         }
+        append.event = Some(event);
         Ok(())
     }
 
-    async fn wait(
-        &self,
-        owned: &mut Owned,
-        options: &RunOptions,
-        until: chrono::DateTime<chrono::Utc>,
-    ) -> Result<()> {
-        loop {
-            let left = until - self.clock.now();
-            if left <= TimeDelta::zero() {
-                return Ok(());
-            }
-            let nap = left.to_std().unwrap_or_default().min(options.lease / 4);
-            tokio::time::sleep(nap).await;
-            self.hold(owned, options).await?;
-        }
-    }
-
-    fn draft(
+    pub(super) fn draft(
         &self,
         record: &SagaRecord,
         kind: AuditKind,

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use claviger_core::{
     id::{CredentialId, SagaId},
     reference::Ref,
-    saga::{Event, SagaState, StepState},
+    saga::{Event, StepState},
     view::ReceiptView,
 };
 use claviger_store::port::SagaRecord;
@@ -62,33 +62,23 @@ impl SagaOutcome {
                 .and_then(|output| output.facts.get(key).cloned())
         };
         let sealed = |key: &str| {
-            let seals = ["seal-values", "seal-copies", "seal-pair", "mint-at-issuer"];
+            let seals = ["seal-values", "seal-copies", "seal-pair", "mint-at-issuer", "take-over"];
             seals.into_iter().find_map(|action| fact(action, key))
         };
+        // The value that was sealed first may have been refused and replaced.
+        let new = fact("set-at-issuer", "new").or_else(|| fact("add-at-issuer", "new"));
         let added = fact("mint-at-issuer", "at").or_else(|| fact("add-at-issuer", "at"));
         Self {
             rotation_id: record.id,
             credential: record.plan.credential,
             at: record.plan.subject.clone(),
             state: record.progress.state.word().to_owned(),
-            reason: reason(&record.progress.state),
+            reason: record.progress.state.reason(),
             steps: steps(record),
             old: serde_json::json!({ "handle": sealed("old"), "verdict": fact("prove-refused", "verdict").or_else(|| fact("conclude", "verdict")) }),
-            new: serde_json::json!({ "handle": sealed("new"), "ref": added }),
+            new: serde_json::json!({ "handle": new.or_else(|| sealed("new")), "ref": added }),
             receipts,
         }
-    }
-}
-
-/// Why a saga is where it is.
-pub(super) fn reason(state: &SagaState) -> Option<String> {
-    match state {
-        SagaState::Paused { reason }
-        | SagaState::Unwinding { reason }
-        | SagaState::Unwound { reason }
-        | SagaState::Stuck { reason } => Some(reason.clone()),
-        SagaState::Waiting { until } => Some(format!("until {}", until.format("%Y-%m-%dT%H:%M:%SZ"))),
-        SagaState::Planned | SagaState::Running | SagaState::Done => None,
     }
 }
 

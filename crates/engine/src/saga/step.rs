@@ -5,13 +5,14 @@
 
 mod adoption;
 mod copies;
-mod issue;
+pub(super) mod issue;
 mod mint;
 mod pair;
 mod probe;
 mod quarantine;
 mod revoke;
 mod seal;
+mod take_over;
 mod timer;
 
 use chrono::{DateTime, Utc};
@@ -22,6 +23,9 @@ use claviger_core::{
 use claviger_store::port::SagaRecord;
 
 use super::context::{Context, Done, Ran, Trouble};
+
+pub(crate) use self::mint::PUBLIC_HALF;
+pub(super) use self::{issue::new_at, seal::read_leaf};
 
 /// What an observation says of an interrupted step.
 #[expect(
@@ -44,6 +48,8 @@ pub(super) async fn run(cx: &Context<'_>, step: &Step) -> Result<Ran, Trouble> {
         Action::SealValues => seal::both(cx).await,
         Action::SealCopies => seal::copies(cx).await,
         Action::SealOld => seal::old(cx).await,
+        Action::TakeOver(_) => take_over::run(cx).await,
+        Action::RestoreAtIssuer => issue::restore(cx, step).await,
         Action::CheckCopy => copies::check(cx, step).await,
         Action::SetAtIssuer => issue::set(cx, step).await,
         Action::AddAtIssuer => issue::add(cx, step).await,
@@ -60,6 +66,7 @@ pub(super) async fn run(cx: &Context<'_>, step: &Step) -> Result<Ran, Trouble> {
         Action::AwaitGrace(seconds) => Ok(timer::since_last(cx, step, *seconds)),
         Action::AwaitQuiet(seconds) => quarantine::quiet(cx, step, *seconds).await,
         Action::Disable => quarantine::disable(cx, step).await,
+        Action::Enable => quarantine::enable(cx, step).await,
         Action::ProveDisabled => probe::disabled(cx).await,
         Action::ProveRefused => probe::refused(cx).await,
         Action::Conclude => probe::concluded(cx).await,
@@ -68,18 +75,20 @@ pub(super) async fn run(cx: &Context<'_>, step: &Step) -> Result<Ran, Trouble> {
 
 pub(super) async fn reconcile(cx: &Context<'_>, step: &Step) -> Result<Seen, Trouble> {
     match &step.action {
-        Action::SetAtIssuer => issue::observe(cx).await,
+        Action::SetAtIssuer | Action::RestoreAtIssuer => issue::observe(cx).await,
         Action::AddAtIssuer => issue::observe_added(cx).await,
         Action::MintAtIssuer => mint::observe(cx, step).await,
         Action::WriteCopy => copies::observe(cx, step).await,
         Action::WritePairs(pairs) => pair::observe(cx, pairs).await,
         Action::Disable => quarantine::observe(cx, step).await,
-        Action::Revoke(expect) => revoke::observe(cx, expect.as_deref()).await,
+        Action::Enable => quarantine::observe_enabled(cx, step).await,
+        Action::Revoke(expect) => revoke::observe(cx, step, expect.as_deref()).await,
         // A refresh carries its operation key to the target: doing it again is no second rollout. The others change nothing.
         Action::Refresh(_)
         | Action::SealValues
         | Action::SealCopies
         | Action::SealOld
+        | Action::TakeOver(_)
         | Action::SealPair
         | Action::CheckCopy
         | Action::VerifyNew
@@ -99,15 +108,19 @@ pub(super) async fn undo(cx: &Context<'_>, step: &Step) -> Result<(), Trouble> {
         Action::SetAtIssuer => issue::take_back(cx, step).await,
         Action::AddAtIssuer => issue::take_away(cx, step).await,
         Action::MintAtIssuer => mint::take_away(cx, step).await,
-        // A revocation that was refused changed nothing; one that was carried out is never taken back, and never unwound.
+        // A revocation that was refused changed nothing; one that was carried out is never taken back, and never unwound; nor is a
+        // rollback, which goes forward or waits.
         Action::Revoke(_)
+        | Action::RestoreAtIssuer
         | Action::Disable
+        | Action::Enable
         | Action::WriteCopy
         | Action::WritePairs(_)
         | Action::Refresh(_)
         | Action::SealValues
         | Action::SealCopies
         | Action::SealOld
+        | Action::TakeOver(_)
         | Action::SealPair
         | Action::CheckCopy
         | Action::VerifyNew
@@ -125,7 +138,9 @@ pub(super) async fn undo(cx: &Context<'_>, step: &Step) -> Result<(), Trouble> {
 /// What the undo of a step changes: its target, or what it made.
 pub(super) fn undo_target(record: &SagaRecord, step: &Step) -> Ref {
     match step.action {
-        Action::MintAtIssuer => mint::made(record, step).unwrap_or_else(|| step.target.clone()),
+        Action::AddAtIssuer | Action::MintAtIssuer => {
+            mint::made(record, step).unwrap_or_else(|| step.target.clone())
+        }
         _ => step.target.clone(),
     }
 }

@@ -16,7 +16,8 @@ use claviger_store::{AuditLog, Inventory, Journal};
 
 use claviger_testkit::database::TestDatabase;
 
-use crate::world::{KEYS, Process, ROLE, TOKEN, World};
+use crate::minted;
+use crate::world::{COPIES, KEYS, Process, ROLE, Saga, TOKEN, World};
 
 /// L: some durably held value authenticates, and the target accepts no value that the journal does not know.
 pub(crate) async fn nothing_lost(world: &World, process: &Process, dir: &Path) -> Result<()> {
@@ -35,14 +36,14 @@ pub(crate) async fn nothing_lost(world: &World, process: &Process, dir: &Path) -
     Ok(())
 }
 
-/// The new values that are durable.
-async fn sealed(process: &Process) -> Result<Vec<Vec<u8>>> {
+/// The values that are durable in the journal: those that sagas made, and those that they follow.
+pub(crate) async fn sealed(process: &Process) -> Result<Vec<Vec<u8>>> {
     let mut held = Vec::new();
     for saga in process.store().list(SagaKind::Rotation, None).await? {
         let record = process.store().load(saga.rotation_id).await?.context("the saga")?;
         let Some(salt) = record.salt else { continue };
-        let slot = Slot::New(0);
-        if let Some(sealed) = process.store().sealed(record.id, &slot.word()).await? {
+        for slot in [Slot::New(0), Slot::New(1), Slot::New(2), Slot::Old] {
+            let Some(sealed) = process.store().sealed(record.id, &slot.word()).await? else { continue };
             let frame = Frame { saga: record.id, credential: record.plan.credential, slot, salt: &salt };
             let value = process.engine.keys.sealing.open(&frame, &sealed).ok().context("opens")?;
             held.push(value.expose().to_vec());
@@ -108,11 +109,7 @@ pub(crate) async fn rotation(
         ensure!(now != world.old, "the rotation is done and the value is the old one");
         ensure!(!observer.accepts(ROLE, &world.old, &SystemClock)?, "the old value is still accepted");
     }
-    for place in [
-        "sim/kv/payments/db#password",
-        "sim/k8s/payments/Secret/db#password",
-        "sim/k8s/payments/ConfigMap/app#database-url",
-    ] {
+    for place in COPIES {
         let holds = observer
             .copies_of(&now)?
             .iter()
@@ -159,6 +156,54 @@ pub(crate) async fn dual(
         dead(world, process).await?;
     }
     settled(world, process, database, dir, &[&world.old, &now]).await
+}
+
+/// After a rotation was taken back: everything is as it was, and none of the values that it made is accepted or lies anywhere.
+pub(crate) async fn back(
+    world: &World,
+    process: &Process,
+    database: &TestDatabase,
+    dir: &Path,
+    made: &[Vec<u8>],
+) -> Result<()> {
+    let observer = world.observer(dir);
+    match world.first() {
+        Saga::Rotation => {
+            ensure!(observer.accepts(ROLE, &world.old, &SystemClock)?, "the former value is not accepted");
+            for value in made.iter().filter(|value| **value != world.old) {
+                ensure!(
+                    !observer.accepts(ROLE, value, &SystemClock)?,
+                    "the value that was taken back is accepted"
+                );
+            }
+            for place in COPIES {
+                let copies = observer.copies_of(&world.old)?;
+                ensure!(copies.iter().any(|copy| copy.at == Ref::from_text(place)), "{place} is out of step");
+            }
+            let logins = observer.witness_logins(&SystemClock)?;
+            let ours = logins.iter().filter(|login| login.role == ROLE);
+            ensure!(ours.clone().count() >= 2 && ours.clone().all(|login| login.accepted), "{logins:?}");
+        }
+        Saga::Dual => {
+            ensure!(current(process, TOKEN).await? == world.old, "{TOKEN} is out of step");
+            one_token(world, dir, &world.old)?;
+        }
+        Saga::Minted => minted::unwound(world, process, dir).await?,
+        Saga::CopyOnly => in_step(process, &world.old).await?,
+        other => anyhow::bail!("{other:?} is not taken back"),
+    }
+    for value in made.iter().filter(|value| **value != world.old) {
+        // A store that keeps versions keeps this one too; it is refused, and nobody reads it.
+        let mut copies = observer.copies_of(value)?;
+        copies.retain(|copy| copy.stage != CopyStage::Former);
+        ensure!(copies.is_empty(), "{} still holds the value that was taken back", copies[0].at);
+    }
+    let detail = process.store().credential(chrono::DateTime::UNIX_EPOCH, world.plan().credential).await?;
+    let state = detail.context("the credential")?.credential.state;
+    ensure!(state == CredentialState::Active, "{state:?}");
+    let mut values: Vec<&[u8]> = made.iter().map(Vec::as_slice).collect();
+    values.push(&world.old);
+    settled(world, process, database, dir, &values).await
 }
 
 /// After a revocation came to rest: refused, recorded as such, with exactly one receipt.

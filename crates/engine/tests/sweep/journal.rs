@@ -124,6 +124,10 @@ impl Journal for FaultyJournal {
         self.commit(self.inner.append(claim, append)).await
     }
 
+    async fn hand_over(&self, claim: &mut Claim, last: Append, successor: NewSaga) -> Result<SagaId> {
+        self.commit(self.inner.hand_over(claim, last, successor)).await
+    }
+
     async fn load(&self, saga: SagaId) -> Result<Option<SagaRecord>> {
         self.inner.load(saga).await
     }

@@ -7,6 +7,8 @@
 mod invariants;
 mod journal;
 mod minted;
+mod pair;
+mod rollback;
 mod world;
 
 use claviger_backend_simulated::Fault;
@@ -15,7 +17,7 @@ use futures::{StreamExt as _, stream};
 
 use crate::{
     journal::CommitFault,
-    world::{Saga, Trial, World},
+    world::{Saga, Stopped, Trial, World},
 };
 
 const ESTATE_FAULTS: &[Fault] = &[
@@ -64,6 +66,48 @@ async fn sweep(saga: Saga, kind: Kind) -> String {
         clean.estate_boundaries,
         clean.commits
     )
+}
+
+/// Every crash, and within the recovery from each every crash again.
+async fn pairs(saga: Saga) -> String {
+    let world = World::prepare(saga, Kind::Sqlite).await.expect("the world can be made");
+    let world = &world.expect("SQLite is built in");
+    let clean = world.run(Trial::default()).await.expect("a run without faults");
+    let crashes = |estate: u64, commits: u64| {
+        let estate = (0..estate).flat_map(|index| {
+            [Fault::CrashBefore, Fault::CrashAfter]
+                .map(|fault| Trial { estate: Some((index, fault)), commit: None })
+        });
+        let commits = (0..commits).flat_map(|index| {
+            [CommitFault::CrashBefore, CommitFault::CrashAfter]
+                .map(|fault| Trial { estate: None, commit: Some((index, fault)) })
+        });
+        estate.chain(commits).collect::<Vec<_>>()
+    };
+    // A recovery makes a few commits more than what was left to do.
+    let seconds = crashes(clean.estate_boundaries, clean.commits + 6);
+    let outcomes: Vec<Result<usize, String>> = stream::iter(crashes(clean.estate_boundaries, clean.commits))
+        .map(|first| {
+            let seconds = &seconds;
+            async move {
+                let mut explored = 0;
+                for second in seconds {
+                    match world.run_pair(first, *second).await {
+                        Ok(reached) => explored += usize::from(reached),
+                        Err(error) => return Err(format!("{first:?} then {second:?}: {error:#}")),
+                    }
+                }
+                Ok(explored)
+            }
+        })
+        .buffer_unordered(24)
+        .collect()
+        .await;
+    let broken: Vec<_> = outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).collect();
+    assert!(broken.is_empty(), "{saga:?}: {} first crashes have a broken second:\n{broken:#?}", broken.len());
+    let explored: usize = outcomes.into_iter().flatten().sum();
+    assert!(explored > 300, "only {explored} second crashes were reached");
+    format!("pairs of crashes in {saga:?}: {explored} explored, 0 broken")
 }
 
 /// The saga's state after each of its mutations was refused for good.
@@ -161,4 +205,76 @@ async fn no_crash_in_a_revocation_leaves_a_lie_on_postgres() {
 async fn a_refused_effect_unwinds_before_the_pivot_and_pauses_after_it() {
     // The first mutation is the pivot: refused, nothing has happened. Every later one comes after it.
     assert_eq!(denied(Saga::Rotation).await, ["unwound", "paused", "paused", "paused", "paused", "paused"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_crash_in_a_rollback_loses_a_credential() {
+    for stopped in [Stopped::Rotation, Stopped::Dual] {
+        println!("{}", sweep(Saga::Rollback(stopped), Kind::Sqlite).await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "minutes: part of the campaign"]
+async fn no_crash_in_any_rollback_loses_a_credential() {
+    for stopped in [Stopped::Minted, Stopped::CopyOnly] {
+        println!("{}", sweep(Saga::Rollback(stopped), Kind::Sqlite).await);
+    }
+    for stopped in [Stopped::Rotation, Stopped::Dual, Stopped::Minted, Stopped::CopyOnly] {
+        println!("{}", sweep(Saga::Rollback(stopped), Kind::Postgres).await);
+    }
+}
+
+/// At each point between the first step and the end of the old value.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rotation_is_taken_back_wherever_it_stopped() {
+    for (saga, retires) in
+        [(Saga::Rotation, false), (Saga::Dual, true), (Saga::Minted, true), (Saga::CopyOnly, false)]
+    {
+        let world = World::prepare(saga, Kind::Sqlite).await.expect("the world can be made");
+        let ways = world.expect("SQLite is built in").take_back_everywhere().await;
+        let [by_saga, unwound, over] = ways.unwrap_or_else(|error| panic!("{saga:?}: {error:#}"));
+        assert!(by_saga >= 2 && unwound >= 4, "{saga:?}: {by_saga} by a saga, {unwound} unwound");
+        assert!(!retires || over >= 1, "{saga:?}: the end of the old value was never passed");
+        println!(
+            "{saga:?}: {by_saga} taken back by a saga, {unwound} unwound, {over} past the old value's end"
+        );
+    }
+}
+
+/// vault#28989: a password that the target refuses was tried for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_value_is_replaced_twice_and_never_tried_for_ever() {
+    let world = World::prepare(Saga::Rotation, Kind::Sqlite).await.expect("the world can be made");
+    let world = world.expect("SQLite is built in");
+    let mut replaced = 0;
+    for character in ["A", "b", "C", "d", "E", "f", "7", "0", "x", "Q"] {
+        let (state, refused) =
+            world.run_refusing(character).await.unwrap_or_else(|e| panic!("{character}: {e:#}"));
+        match state.as_str() {
+            "done" => replaced += usize::from(refused > 0),
+            "unwound" => assert_eq!(refused, 3, "it gave up early"),
+            other => panic!("{character}: {other}"),
+        }
+    }
+    assert!(replaced > 0, "no value was refused and replaced");
+    let every: String = ('!'..='~').collect();
+    let (state, refused) = world.run_refusing(&every).await.expect("a rotation that is refused");
+    assert_eq!((state.as_str(), refused), ("unwound", 3));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "minutes: part of the campaign"]
+async fn no_second_crash_in_the_recovery_from_a_first_loses_a_credential() {
+    println!("{}", pairs(Saga::Rotation).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rollback_is_taken_back_too() {
+    let world =
+        World::prepare(Saga::Rollback(Stopped::Rotation), Kind::Sqlite).await.expect("the world can be made");
+    let world = world.expect("SQLite is built in");
+    for index in [12, 18, 24, 30] {
+        world.change_ones_mind(index).await.unwrap_or_else(|error| panic!("after commit {index}: {error:#}"));
+    }
 }

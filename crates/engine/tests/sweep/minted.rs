@@ -192,7 +192,7 @@ async fn resumed(
     let file = claviger_backend_simulated::EstateFile::new(dir.path().join("estate.json"));
     file.edit(|estate| change(estate, SystemClock.now()))?;
     let recovered = open(dir.path(), &database, Trial::default()).await?;
-    let outcomes = recovered.engine.resume(None, &RUN, &Silent).await?;
+    let outcomes = recovered.resume(None, &RUN).await?;
     pairs_work(&world, &recovered, dir.path()).await?;
     invariants::told(&world, &recovered, dir.path()).await?;
     let keys = file.load()?.cloud.users[USER].keys.len();
@@ -253,7 +253,7 @@ async fn a_key_that_somebody_unknown_uses_is_not_suspended() -> Result<()> {
     pairs_work(&world, &process, dir.path()).await?;
     // An operator found out who it was, and lets it go on: only a use after that would stop it again.
     tokio::time::sleep((later - SystemClock.now()).to_std().unwrap_or_default()).await;
-    let done = process.engine.resume(Some(paused.rotation_id), &RUN, &Silent).await?;
+    let done = process.resume(Some(paused.rotation_id), &RUN).await?;
     ensure!(done[0].state == "done", "{:?}", done[0].reason);
     at_rest(&world, &process, &world.database, dir.path(), true).await
 }

@@ -16,9 +16,10 @@ use claviger_backend_simulated::{
 use claviger_core::{
     clock::{Clock, SystemClock},
     fingerprint::FingerprintKey,
+    id::SagaId,
     random::{Random, SeededRandom},
     reference::Ref,
-    saga::{Cause, SagaPlan},
+    saga::{Cause, Event, SagaPlan},
     seal::SealingKey,
 };
 use claviger_engine::{
@@ -52,6 +53,30 @@ pub(crate) enum Saga {
     /// Of a value that has no issuer: a signing key in two places.
     CopyOnly,
     Revocation,
+    /// The rollback of one of the others, which an operator asks for after it was stopped behind its pivot.
+    Rollback(Stopped),
+}
+
+/// What a rollback takes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stopped {
+    Rotation,
+    Dual,
+    Minted,
+    CopyOnly,
+}
+
+impl Saga {
+    /// The saga that makes the plan: of a rollback the one that is taken back.
+    fn first(self) -> Self {
+        match self {
+            Self::Rollback(Stopped::Rotation) => Self::Rotation,
+            Self::Rollback(Stopped::Dual) => Self::Dual,
+            Self::Rollback(Stopped::Minted) => Self::Minted,
+            Self::Rollback(Stopped::CopyOnly) => Self::CopyOnly,
+            other => other,
+        }
+    }
 }
 
 /// One fault.
@@ -69,6 +94,12 @@ pub(crate) struct Count {
 }
 
 pub(crate) const ROLE: &str = "payments_app";
+/// Where the password of that role is kept.
+pub(crate) const COPIES: [&str; 3] = [
+    "sim/kv/payments/db#password",
+    "sim/k8s/payments/Secret/db#password",
+    "sim/k8s/payments/ConfigMap/app#database-url",
+];
 /// Where the key that [`Saga::CopyOnly`] rotates is kept.
 pub(crate) const KEYS: [&str; 2] =
     ["sim/k8s/payments/Secret/session#signing-key", "sim/kv/payments/session#signing-key"];
@@ -86,16 +117,18 @@ pub(crate) struct World {
     pub(crate) template: TempDir,
     pub(crate) database: TestDatabase,
     saga: Saga,
-    plan: SagaPlan,
+    pub(crate) plan: SagaPlan,
     /// The value before.
     pub(crate) old: Vec<u8>,
+    /// Where the saga is a rollback: what was stopped.
+    stopped: Option<SagaId>,
 }
 
 /// One process: its engine and what can be asked of its faults.
 pub(crate) struct Process {
     pub(crate) engine: Engine,
-    journal: Arc<FaultyJournal>,
-    backend: Arc<SimulatedBackend>,
+    pub(crate) journal: Arc<FaultyJournal>,
+    pub(crate) backend: Arc<SimulatedBackend>,
     store: SeaStore,
 }
 
@@ -107,7 +140,7 @@ impl World {
         let template = tempfile::tempdir()?;
         let random = SeededRandom::new(7);
         let mut estate = estate::demo(&random, SystemClock.now());
-        if saga == Saga::Minted {
+        if saga.first() == Saga::Minted {
             minted::plant(&mut estate, &random);
         }
         if saga == Saga::Revocation {
@@ -117,7 +150,8 @@ impl World {
         EstateFile::new(template.path().join("estate.json")).create(&estate)?;
         let mut process = open(template.path(), &database, Trial::default()).await?;
         process.engine.scan(&ScanOptions::default(), &Silent).await?;
-        let plan = match saga {
+        let plan = match saga.first() {
+            Saga::Rollback(_) => unreachable!("a rollback is planned from a rotation"),
             Saga::Rotation => {
                 process
                     .engine
@@ -163,9 +197,39 @@ impl World {
         };
         ensure!(plan.refused.is_empty(), "refused: {:?}", plan.refused);
         let plan = plan.subjects.into_iter().next().context("a plan")?;
-        let old = value(&process, &plan, saga).await?;
+        let old = value(&process, &plan, saga.first()).await?;
         process.store.close().await;
-        Ok(Some(Self { template, database, saga, plan, old }))
+        let mut world = Self { template, database, saga: saga.first(), plan, old, stopped: None };
+        if matches!(saga, Saga::Rollback(_)) {
+            // The last effect is refused for good, so that all that can be done behind the pivot has been done.
+            let last = world.run(Trial::default()).await?.estate_boundaries - 1;
+            let denied = Trial { estate: Some((last, Fault::Deny)), commit: None };
+            let process = open(world.template.path(), &world.database, denied).await?;
+            let outcome = process.attempt(world.plan.clone()).await.context("it did not crash")??;
+            ensure!(outcome.state == "paused", "{}: {:?}", outcome.state, outcome.reason);
+            process.store.close().await;
+            (world.saga, world.stopped) = (saga, Some(outcome.rotation_id));
+        }
+        Ok(Some(world))
+    }
+
+    /// What is begun: the saga, or the rollback of the one that was stopped.
+    pub(crate) async fn attempt(&self, process: &Process) -> Option<claviger_engine::Result<SagaOutcome>> {
+        match self.stopped {
+            None => process.attempt(self.plan.clone()).await,
+            Some(id) => process.attempt_rollback(id).await,
+        }
+    }
+
+    /// What an operator does after a crash: takes up what was begun, or begins it again.
+    pub(crate) async fn recover(&self, process: &Process) -> Result<Option<SagaOutcome>> {
+        if let Some(id) = self.stopped {
+            let rotation = process.store.load(id).await?.context("the rotation")?;
+            if rotation.progress.state.word() != "rolled-back" {
+                return Ok(Some(process.roll_back(id).await?));
+            }
+        }
+        Ok(process.resume(None, &RUN).await.context("resume")?.into_iter().next())
     }
 
     /// Runs the saga under one fault, resumes it, and checks everything.
@@ -174,7 +238,7 @@ impl World {
         copy(self.template.path(), dir.path())?;
         let database = self.database.copy().await?;
         let process = open(dir.path(), &database, trial).await?;
-        let first = process.attempt(self.plan.clone()).await;
+        let first = self.attempt(&process).await;
         let count =
             Count { estate_boundaries: process.backend.boundaries(), commits: process.journal.commits() };
         let fired = trial.commit.is_none_or(|_| process.journal.fired())
@@ -188,7 +252,7 @@ impl World {
         self.nothing_lost(&recovered, dir.path()).await.context("right after the fault")?;
         let outcome = match first {
             Some(Ok(outcome)) if outcome.state == "done" => Some(outcome),
-            _ => recovered.engine.resume(None, &RUN, &Silent).await.context("resume")?.into_iter().next(),
+            _ => self.recover(&recovered).await?,
         };
         // The process died before the saga was recorded, or after it was done: both leave nothing to resume.
         if let Some(outcome) = &outcome {
@@ -207,17 +271,21 @@ impl World {
         Ok(count)
     }
 
-    async fn nothing_lost(&self, process: &Process, dir: &Path) -> Result<()> {
+    pub(crate) async fn nothing_lost(&self, process: &Process, dir: &Path) -> Result<()> {
         match self.saga {
             Saga::Rotation => invariants::nothing_lost(self, process, dir).await,
             Saga::Dual => invariants::token_works(self, process, dir).await,
             Saga::Minted => minted::pairs_work(self, process, dir).await,
             Saga::CopyOnly => invariants::known_values(self, process).await,
             Saga::Revocation => Ok(()),
+            Saga::Rollback(Stopped::Rotation) => invariants::nothing_lost(self, process, dir).await,
+            Saga::Rollback(Stopped::Dual) => invariants::token_works(self, process, dir).await,
+            Saga::Rollback(Stopped::Minted) => minted::pairs_work(self, process, dir).await,
+            Saga::Rollback(Stopped::CopyOnly) => invariants::known_values(self, process).await,
         }
     }
 
-    async fn at_rest(
+    pub(crate) async fn at_rest(
         &self,
         process: &Process,
         database: &TestDatabase,
@@ -230,6 +298,7 @@ impl World {
             Saga::Minted => minted::at_rest(self, process, database, dir, began).await,
             Saga::CopyOnly => invariants::copy_only(self, process, database, dir, began).await,
             Saga::Revocation => invariants::revocation(self, process, database, dir, began).await,
+            Saga::Rollback(_) => invariants::back(self, process, database, dir, &[]).await,
         }
     }
 
@@ -247,7 +316,7 @@ impl World {
             drop(process);
             // The permission is back; an operator lets it go on.
             let later = open(dir.path(), &database, Trial::default()).await?;
-            let resumed = later.engine.resume(Some(outcome.rotation_id), &RUN, &Silent).await?;
+            let resumed = later.resume(Some(outcome.rotation_id), &RUN).await?;
             ensure!(resumed[0].state == "done", "after the pause: {:?}", resumed[0].reason);
             self.at_rest(&later, &database, dir.path(), true).await?;
             later.store.close().await;
@@ -259,6 +328,25 @@ impl World {
             invariants::in_step(&process, &self.old).await?;
         }
         Ok(outcome.state)
+    }
+
+    /// Runs a rotation against a target that refuses values with one of these characters. Gives the state, and how many values were refused.
+    pub(crate) async fn run_refusing(&self, characters: &str) -> Result<(String, usize)> {
+        let dir = tempfile::tempdir()?;
+        copy(self.template.path(), dir.path())?;
+        EstateFile::new(dir.path().join("estate.json"))
+            .edit(|estate| characters.clone_into(&mut estate.settings.refused_characters))?;
+        let database = self.database.copy().await?;
+        let process = open(dir.path(), &database, Trial::default()).await?;
+        let outcome = process.attempt(self.plan.clone()).await.context("it did not crash")??;
+        let record = process.store.load(outcome.rotation_id).await?.context("the saga")?;
+        let refused = record.events.iter().filter(
+            |(_, event)| matches!(event, Event::Failed { step, .. } if step.starts_with("set-at-issuer")),
+        );
+        let refused = refused.count();
+        self.at_rest(&process, &database, dir.path(), outcome.state == "done").await?;
+        process.store.close().await;
+        Ok((outcome.state, refused))
     }
 
     /// Runs a rotation whose policy leaves the old value for a while, in two processes.
@@ -276,14 +364,14 @@ impl World {
         let begun = SystemClock.now();
         let outcome = process.engine.drive(id, &hasty, &Silent).await?;
         ensure!(outcome.state == "waiting", "{}: {:?}", outcome.state, outcome.reason);
-        let early = process.engine.resume(None, &hasty, &Silent).await?;
+        let early = process.resume(None, &hasty).await?;
         ensure!(early.iter().all(|outcome| outcome.state == "waiting"), "it went on too early");
         let tokens = self.observer(dir.path()).estate()?.secret_store.tokens;
         ensure!(tokens.values().any(|token| token.value.is(&self.old)), "the old value was ended too early");
         process.store.close().await;
         drop(process);
         let later = open(dir.path(), &database, Trial::default()).await?;
-        let outcome = later.engine.resume(None, &RUN, &Silent).await?;
+        let outcome = later.resume(None, &RUN).await?;
         ensure!(outcome.len() == 1 && outcome[0].state == "done", "{:?}", outcome[0].reason);
         let estate = self.observer(dir.path()).estate()?;
         let ended = estate.effects.iter().find(|effect| effect.operation == "revoke").context("the end")?;
@@ -301,11 +389,16 @@ impl World {
         &self.plan.subject
     }
 
+    /// Which saga's targets are looked at: of a rollback those of what it takes back.
+    pub(crate) fn first(&self) -> Saga {
+        self.saga.first()
+    }
+
     pub(crate) fn plan(&self) -> &SagaPlan {
         &self.plan
     }
 
-    fn kind(&self) -> claviger_core::saga::SagaKind {
+    pub(crate) fn kind(&self) -> claviger_core::saga::SagaKind {
         self.plan.kind
     }
 }
@@ -325,6 +418,15 @@ impl Process {
             _ = journal_died.wait_for(|dead| *dead) => None,
             outcome = run => Some(outcome),
         }
+    }
+
+    pub(crate) async fn resume(
+        &self,
+        only: Option<SagaId>,
+        options: &RunOptions,
+    ) -> Result<Vec<SagaOutcome>> {
+        let answers = self.engine.resume(only, options, &Silent).await?;
+        Ok(answers.into_iter().collect::<claviger_engine::Result<_>>()?)
     }
 
     pub(crate) fn store(&self) -> &SeaStore {
@@ -375,8 +477,8 @@ pub(crate) fn policy(
 }
 
 async fn value(process: &Process, plan: &SagaPlan, saga: Saga) -> Result<Vec<u8>> {
-    let at = match saga {
-        Saga::Rotation => "sim/kv/payments/db#password".to_owned(),
+    let at = match saga.first() {
+        Saga::Rotation | Saga::Rollback(_) => "sim/kv/payments/db#password".to_owned(),
         Saga::Dual => TOKEN.to_owned(),
         Saga::Minted => format!("{}#{}", minted::OBJECTS[0], minted::HALVES[1]),
         Saga::CopyOnly => KEYS[0].to_owned(),

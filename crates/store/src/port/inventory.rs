@@ -208,6 +208,15 @@ pub struct Selection {
     pub limit: Option<u64>,
 }
 
+/// How a rotation ended for the copies that it wrote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RotationEnd {
+    /// They hold a new value.
+    Rotated,
+    /// They hold the former value again.
+    RolledBack,
+}
+
 /// The inventory.
 #[async_trait]
 pub trait Inventory: Send + Sync {
@@ -305,12 +314,14 @@ pub trait Inventory: Send + Sync {
     /// Keeps results of comparisons: (candidate fingerprint, verifier digest, equal).
     async fn cache_links(&self, results: Vec<(Fingerprint, Fingerprint, bool)>) -> Result<()>;
 
-    /// A copy was written by a rotation: its new version and fingerprint, and the credential's `last_rotated_at`. History says `rotated`.
+    /// Copies were written by a rotation or by its rollback: their new versions and fingerprints. A rotation sets the credential's
+    /// `last_rotated_at` too; after a rollback the value is as old as it was. History says which of the two.
     async fn record_rotation(
         &self,
         at: DateTime<Utc>,
         credential: CredentialId,
         copies: Vec<(Ref, Option<String>, Fingerprint)>,
+        end: RotationEnd,
     ) -> Result<()>;
 
     /// A revocation came to rest: the credential's new state. Its fingerprints are kept, so that its return is seen.

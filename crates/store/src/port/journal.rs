@@ -26,6 +26,8 @@ pub struct NewSaga {
     pub reason: Option<String>,
     /// The salt of its sealed values.
     pub salt: SagaSalt,
+    /// Values that it begins with: a rollback's, handed over by the saga that it takes back.
+    pub seal: Vec<SealedRow>,
     /// Appended in the same transaction.
     pub audit: Vec<AuditDraft>,
 }
@@ -70,6 +72,8 @@ pub struct Append {
 pub struct SagaRecord {
     /// Its id.
     pub id: SagaId,
+    /// The newest owner's epoch: an older owner that reads it has been overtaken.
+    pub epoch: Epoch,
     /// The plan.
     pub plan: SagaPlan,
     /// Why.
@@ -110,6 +114,10 @@ pub trait Journal: Send + Sync {
     /// one row, else [`Error::Fenced`](crate::Error::Fenced); check the event with `Progress::apply`; insert it; chain the audit entries; commit. Durable when it
     /// returns. Gives the numbers of the audit entries.
     async fn append(&self, claim: &mut Claim, append: Append) -> Result<Vec<Seq>>;
+
+    /// Ends a saga and begins another one of the same credential in one transaction, so that there is no moment in which neither, or both,
+    /// answer for it: fenced like [`Journal::append`], which it is for the first saga. Its event must bring it to rest. Nothing is changed on an error.
+    async fn hand_over(&self, claim: &mut Claim, last: Append, successor: NewSaga) -> Result<SagaId>;
 
     /// Reads a saga. Absence is an answer.
     async fn load(&self, saga: SagaId) -> Result<Option<SagaRecord>>;

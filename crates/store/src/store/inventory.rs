@@ -26,7 +26,7 @@ use claviger_core::{
 };
 
 use super::SeaStore;
-use crate::{Inventory, MergeSummary, MergedPage, Result, ScanStart, Selection};
+use crate::{Inventory, MergeSummary, MergedPage, Result, RotationEnd, ScanStart, Selection};
 
 #[async_trait]
 impl Inventory for SeaStore {
@@ -145,8 +145,9 @@ impl Inventory for SeaStore {
         at: DateTime<Utc>,
         credential: CredentialId,
         copies: Vec<(Ref, Option<String>, Fingerprint)>,
+        end: RotationEnd,
     ) -> Result<()> {
-        self.note_rotation(at, credential, copies).await
+        self.note_rotation(at, credential, copies, end).await
     }
 
     async fn record_state(

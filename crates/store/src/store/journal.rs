@@ -29,40 +29,11 @@ use crate::{
 impl Journal for SeaStore {
     async fn create(&self, new: NewSaga) -> Result<Option<SagaId>> {
         let now = micros(self.clock.now());
-        let id = new.id;
-        let row = saga::Model {
-            id: id.0,
-            kind: word(&new.plan.kind),
-            definition: new.plan.definition.clone(),
-            credential_id: new.plan.credential.0,
-            subject: text(new.plan.subject.as_str()),
-            strategy: new.plan.strategy.clone(),
-            plan: to_json(&new.plan),
-            cause: word(&new.cause),
-            actor: text(&new.actor),
-            reason: new.reason.as_deref().map(text),
-            salt: Some(new.salt.0.to_vec()),
-            state: SagaState::Planned.word().to_owned(),
-            detail: None,
-            wake_at: None,
-            epoch: 0,
-            next_seq: 1,
-            lease_owner: None,
-            lease_until: None,
-            created_at: now,
-            finished_at: None,
-        };
         let transaction = self.database.begin().await?;
-        let inserted = saga::Entity::insert(row.into_active_model())
-            .on_conflict(OnConflict::new().do_nothing().to_owned())
-            .try_insert()
-            .exec_without_returning(&transaction)
-            .await?;
-        if !matches!(inserted, TryInsertResult::Inserted(1)) {
+        let Some(id) = begin(&transaction, now, new).await? else {
             transaction.rollback().await?;
             return Ok(None);
-        }
-        audit::chain(&transaction, now, new.audit).await?;
+        };
         transaction.commit().await?;
         Ok(Some(id))
     }
@@ -83,23 +54,23 @@ impl Journal for SeaStore {
         let now = micros(self.clock.now());
         let events = i64::from(append.event.is_some());
         let transaction = self.database.begin().await?;
-        fence(&transaction, claim, events).await?;
-        if let Some(event) = &append.event {
-            record(&transaction, claim, now, event).await?;
-        }
-        seal(&transaction, claim.saga, now, append.seal).await?;
-        if append.shred {
-            shred(&transaction, claim.saga).await?;
-        }
-        let entry = append.audit.iter().position(|draft| draft.kind == AuditKind::Receipt);
-        let numbers = audit::chain(&transaction, now, append.audit).await?;
-        if let Some(receipt) = append.receipt {
-            let number = entry.and_then(|entry| numbers.get(entry)).copied();
-            keep(&transaction, claim.saga, receipt, number).await?;
-        }
+        let numbers = write(&transaction, claim, now, append).await?;
         transaction.commit().await?;
         claim.next_seq.0 += events;
         Ok(numbers)
+    }
+
+    async fn hand_over(&self, claim: &mut Claim, last: Append, successor: NewSaga) -> Result<SagaId> {
+        let now = micros(self.clock.now());
+        let events = i64::from(last.event.is_some());
+        let transaction = self.database.begin().await?;
+        write(&transaction, claim, now, last).await?;
+        let id = begin(&transaction, now, successor)
+            .await?
+            .ok_or_else(|| Error::inconsistent("saga", "the one that hands over is not at rest"))?;
+        transaction.commit().await?;
+        claim.next_seq.0 += events;
+        Ok(id)
     }
 
     async fn load(&self, saga: SagaId) -> Result<Option<SagaRecord>> {
@@ -123,6 +94,72 @@ impl Journal for SeaStore {
     async fn receipts(&self, saga: Option<SagaId>) -> Result<Vec<ReceiptView>> {
         self.list_receipts(saga).await
     }
+}
+
+/// Inserts a saga that is planned, with all that it begins with. `None` while another one of its credential is unfinished.
+async fn begin(
+    transaction: &DatabaseTransaction,
+    now: DateTime<Utc>,
+    new: NewSaga,
+) -> Result<Option<SagaId>> {
+    let id = new.id;
+    let row = saga::Model {
+        id: id.0,
+        kind: word(&new.plan.kind),
+        definition: new.plan.definition.clone(),
+        credential_id: new.plan.credential.0,
+        subject: text(new.plan.subject.as_str()),
+        strategy: new.plan.strategy.clone(),
+        plan: to_json(&new.plan),
+        cause: word(&new.cause),
+        actor: text(&new.actor),
+        reason: new.reason.as_deref().map(text),
+        salt: Some(new.salt.0.to_vec()),
+        state: SagaState::Planned.word().to_owned(),
+        detail: None,
+        wake_at: None,
+        epoch: 0,
+        next_seq: 1,
+        lease_owner: None,
+        lease_until: None,
+        created_at: now,
+        finished_at: None,
+    };
+    let inserted = saga::Entity::insert(row.into_active_model())
+        .on_conflict(OnConflict::new().do_nothing().to_owned())
+        .try_insert()
+        .exec_without_returning(transaction)
+        .await?;
+    if !matches!(inserted, TryInsertResult::Inserted(1)) {
+        return Ok(None);
+    }
+    seal(transaction, id, now, new.seal).await?;
+    audit::chain(transaction, now, new.audit).await?;
+    Ok(Some(id))
+}
+
+/// Everything of one append, in the order that fences it.
+async fn write(
+    transaction: &DatabaseTransaction,
+    claim: &Claim,
+    now: DateTime<Utc>,
+    append: Append,
+) -> Result<Vec<Seq>> {
+    fence(transaction, claim, i64::from(append.event.is_some())).await?;
+    if let Some(event) = &append.event {
+        record(transaction, claim, now, event).await?;
+    }
+    seal(transaction, claim.saga, now, append.seal).await?;
+    if append.shred {
+        shred(transaction, claim.saga).await?;
+    }
+    let entry = append.audit.iter().position(|draft| draft.kind == AuditKind::Receipt);
+    let numbers = audit::chain(transaction, now, append.audit).await?;
+    if let Some(receipt) = append.receipt {
+        let number = entry.and_then(|entry| numbers.get(entry)).copied();
+        keep(transaction, claim.saga, receipt, number).await?;
+    }
+    Ok(numbers)
 }
 
 /// The saga's row comes first. A takeover that is under way holds its lock, so a stale worker waits here, reads the predicate again, and
@@ -153,11 +190,7 @@ async fn record(
     saga_event::Entity::insert(row.into_active_model()).exec_without_returning(transaction).await?;
     let (wake_at, detail) = match &after.state {
         SagaState::Waiting { until } => (Some(micros(*until)), None),
-        SagaState::Paused { reason }
-        | SagaState::Unwinding { reason }
-        | SagaState::Unwound { reason }
-        | SagaState::Stuck { reason } => (None, Some(text(reason))),
-        SagaState::Planned | SagaState::Running | SagaState::Done => (None, None),
+        other => (None, other.reason().as_deref().map(text)),
     };
     let changes = saga::ActiveModel {
         state: Set(after.state.word().to_owned()),

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use claviger_core::{
-    id::{CredentialId, SagaId},
+    id::{CredentialId, Epoch, SagaId},
     reference::Ref,
     saga::{Event, Progress, SagaKind, SagaPlan},
     seal::SagaSalt,
@@ -41,6 +41,7 @@ impl SeaStore {
             .map_err(|_| Error::inconsistent(SAGA, "a salt has 32 bytes"))?;
         Ok(Some(SagaRecord {
             id,
+            epoch: Epoch(row.epoch),
             plan,
             cause: from_word(SAGA, &row.cause)?,
             actor: row.actor,

@@ -4,7 +4,9 @@ use claviger_core::{
     model::{ConsumerHow, CredentialState, PrivilegeLevel, Scope, ScopeStatus},
     view::{FindingView, Severity},
 };
-use claviger_store::{Inventory as _, LinkEvidence, MergeSummary, Merged, MergedCopy, MergedPage, Selection};
+use claviger_store::{
+    Inventory as _, LinkEvidence, MergeSummary, Merged, MergedCopy, MergedPage, RotationEnd, Selection,
+};
 
 use super::{
     Bench,
@@ -326,7 +328,15 @@ pub(crate) async fn a_rotation_and_a_revocation_show_before_the_next_scan(bench:
     let id = bench.id_of("db/role/app").await?;
     bench.clock.advance(chrono::Duration::days(3));
     let rotated = bench.now();
-    bench.store.record_rotation(rotated, id, vec![(at("k/a#p"), Some("2".to_owned()), value(2))]).await?;
+    bench
+        .store
+        .record_rotation(
+            rotated,
+            id,
+            vec![(at("k/a#p"), Some("2".to_owned()), value(2))],
+            RotationEnd::Rotated,
+        )
+        .await?;
     let detail = bench.store.credential(bench.now(), id).await?.expect("there");
     assert_eq!((detail.credential.last_rotated_at, detail.credential.age_days), (Some(rotated), Some(0)));
     assert_eq!(detail.copies[0].fingerprint, Some(value(2).to_string()));
@@ -341,13 +351,27 @@ pub(crate) async fn a_rotation_and_a_revocation_show_before_the_next_scan(bench:
     let alone = bench.id_of("k/z#p").await?;
     bench
         .store
-        .record_rotation(bench.now(), alone, vec![(at("k/z#p"), Some("1".to_owned()), value(10))])
+        .record_rotation(
+            bench.now(),
+            alone,
+            vec![(at("k/z#p"), Some("1".to_owned()), value(10))],
+            RotationEnd::Rotated,
+        )
         .await?;
     let mut all = estate(2, "2");
     all.pop();
     all.extend(items([copy("k/z#p", 10)]));
     bench.scan(all).await?;
     assert_eq!(bench.id_of("k/z#p").await?, alone);
+
+    // A value that came back is as old as it was.
+    bench.clock.advance(chrono::Duration::hours(1));
+    let back = vec![(at("k/a#p"), Some("3".to_owned()), value(1))];
+    bench.store.record_rotation(bench.now(), id, back, RotationEnd::RolledBack).await?;
+    let detail = bench.store.credential(bench.now(), id).await?.expect("there");
+    assert_eq!(detail.credential.last_rotated_at, Some(rotated));
+    assert_eq!(detail.copies[0].fingerprint, Some(value(1).to_string()));
+    assert!(detail.history.iter().any(|one| one.entity == "credential" && one.change == "rolled-back"));
 
     bench.clock.advance(chrono::Duration::hours(1));
     bench.store.record_state(bench.now(), id, CredentialState::RevokedProven, "a login was refused").await?;

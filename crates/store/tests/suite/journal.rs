@@ -48,6 +48,7 @@ fn new_saga(id: u128, credential: u128) -> NewSaga {
         actor: "dana@desk".to_owned(),
         reason: Some("leaked".to_owned()),
         salt: SagaSalt([3; 32]),
+        seal: Vec::new(),
         audit: vec![draft("planned")],
     }
 }

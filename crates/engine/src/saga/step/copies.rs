@@ -24,7 +24,7 @@ pub(super) async fn check(cx: &Context<'_>, step: &Step) -> Result<Ran, Trouble>
 pub(super) async fn write(cx: &Context<'_>, step: &Step) -> Result<Ran, Trouble> {
     let at = &step.target;
     let store = cx.store(at)?;
-    let new = cx.must_open(Slot::New(0)).await?;
+    let new = cx.new_value().await?;
     let old = cx.must_open(Slot::Old).await?;
     let stored = store.read(at).await?.ok_or_else(|| permanent(format!("{at} is gone")))?;
     let present =
@@ -60,7 +60,7 @@ pub(super) async fn observe(cx: &Context<'_>, step: &Step) -> Result<Seen, Troub
     let Some(stored) = cx.store(at)?.read(at).await? else {
         return Ok(Seen::NotHappened(format!("{at} is not there")));
     };
-    let new = cx.must_open(Slot::New(0)).await?;
+    let new = cx.new_value().await?;
     match leaf(at, &stored.value) {
         Some(present) if present.expose() == new.expose() => {
             Ok(Seen::Happened(written(cx, stored.version, &new)))

@@ -18,7 +18,7 @@ use super::{
 /// Facts of `seal-pair` and `mint-at-issuer`.
 pub(super) const SIBLINGS: &str = "siblings";
 pub(super) const AT: &str = "at";
-pub(super) const PUBLIC_HALF: &str = "public_half";
+pub(crate) const PUBLIC_HALF: &str = "public_half";
 
 /// How far our clock and the issuer's may differ. AWS takes no signature from further away.
 const CLOCKS: TimeDelta = TimeDelta::minutes(5);
@@ -97,10 +97,13 @@ pub(super) async fn take_away(cx: &Context<'_>, step: &Step) -> Result<(), Troub
     Ok(cx.issuer()?.revoke(&operation, &at, None).await?)
 }
 
-/// The key that this step made, as the journal has it.
+/// What this step made, as the journal has it.
 pub(super) fn made(record: &SagaRecord, step: &Step) -> Option<Ref> {
     record.events.iter().rev().find_map(|(_, event)| match event {
-        Event::Succeeded { step: id, output } if *id == step.id => {
+        Event::Succeeded { step: id, output }
+        | Event::Reconciled { step: id, happened: Some(output), .. }
+            if *id == step.id =>
+        {
             output.facts.get(AT)?.as_str().map(Ref::from_text)
         }
         _ => None,

@@ -6,7 +6,7 @@ use claviger_backend::{ErrorKind, Expect, Field, Verdict};
 use claviger_core::{
     canonical,
     reference::Ref,
-    saga::{Action, Half, Pair, Step},
+    saga::{Action, Half, Halves, Pair, Step},
     seal::Slot,
     secret::SecretValue,
 };
@@ -45,14 +45,29 @@ struct Key {
 
 impl Key {
     async fn old(cx: &Context<'_>) -> Result<Self, Trouble> {
-        let id = SecretValue::from_text(mint::fact(cx, &Action::SealPair, PUBLIC_HALF)?);
-        Ok(Self { id, secret: cx.must_open(Slot::Old).await? })
+        let id = match handed_over(cx) {
+            Some(halves) => halves.later.clone(),
+            None => mint::fact(cx, &Action::SealPair, PUBLIC_HALF)?,
+        };
+        Ok(Self { id: SecretValue::from_text(id), secret: cx.must_open(Slot::Old).await? })
     }
 
     async fn new(cx: &Context<'_>) -> Result<Self, Trouble> {
-        let id = SecretValue::from_text(mint::fact(cx, &Action::MintAtIssuer, PUBLIC_HALF)?);
-        Ok(Self { id, secret: cx.must_open(Slot::New(0)).await? })
+        let id = match handed_over(cx) {
+            Some(halves) => halves.former.clone(),
+            None => mint::fact(cx, &Action::MintAtIssuer, PUBLIC_HALF)?,
+        };
+        Ok(Self { id: SecretValue::from_text(id), secret: cx.new_value().await? })
     }
+}
+
+/// In a rollback: what the plan says of both ids.
+fn handed_over<'a>(cx: &Context<'a>) -> Option<&'a Halves> {
+    let record = cx.record;
+    record.plan.steps.iter().find_map(|step| match &step.action {
+        Action::TakeOver(halves) => halves.as_ref(),
+        _ => None,
+    })
 }
 
 /// `seal-pair`: the copies must hold the subject's id and the secret that is accepted with it.

@@ -5,10 +5,15 @@ use claviger_backend::{Presence, Probe, Verdict};
 use claviger_core::{
     fingerprint::Fingerprint,
     model::CredentialState,
+    reference::Ref,
     saga::{Action, SagaKind, Step, StepState},
     seal::Slot,
     view::ReceiptView,
 };
+
+use claviger_store::port::RotationEnd;
+
+use crate::plan::ROLLBACK;
 
 use super::{
     super::context::{Context, Done, Ran, Trouble, permanent, temporary},
@@ -25,7 +30,7 @@ pub(super) async fn new(cx: &Context<'_>, step: &Step) -> Result<Ran, Trouble> {
     if let Some(settled) = settled.filter(|settled| cx.engine.clock.now() < *settled) {
         return Ok(Ran::Wait(settled));
     }
-    let new = cx.must_open(Slot::New(0)).await?;
+    let new = cx.new_value().await?;
     let probe = cx.issuer()?.verify(&issue::new_at(cx), &new).await?;
     match probe.verdict {
         Verdict::Accepted => Ok(Ran::Done(Done::new("the new value is accepted").fact("path", probe.path))),
@@ -70,7 +75,7 @@ pub(super) async fn disabled(cx: &Context<'_>) -> Result<Ran, Trouble> {
 
 /// `prove-refused`: of a rotation's old value, or of a revoked credential.
 pub(super) async fn refused(cx: &Context<'_>) -> Result<Ran, Trouble> {
-    let subject = &cx.record.plan.subject;
+    let subject = ended(cx);
     let Some(old) = cx.open(Slot::Old).await? else { return attested(cx).await };
     let Probe { verdict, path } = cx.issuer()?.verify(subject, &old).await?;
     let control = control_path(cx);
@@ -103,9 +108,16 @@ pub(super) async fn refused(cx: &Context<'_>) -> Result<Ran, Trouble> {
     }
 }
 
+/// What the saga ends: where a value has a name of its own, what is revoked; else the subject, whose value is another one now.
+fn ended<'a>(cx: &Context<'a>) -> &'a Ref {
+    let plan = &cx.record.plan;
+    let revoked = plan.steps.iter().find(|step| matches!(step.action, Action::Revoke(_)));
+    revoked.map_or(&plan.subject, |step| &step.target)
+}
+
 /// `conclude`: the copies are the only ones who can be asked.
 pub(super) async fn concluded(cx: &Context<'_>) -> Result<Ran, Trouble> {
-    let new = cx.must_open(Slot::New(0)).await?;
+    let new = cx.new_value().await?;
     for at in seal::written(cx) {
         let present = seal::read_leaf(cx, at).await?;
         if present.is_none_or(|present| present.expose() != new.expose()) {
@@ -173,10 +185,13 @@ async fn finish(
     let plan = &cx.record.plan;
     let inventory = &cx.engine.ports.inventory;
     if plan.kind == SagaKind::Rotation {
-        inventory.record_rotation(now, plan.credential, written(cx)).await?;
+        let end = if plan.strategy == ROLLBACK { RotationEnd::RolledBack } else { RotationEnd::Rotated };
+        inventory.record_rotation(now, plan.credential, written(cx), end).await?;
     }
-    // A value with a name of its own ends with it; the one that took its place has another name, which the next scan shows.
-    if plan.steps.iter().any(|step| matches!(step.action, Action::Revoke(_))) {
+    // A value with a name of its own ends with it; the one that took its place has another name, which the next scan shows. What a
+    // rollback ends is not the subject but what was to take its place.
+    let ends = |step: &Step| matches!(step.action, Action::Revoke(_)) && step.target == plan.subject;
+    if plan.steps.iter().any(ends) {
         let state = match verdict {
             "proven" => CredentialState::RevokedProven,
             "attested" => CredentialState::RevokedAttested,
@@ -199,7 +214,7 @@ async fn finish(
     Ok(Ran::Done(done))
 }
 
-fn written(cx: &Context<'_>) -> Vec<(claviger_core::reference::Ref, Option<String>, Fingerprint)> {
+fn written(cx: &Context<'_>) -> Vec<(Ref, Option<String>, Fingerprint)> {
     let plan = &cx.record.plan;
     plan.steps
         .iter()

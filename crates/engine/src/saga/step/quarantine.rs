@@ -50,7 +50,7 @@ fn moved(cx: &Context<'_>) -> DateTime<Utc> {
     };
     let last = cx.record.events.iter().rev().find(|(_, event)| match event {
         Event::Succeeded { step, .. } | Event::Reconciled { step, happened: Some(_), .. } => moves(step),
-        Event::Continued { .. } => true,
+        Event::Continued { .. } | Event::Resolved { .. } => true,
         _ => false,
     });
     last.map_or(cx.record.created_at, |(at, _)| *at)
@@ -63,6 +63,21 @@ pub(super) async fn disable(cx: &Context<'_>, step: &Step) -> Result<Ran, Troubl
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Ran::Done(gone())),
         Err(error) => Err(error.into()),
     }
+}
+
+/// `enable`. A value that is gone cannot be brought back: then there is nothing to roll back to.
+pub(super) async fn enable(cx: &Context<'_>, step: &Step) -> Result<Ran, Trouble> {
+    cx.issuer()?.enable(&cx.operation(step), &step.target).await?;
+    Ok(Ran::Done(Done::new("its issuer lets it work again")))
+}
+
+/// Did an interrupted enabling happen?
+pub(super) async fn observe_enabled(cx: &Context<'_>, step: &Step) -> Result<Seen, Trouble> {
+    let siblings = cx.issuer()?.siblings(&step.target).await?;
+    Ok(match siblings.iter().find(|sibling| sibling.at == step.target) {
+        Some(sibling) if sibling.active => Seen::Happened(Done::new("its issuer lets it work again")),
+        _ => Seen::NotHappened("its issuer does not have it as active".to_owned()),
+    })
 }
 
 /// Did an interrupted suspension happen?

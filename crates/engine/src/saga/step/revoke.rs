@@ -21,8 +21,8 @@ pub(super) async fn revoke(cx: &Context<'_>, step: &Step, expect: Option<&str>) 
 }
 
 /// Did an interrupted revocation happen?
-pub(super) async fn observe(cx: &Context<'_>, expect: Option<&str>) -> Result<Seen, Trouble> {
-    match cx.issuer()?.presence(&cx.record.plan.subject).await? {
+pub(super) async fn observe(cx: &Context<'_>, step: &Step, expect: Option<&str>) -> Result<Seen, Trouble> {
+    match cx.issuer()?.presence(&step.target).await? {
         Presence::Absent => Ok(Seen::Happened(Done::new("its issuer no longer has it"))),
         Presence::Present(token) if expect.is_some_and(|expect| expect != token) => Ok(Seen::Happened(
             Done::new("it was deleted, and something else has taken its name").fact("recreated", true),

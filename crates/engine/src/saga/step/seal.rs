@@ -1,6 +1,6 @@
 //! Read the old value from the copies, make the new one, seal both: durable before the first external effect.
 
-use claviger_backend::{Overlap, ValueForm, Verdict};
+use claviger_backend::{Offer, Overlap, ValueForm, Verdict};
 use claviger_core::{
     canonical::{self, Input},
     model::Place,
@@ -83,17 +83,8 @@ pub(super) async fn both(cx: &Context<'_>) -> Result<Ran, Trouble> {
             return Err(temporary(format!("whether the present value is accepted cannot be told: {why}")));
         }
     }
-    let offer = cx
-        .issuer()?
-        .offer(&plan.subject)
-        .ok_or_else(|| permanent(format!("no new value can be issued for {} any more", plan.subject)))?;
-    let new = match offer.form {
-        ValueForm::Password => rules(cx).await?.generate(cx.engine.random.as_ref()),
-        ValueForm::Uuid => password::uuid(cx.engine.random.as_ref()),
-        ValueForm::NotOurs => {
-            return Err(permanent(format!("the value of {} is made by its issuer", plan.subject)));
-        }
-    };
+    let offer = offer(cx)?;
+    let new = make(cx).await?;
     let mut done =
         Done::new(format!("read from {count} of {count} copies and accepted; the new value is sealed"))
             .fact("old", handle(cx, &old))
@@ -108,6 +99,24 @@ pub(super) async fn both(cx: &Context<'_>) -> Result<Ran, Trouble> {
         done.seal.push(cx.seal(Slot::Restore, &saved.0)?);
     }
     Ok(Ran::Done(done))
+}
+
+fn offer(cx: &Context<'_>) -> Result<Offer, Trouble> {
+    let subject = &cx.record.plan.subject;
+    let offer = cx.issuer()?.offer(subject);
+    offer.ok_or_else(|| permanent(format!("no new value can be issued for {subject} any more")))
+}
+
+/// A new value, as its issuer wants it and the policy says.
+pub(super) async fn make(cx: &Context<'_>) -> Result<SecretValue, Trouble> {
+    Ok(match offer(cx)?.form {
+        ValueForm::Password => rules(cx).await?.generate(cx.engine.random.as_ref()),
+        ValueForm::Uuid => password::uuid(cx.engine.random.as_ref()),
+        ValueForm::NotOurs => {
+            let subject = &cx.record.plan.subject;
+            return Err(permanent(format!("the value of {subject} is made by its issuer")));
+        }
+    })
 }
 
 /// `seal-old`: for a revocation. The value is read from the first copy that still has it.
@@ -133,7 +142,7 @@ pub(super) async fn old(cx: &Context<'_>) -> Result<Ran, Trouble> {
 }
 
 /// The credential within a copy. `None` where the field is gone or holds none at this place.
-pub(super) async fn read_leaf(cx: &Context<'_>, at: &Ref) -> Result<Option<SecretValue>, Trouble> {
+pub(in crate::saga) async fn read_leaf(cx: &Context<'_>, at: &Ref) -> Result<Option<SecretValue>, Trouble> {
     let Some(stored) = cx.store(at)?.read(at).await? else { return Ok(None) };
     Ok(leaf(at, &stored.value))
 }

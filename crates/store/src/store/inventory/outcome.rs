@@ -18,7 +18,7 @@ use super::{
     history, key,
 };
 use crate::{
-    Error, Result,
+    Error, Result, RotationEnd,
     entity::{copy, credential, credential_fingerprint},
 };
 
@@ -28,8 +28,13 @@ impl SeaStore {
         at: DateTime<Utc>,
         id: CredentialId,
         copies: Vec<(Ref, Option<String>, Fingerprint)>,
+        end: RotationEnd,
     ) -> Result<()> {
         let at = micros(at);
+        let change = match end {
+            RotationEnd::Rotated => "rotated",
+            RotationEnd::RolledBack => "rolled-back",
+        };
         let transaction = self.database.begin().await?;
         let row = find(&transaction, id).await?;
         let mut group = None;
@@ -70,7 +75,7 @@ impl SeaStore {
             let sql = "update credential_copy set fingerprint = $2, group_key = $3, digest = $4, facts = $5, strong = true, \
                  dirty = true where id = $1";
             sql::run(&transaction, sql, values).await?;
-            entries.push(history::entry(at, "copy", copy_id, place.as_str(), "rotated", detail));
+            entries.push(history::entry(at, "copy", copy_id, place.as_str(), change, detail));
         }
         // A group without an issuer is its value's: it goes on under the new one, if nobody else has that.
         if row.group_key.is_some()
@@ -80,14 +85,12 @@ impl SeaStore {
                  (select 1 from credential o where o.group_key = $2)";
             sql::run(&transaction, sql, vec![id.0.into(), group.into()]).await?;
         }
-        sql::run(
-            &transaction,
-            "update credential set rotated_at = $2 where id = $1",
-            vec![id.0.into(), at.into()],
-        )
-        .await?;
+        if end == RotationEnd::Rotated {
+            let sql = "update credential set rotated_at = $2 where id = $1";
+            sql::run(&transaction, sql, vec![id.0.into(), at.into()]).await?;
+        }
         let detail = if written == 1 { "1 copy".to_owned() } else { format!("{written} copies") };
-        entries.push(history::entry(at, "credential", id.0, &row.at, "rotated", detail));
+        entries.push(history::entry(at, "credential", id.0, &row.at, change, detail));
         history::insert(&transaction, entries).await?;
         transaction.commit().await?;
         Ok(())

@@ -1,0 +1,35 @@
+use claviger_core::saga::Decision;
+use serde_json::json;
+
+use super::plan;
+use crate::{
+    args::{Format, Global, ResolveArgs},
+    compose::{Needs, compose},
+    error::{Exit, Result},
+    output, progress,
+};
+
+/// Records an operator's decision about paused or stuck work, and carries it out.
+pub(super) async fn run(global: &Global, args: &ResolveArgs) -> Result<Exit> {
+    let composed = compose(global, Needs::Backends).await?;
+    let engine = &composed.engine;
+    let saga = plan::find(engine, &args.rotation).await?;
+    let decision = if args.close { Decision::Close } else { Decision::Retry };
+    let listener = progress::listener(global);
+    let options = plan::run_options(&composed);
+    let outcome = engine.resolve(saga, decision, args.reason.clone(), &options, listener.as_ref()).await?;
+    drop(listener);
+    let outcomes = [outcome];
+    if matches!(global.output, Format::Table | Format::Wide) {
+        plan::show_outcomes(&outcomes);
+    } else {
+        let mut document = json!({ "rotations": outcomes });
+        output::stamp(&mut document, "resolve");
+        output::document(global, &document)?;
+    }
+    // Closed, or unwound at last, is what was asked for.
+    Ok(match outcomes[0].state.as_str() {
+        "closed" | "unwound" => Exit::Done,
+        _ => plan::exit(&outcomes, None),
+    })
+}

@@ -1,0 +1,48 @@
+use claviger_engine::plan::Plan;
+use serde_json::json;
+
+use super::plan::{self, Answer};
+use crate::{
+    args::{Format, Global, RollbackArgs},
+    compose::{Needs, compose},
+    error::{Exit, Result},
+    output, progress,
+};
+
+/// Plans, asks, takes a rotation back.
+pub(super) async fn run(global: &Global, args: &RollbackArgs) -> Result<Exit> {
+    let composed = compose(global, Needs::Backends).await?;
+    let engine = &composed.engine;
+    let rotation = plan::find(engine, &args.rotation).await?;
+    let options = plan::run_options(&composed);
+    let listener = progress::listener(global);
+    let planned = engine.plan_rollback(rotation, &options, listener.as_ref()).await?;
+    drop(listener);
+    let shown = Plan { hash: planned.hash(), subjects: vec![planned.plan.clone()], refused: Vec::new() };
+    let human = matches!(global.output, Format::Table | Format::Wide);
+    plan::show(global, &shown);
+    if let Answer::Stop(exit) = plan::ask(&shown, &args.change, "take back")? {
+        if !human {
+            let mut document = plan::document(&shown);
+            output::stamp(&mut document, "rollback-plan");
+            output::document(global, &document)?;
+        }
+        return Ok(exit);
+    }
+    let listener = progress::listener(global);
+    let outcome = engine.roll_back(&planned, args.reason.clone(), &options, listener.as_ref()).await?;
+    drop(listener);
+    let outcomes = [outcome];
+    if human {
+        plan::show_outcomes(&outcomes);
+    } else {
+        let mut document = json!({ "plan": plan::document(&shown), "rotations": outcomes });
+        output::stamp(&mut document, "rollback");
+        output::document(global, &document)?;
+    }
+    // An unwinding that came to its end is what was asked for.
+    Ok(match outcomes[0].state.as_str() {
+        "unwound" => Exit::Done,
+        _ => plan::exit(&outcomes, None),
+    })
+}

@@ -1,0 +1,83 @@
+//! A step that was begun and whose outcome nobody knows: the world is asked whether it happened.
+
+use claviger_core::{audit::AuditKind, saga::Event};
+use claviger_store::port::{Append, SagaRecord};
+
+use super::{
+    super::{
+        context::{Context, Trouble},
+        step,
+    },
+    ATTEMPTS, Owned, RunOptions, backoff,
+};
+use crate::{Engine, Result, progress::Progress};
+
+impl Engine {
+    pub(in crate::saga) async fn reconcile_step(
+        &self,
+        owned: &mut Owned,
+        options: &RunOptions,
+        record: &SagaRecord,
+        index: usize,
+        progress: &dyn Progress,
+    ) -> Result<()> {
+        let step = &record.plan.steps[index];
+        self.hold(owned, options).await?;
+        let context = Context { engine: self, record, deadline: options.deadline(), attempt: 1 };
+        let mut tries = 0;
+        let (happened, detail) = loop {
+            tries += 1;
+            match tokio::time::timeout(options.deadline(), step::reconcile(&context, step)).await {
+                Ok(Ok(step::Seen::Later(until))) => self.wait(owned, options, until).await?,
+                Ok(Ok(step::Seen::Orphan(at))) => {
+                    match self.end_orphan(owned, options, record, step, &at).await? {
+                        None => {
+                            break (None, format!("{at} had been made and its value was lost: taken away"));
+                        }
+                        Some(why) if tries >= ATTEMPTS => {
+                            let reason = format!("{at} is an orphan and cannot be taken away: {why}");
+                            let paused = Event::Paused { reason };
+                            return self.append(owned, paused, Append::default()).await;
+                        }
+                        Some(_) => tokio::time::sleep(backoff(tries)).await,
+                    }
+                }
+                Ok(Ok(step::Seen::Happened(done))) => break (Some(done), "it had happened".to_owned()),
+                Ok(Ok(step::Seen::NotHappened(detail))) => break (None, detail),
+                Ok(Err(Trouble::Fatal(error))) => return Err(error),
+                Ok(Err(Trouble::Step(failure))) if tries >= ATTEMPTS || !failure.temporary => {
+                    // Nobody knows whether it happened, and nothing may be done before somebody does.
+                    let reason =
+                        format!("whether `{}` happened cannot be observed: {}", step.id, failure.message);
+                    return self.append(owned, Event::Paused { reason }, Append::default()).await;
+                }
+                Err(_) if tries >= ATTEMPTS => {
+                    let reason = format!("whether `{}` happened cannot be observed: no answer", step.id);
+                    return self.append(owned, Event::Paused { reason }, Append::default()).await;
+                }
+                Ok(Err(Trouble::Step(_))) | Err(_) => {
+                    tokio::time::sleep(backoff(tries)).await;
+                    self.hold(owned, options).await?;
+                }
+            }
+        };
+        progress.step_finished(record.plan.subject.as_str(), &step.id, &format!("reconciled: {detail}"));
+        let output = happened.as_ref().map(|done| done.output.clone());
+        let event = Event::Reconciled { step: step.id.clone(), happened: output, detail: detail.clone() };
+        match happened {
+            Some(done) => self.succeed(owned, record, index, event, done).await,
+            None => {
+                let mut append = Append::default();
+                if step.action.has_effect() {
+                    append.audit.push(self.draft(
+                        record,
+                        AuditKind::Outcome,
+                        Some(step),
+                        serde_json::json!({ "outcome": "not-applied", "detail": detail }),
+                    ));
+                }
+                self.append(owned, event, append).await
+            }
+        }
+    }
+}
