@@ -9,6 +9,7 @@
 
 pub mod aws;
 pub mod configuration;
+pub mod fleet;
 pub mod kubernetes;
 pub mod manifests;
 pub mod openbao;

@@ -9,6 +9,7 @@
 //! when the program is not installed and fails when `CI` is set.
 
 pub mod assets;
+pub mod cutter;
 pub mod daemon;
 pub mod http;
 pub mod kubernetes;

@@ -4,11 +4,15 @@
 
 mod access_key;
 mod canary;
+mod cut;
 mod findings;
 mod inventory;
 mod journey;
+mod kills;
 mod lost_answer;
 mod recovery;
+mod witness;
+mod workers;
 mod wrong_input;
 
 use std::{
@@ -58,6 +62,17 @@ impl Place {
             home: directory.to_owned(),
             environment: Vec::new(),
         }
+    }
+
+    /// Starts the binary and kills it after so many milliseconds (`kill -9`).
+    pub(crate) async fn kill_after(&self, milliseconds: u64, arguments: &[&str]) -> Result<()> {
+        use std::process::Stdio;
+        let mut command = self.command(arguments)?;
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        tokio::time::sleep(std::time::Duration::from_millis(milliseconds)).await;
+        child.kill()?;
+        child.wait()?;
+        Ok(())
     }
 
     /// Runs the binary; `input` goes to its standard input.

@@ -9,26 +9,47 @@ use reqwest::Method;
 use crate::{Place, text};
 
 /// Moments at which the process is killed, in milliseconds after its start. A rotation takes about a second and a half.
-const MOMENTS: &[u64] = &[60, 120, 180, 240, 300, 360, 430, 500, 600, 750, 900, 1200];
+/// The campaign takes more of them.
+pub(crate) const MOMENTS: &[u64] = &[120, 240, 360, 500, 750, 1000];
+
+/// Where the lifecycle database is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Lifecycle {
+    Sqlite,
+    Postgres,
+}
+
+impl Lifecycle {
+    /// A place with a database of this name.
+    pub(crate) async fn place(self, estate: &Estate, name: &str) -> Result<Place> {
+        let mut place = Place::new(estate.directory(), &format!("{name}.db"));
+        if matches!(self, Self::Postgres) {
+            let client = estate.postgres.connect("postgres").await?;
+            client.batch_execute(&format!("CREATE DATABASE claviger_{name}")).await?;
+            let durable = format!("ALTER DATABASE claviger_{name} SET synchronous_commit = on");
+            client.batch_execute(&durable).await?;
+            place.database = estate.postgres.url(&format!("claviger_{name}"));
+        }
+        Ok(place)
+    }
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rotation_that_is_killed_is_taken_up_and_nothing_is_lost() -> Result<()> {
-    let estate = require_lab!(Estate::start().await, Ok(()));
-    let mut place = Place::new(estate.directory(), "recovery.db");
+    println!("{}", kill_password(MOMENTS, Lifecycle::Sqlite).await?);
+    Ok(())
+}
+
+/// Kills the rotation of a password at these moments.
+pub(crate) async fn kill_password(moments: &[u64], lifecycle: Lifecycle) -> Result<String> {
+    let estate = require_lab!(Estate::start().await, Ok(String::new()));
+    let mut place = lifecycle.place(&estate, "recovery").await?;
     // A crash is noticed when the lease ends: three seconds, so that the test does not wait half a minute each time.
     place.environment.push(("CLAVIGER_LEASE_SECONDS".to_owned(), "3".to_owned()));
     place.run(&["scan"], None)?.expect(3)?;
     let mut interrupted = 0;
-    for moment in MOMENTS {
-        let mut child = place
-            .command(&["rotate", "db/role/app", "--leave-stale", "--yes", "-o", "json"])?
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()?;
-        tokio::time::sleep(Duration::from_millis(*moment)).await;
-        child.kill()?;
-        child.wait()?;
+    for moment in moments {
+        place.kill_after(*moment, &["rotate", "db/role/app", "--leave-stale", "--yes", "-o", "json"]).await?;
 
         let unfinished = place
             .list("rotations")?
@@ -62,19 +83,24 @@ async fn a_rotation_that_is_killed_is_taken_up_and_nothing_is_lost() -> Result<(
         );
         place.run(&["audit", "verify"], None)?.expect(0)?;
     }
-    ensure!(interrupted >= 3, "only {interrupted} of {} kills hit a rotation", MOMENTS.len());
+    ensure!(interrupted >= 3, "only {interrupted} of {} kills hit a rotation", moments.len());
     // Each finished rotation ended the password before it: the planted one is dead.
     let planted = estate.planted.get("db-app").value.as_ref().context("a value")?;
     ensure!(!estate.postgres.accepts("app", planted.expose()).await?, "the first password still logs in");
-    println!("killed {} times, {interrupted} in the middle; all resumed to done", MOMENTS.len());
-    Ok(())
+    Ok(format!("killed {} times, {interrupted} in the middle; all resumed to done", moments.len()))
 }
 
 /// The same with a secret-id: each rotation adds one and ends one, so that an orphan would be seen by counting.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_rotation_of_a_secret_id_leaves_no_orphan() -> Result<()> {
-    let estate = require_lab!(Estate::start().await, Ok(()));
-    let mut place = Place::new(estate.directory(), "recovery-dual.db");
+    println!("{}", kill_secret_id(MOMENTS, Lifecycle::Sqlite).await?);
+    Ok(())
+}
+
+/// Kills the rotation of a secret-id at these moments.
+pub(crate) async fn kill_secret_id(moments: &[u64], lifecycle: Lifecycle) -> Result<String> {
+    let estate = require_lab!(Estate::start().await, Ok(String::new()));
+    let mut place = lifecycle.place(&estate, "recovery_dual").await?;
     place.environment.push(("CLAVIGER_LEASE_SECONDS".to_owned(), "3".to_owned()));
     place
         .environment
@@ -87,22 +113,14 @@ async fn a_killed_rotation_of_a_secret_id_leaves_no_orphan() -> Result<()> {
     };
     let before = accessors().await?;
     let mut interrupted = 0;
-    for moment in MOMENTS {
+    for moment in moments {
         // Whose value the Secret holds now: each rotation gives it another name.
         let copies = place.list("copies")?;
         let held = copies
             .iter()
             .find(|copy| copy["ref"] == "prod/ops/Secret/ci-approle#secret_id" && copy["stage"] == "current");
         let subject = text(held.context("the copy")?, "credential").to_owned();
-        let mut child = place
-            .command(&["rotate", &subject, "--yes", "-o", "json"])?
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()?;
-        tokio::time::sleep(Duration::from_millis(*moment)).await;
-        child.kill()?;
-        child.wait()?;
+        place.kill_after(*moment, &["rotate", &subject, "--yes", "-o", "json"]).await?;
         let resumed = place.run(&["resume", "-o", "json"], None)?.expect(0)?.json()?;
         let resumed = resumed["rotations"].as_array().context("rotations")?.clone();
         interrupted += resumed.len();
@@ -122,8 +140,68 @@ async fn a_killed_rotation_of_a_secret_id_leaves_no_orphan() -> Result<()> {
         place.run(&["audit", "verify"], None)?.expect(0)?;
         place.run(&["scan"], None)?;
     }
-    ensure!(interrupted >= 3, "only {interrupted} of {} kills hit a rotation", MOMENTS.len());
-    println!("killed {} times, {interrupted} in the middle; all resumed to done, no orphan", MOMENTS.len());
+    ensure!(interrupted >= 3, "only {interrupted} of {} kills hit a rotation", moments.len());
+    Ok(format!("killed {} times, {interrupted} in the middle; all resumed to done, no orphan", moments.len()))
+}
+
+/// The same, and then back instead of on: the former password everywhere, at PostgreSQL to the letter of its verifier.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotation_that_is_killed_is_taken_back() -> Result<()> {
+    let estate = require_lab!(Estate::start().await, Ok(()));
+    let mut place = Place::new(estate.directory(), "rollback.db");
+    place.environment.push(("CLAVIGER_LEASE_SECONDS".to_owned(), "3".to_owned()));
+    place.run(&["scan"], None)?.expect(3)?;
+    let client = estate.postgres.connect("postgres").await?;
+    let verifier = async || -> Result<String> {
+        let row = client.query_one("select rolpassword from pg_authid where rolname = 'app'", &[]).await?;
+        Ok(row.get(0))
+    };
+    let held = async || -> Result<(String, String)> {
+        let path = "/api/v1/namespaces/payments/secrets/db";
+        let secret = estate.kubernetes.request(Method::GET, path, None).await?;
+        let path = "/api/v1/namespaces/payments/configmaps/app";
+        let map = estate.kubernetes.request(Method::GET, path, None).await?;
+        Ok((decoded(&secret.body["data"]["password"])?, text(&map.body["data"], "database-url").to_owned()))
+    };
+    let before = (verifier().await?, held().await?);
+    let password = before.1.0.trim_end_matches('\n').to_owned();
+    let (mut by_saga, mut unwound) = (0, 0);
+    for moment in &[200, 450, 650, 800, 950, 1100] {
+        place.kill_after(*moment, &["rotate", "db/role/app", "--leave-stale", "--yes", "-o", "json"]).await?;
+        let rotations = place.list("rotations")?;
+        let rest = ["done", "unwound", "rolled-back"];
+        let Some(open) = rotations.iter().find(|rotation| !rest.contains(&text(rotation, "state"))) else {
+            // Killed before it had recorded anything; or it was done by then, and there is no former value left for later moments.
+            if verifier().await? == before.0 {
+                continue;
+            }
+            break;
+        };
+        let id = text(open, "rotation_id");
+        let plan = place.run(&["rollback", id, "--dry-run", "-o", "json"], None)?.expect(0)?.json()?;
+        ensure!(plan["schema"] == "claviger.rollback-plan/v1", "{plan:#}");
+        let done = place.run(&["rollback", id, "--yes", "-o", "json"], None)?.expect(0)?.json()?;
+        match text(&done["rotations"][0], "state") {
+            "done" => {
+                by_saga += 1;
+                ensure!(done["rotations"][0]["old"]["verdict"] == "proven", "{done:#}");
+            }
+            "unwound" => unwound += 1,
+            other => anyhow::bail!("killed after {moment} ms: {other}: {done:#}"),
+        }
+        ensure!(verifier().await? == before.0, "killed after {moment} ms: the verifier is another one");
+        ensure!(held().await? == before.1, "killed after {moment} ms: a copy is out of step");
+        ensure!(estate.postgres.accepts("app", &password).await?, "killed after {moment} ms: locked out");
+        place.run(&["audit", "verify"], None)?.expect(0)?;
+    }
+    ensure!(by_saga >= 2, "only {by_saga} kills came after the pivot, {unwound} before it");
+    // What is over is not taken back, and says what to do instead.
+    place.run(&["rotate", "db/role/app", "--leave-stale", "--yes"], None)?.expect(0)?;
+    let rotations = place.list("rotations")?;
+    let over = text(&rotations[0], "rotation_id");
+    let refused = place.run(&["rollback", over, "--yes"], None)?.expect(4)?;
+    ensure!(refused.stderr.contains("rotate again"), "{}", refused.stderr);
+    println!("{by_saga} taken back after the pivot, {unwound} before it");
     Ok(())
 }
 
@@ -132,11 +210,7 @@ async fn a_killed_rotation_of_a_secret_id_leaves_no_orphan() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thawed_owner_finds_itself_fenced() -> Result<()> {
     let estate = require_lab!(Estate::start().await, Ok(()));
-    let client = estate.postgres.connect("postgres").await?;
-    client.batch_execute("CREATE DATABASE claviger_frozen").await?;
-    client.batch_execute("ALTER DATABASE claviger_frozen SET synchronous_commit = on").await?;
-    let mut place = Place::new(estate.directory(), "frozen.db");
-    place.database = estate.postgres.url("claviger_frozen");
+    let mut place = Lifecycle::Postgres.place(&estate, "frozen").await?;
     place.environment.push(("CLAVIGER_LEASE_SECONDS".to_owned(), "3".to_owned()));
     place.run(&["scan"], None)?.expect(3)?;
     let signal = |name: &str, pid: u32| -> Result<()> {
@@ -189,7 +263,7 @@ async fn a_thawed_owner_finds_itself_fenced() -> Result<()> {
     Ok(())
 }
 
-fn decoded(value: &serde_json::Value) -> Result<String> {
+pub(crate) fn decoded(value: &serde_json::Value) -> Result<String> {
     use base64::Engine as _;
     let bytes = base64::engine::general_purpose::STANDARD.decode(value.as_str().context("base64")?)?;
     Ok(String::from_utf8(bytes)?)
