@@ -54,7 +54,7 @@ pub(super) fn show(global: &Global, plan: &Plan) {
                 step.detail
             );
         }
-        if subject.breaks.is_empty() {
+        if subject.breaks.is_empty() && !subject.reversible_until.is_empty() {
             let _ = writeln!(text, "  breaks: no consumer is known");
         }
         for consumer in &subject.breaks {
@@ -63,7 +63,10 @@ pub(super) fn show(global: &Global, plan: &Plan) {
         for note in &subject.notes {
             let _ = writeln!(text, "  note: {note}");
         }
-        let _ = writeln!(text, "  can be taken back until: {}", subject.reversible_until);
+        // An unwinding takes back itself: there is nothing to say.
+        if !subject.reversible_until.is_empty() {
+            let _ = writeln!(text, "  can be taken back until: {}", subject.reversible_until);
+        }
     }
     for refusal in &plan.refused {
         let _ = writeln!(text, "refused: {} [{}]: {}", refusal.at, refusal.code, refusal.reason);

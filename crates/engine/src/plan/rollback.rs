@@ -223,14 +223,19 @@ fn unwinding(record: &SagaRecord) -> SagaPlan {
     let begun = begun.filter(|(step, state)| {
         step.action.has_effect() && matches!(state, StepState::Succeeded { .. } | StepState::Failed { .. })
     });
-    let steps =
+    let steps: Vec<_> =
         begun.map(|(step, _)| Step { detail: format!("undo: {}", step.detail), ..step.clone() }).collect();
+    let note = match steps.len() {
+        0 => "it has changed nothing yet: it only ends",
+        _ => "it has not reached its pivot: what it did is undone step by step",
+    };
     SagaPlan {
         definition: format!("{}+unwind", record.plan.definition),
         strategy: "unwind".to_owned(),
         steps,
         breaks: Vec::new(),
-        notes: vec![format!("{} has not reached its pivot: it is undone step by step", record.id)],
+        reversible_until: String::new(),
+        notes: vec![format!("{}: {note}", record.id)],
         ..record.plan.clone()
     }
 }
