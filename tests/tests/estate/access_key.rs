@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Moments at which the process is killed, in milliseconds after its start. A rotation takes about six seconds, most of them waiting.
-const MOMENTS: &[u64] = &[180, 340, 520, 900, 2400, 4800];
+const MOMENTS: &[u64] = &[100, 180, 260, 340, 420, 520, 650, 900, 1500, 2400, 3500, 4800];
 
 /// What the servers say, asked without claviger.
 pub(crate) struct Servers<'e>(pub(crate) &'e Estate);

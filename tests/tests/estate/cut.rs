@@ -126,7 +126,7 @@ async fn sweep(depth: Depth) -> Result<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cut_answer_loses_nothing() -> Result<()> {
-    print!("{}", sweep(Depth::Some(4)).await?);
+    print!("{}", sweep(Depth::Some(6)).await?);
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use crate::{Place, text};
 
 /// Moments at which the process is killed, in milliseconds after its start. A rotation takes about a second and a half.
 /// The campaign takes more of them.
-pub(crate) const MOMENTS: &[u64] = &[120, 240, 360, 500, 750, 1000];
+pub(crate) const MOMENTS: &[u64] = &[60, 120, 180, 240, 300, 360, 430, 500, 600, 750, 900, 1200];
 
 /// Where the lifecycle database is.
 #[derive(Debug, Clone, Copy)]
