@@ -79,6 +79,7 @@ impl Backend for AwsBackend {
             write: true,
             write_with_expect: true,
             write_together: true,
+            pending: true,
             write_keeps_former: true,
             refresh: false,
             adopted: false,

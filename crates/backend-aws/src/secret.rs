@@ -24,7 +24,8 @@ type Entry = aws_sdk_secretsmanager::types::SecretListEntry;
 /// The label of the version that readers get.
 pub(crate) const CURRENT: &str = "AWSCURRENT";
 const PREVIOUS: &str = "AWSPREVIOUS";
-const PENDING: &str = "AWSPENDING";
+/// The label of a version that a rotation has made and not finished.
+pub(crate) const PENDING: &str = "AWSPENDING";
 /// Our own label for a version that is not yet current. Not `AWSPENDING`: left behind by a crash, that one blocks the service's
 /// own rotation of the secret.
 pub(crate) const OUR_PENDING: &str = "CLAVIGERPENDING";

@@ -1,11 +1,12 @@
 //! The role as store.
 
 mod parameter;
+mod pending;
 mod secret;
 
 use async_trait::async_trait;
 use claviger_backend::{
-    Effect, Error, ErrorKind, Expect, Field, Operation, Result, Store, StoreState, StoredValue,
+    Effect, Error, ErrorKind, Expect, Field, Operation, PendingValue, Result, Store, StoreState, StoredValue,
 };
 use claviger_core::{model::Labels, reference::Ref, secret::SecretValue};
 
@@ -62,6 +63,21 @@ impl Store for AwsBackend {
             return Err(self.no_place("write", at));
         };
         self.write_secret(op, name, &parts, expect).await
+    }
+
+    async fn pending(&self, at: &Ref) -> Result<Option<PendingValue>> {
+        match self.place("pending", at)? {
+            Named::Secret { name, key } => self.pending_secret(name, key).await,
+            Named::Parameter { .. } => Ok(None),
+            Named::AccessKey { .. } => Err(self.no_place("pending", at)),
+        }
+    }
+
+    async fn clear_pending(&self, op: &Operation, at: &Ref, version: &str) -> Result<()> {
+        match self.place("clear_pending", at)? {
+            Named::Secret { name, .. } => self.clear_pending_secret(op, name, version).await,
+            _ => Err(self.no_place("clear_pending", at)),
+        }
     }
 }
 

@@ -94,6 +94,7 @@ impl Backend for KubernetesBackend {
             write: true,
             write_with_expect: true,
             write_together: true,
+            pending: false,
             write_keeps_former: false,
             refresh: true,
             adopted: true,

@@ -66,6 +66,7 @@ impl Backend for PostgresqlBackend {
             write: false,
             write_with_expect: false,
             write_together: false,
+            pending: false,
             write_keeps_former: false,
             refresh: false,
             adopted: false,

@@ -91,6 +91,7 @@ impl SimulatedBackend {
             write: true,
             write_with_expect: true,
             write_together: true,
+            pending: false,
             write_keeps_former: true,
             refresh: true,
             adopted: true,

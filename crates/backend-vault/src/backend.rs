@@ -85,6 +85,7 @@ impl Backend for VaultBackend {
             write_with_expect: true,
             write_together: true,
             // KV version 2 does; version 1 does not, and is written only where the caller brings a version key.
+            pending: false,
             write_keeps_former: true,
             refresh: false,
             adopted: false,

@@ -31,6 +31,8 @@ pub struct Capability {
     pub write_with_expect: bool,
     /// [`Store::write_together`](crate::Store::write_together): several fields of one object at once.
     pub write_together: bool,
+    /// [`Store::pending`](crate::Store::pending) and [`Store::clear_pending`](crate::Store::clear_pending).
+    pub pending: bool,
     /// The store keeps former versions by itself.
     pub write_keeps_former: bool,
     /// [`Runtime::refresh`](crate::Runtime::refresh).

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use claviger_core::{model::ConsumerHow, reference::Ref, secret::SecretValue};
 
-use crate::{Operation, Overlap, Result, ValueOrigin};
+use crate::{Error, ErrorKind, Operation, Overlap, Result, ValueOrigin};
 
 /// What a login with a value showed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -199,6 +199,26 @@ pub trait Store: Send + Sync {
     /// As [`Store::write`]; the expectation holds for every field. Fields of several objects, or of an object that is no unit for its readers:
     /// `Invalid` or `Unsupported`, and nothing is written.
     async fn write_together(&self, op: &Operation, fields: &[Field<'_>], expect: &Expect) -> Result<String>;
+
+    /// What an unfinished rotation of somebody else has staged at this place and not made current. Absence is an answer; a store without
+    /// stages has none.
+    async fn pending(&self, _at: &Ref) -> Result<Option<PendingValue>> {
+        Ok(None)
+    }
+
+    /// Takes the stage off this version, if it still is the staged one; the current one stays as it is. Repeat, or another version staged since:
+    /// success, and nothing is changed. Cancellation: effect unknown; [`Store::pending`] tells.
+    async fn clear_pending(&self, _op: &Operation, at: &Ref, _version: &str) -> Result<()> {
+        Err(Error::new(ErrorKind::Unsupported, "clear_pending", format!("{at}: its store has no stages")))
+    }
+}
+
+/// A staged version.
+pub struct PendingValue {
+    /// The store's version token.
+    pub version: String,
+    /// The field in it; `None` where the version is empty or has no such field.
+    pub value: Option<SecretValue>,
 }
 
 /// A field and its new value.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use claviger_engine::selector::Selector;
 
 /// Knows every long-lived credential that machines use, rotates them without losing one, and proves a revoked one dead.
 #[derive(Debug, Parser)]
@@ -164,6 +165,8 @@ pub(crate) struct ListArgs {
     pub(crate) thing: Thing,
     /// A ref with globs, an id or its beginning, or terms such as `kind=password owner=payments`
     pub(crate) selector: Vec<String>,
+    #[command(flatten)]
+    pub(crate) condition: ConditionArgs,
     /// Also what is gone
     #[arg(long)]
     pub(crate) gone: bool,
@@ -174,6 +177,21 @@ pub(crate) struct ListArgs {
 pub(crate) struct ShowArgs {
     /// An id, its beginning, or a ref
     pub(crate) id: String,
+}
+
+/// `--where`
+#[derive(Debug, Args)]
+pub(crate) struct ConditionArgs {
+    /// A condition in CEL over the fields of `list credentials`, such as `kind == "password" && copies > 1`
+    #[arg(long = "where", id = "where", value_name = "CEL")]
+    pub(crate) condition: Option<String>,
+}
+
+impl ConditionArgs {
+    /// Words and condition as one selector.
+    pub(crate) fn selector(&self, words: &[String]) -> Result<Selector, claviger_engine::Error> {
+        Selector::parse_with(&words.join(" "), self.condition.as_deref())
+    }
 }
 
 /// `policy`
@@ -215,8 +233,10 @@ pub(crate) struct ChangeArgs {
 #[derive(Debug, Args)]
 pub(crate) struct RotateArgs {
     /// A ref with globs, an id or its beginning, or terms such as `kind=password owner=payments`
-    #[arg(required = true)]
+    #[arg(required_unless_present = "where")]
     pub(crate) selector: Vec<String>,
+    #[command(flatten)]
+    pub(crate) condition: ConditionArgs,
     #[command(flatten)]
     pub(crate) change: ChangeArgs,
     /// Why; it goes into the audit log
@@ -237,8 +257,10 @@ pub(crate) struct RotateArgs {
 #[derive(Debug, Args)]
 pub(crate) struct RevokeArgs {
     /// A ref with globs, an id or its beginning, or terms such as `kind=password owner=payments`
-    #[arg(required = true)]
+    #[arg(required_unless_present = "where")]
     pub(crate) selector: Vec<String>,
+    #[command(flatten)]
+    pub(crate) condition: ConditionArgs,
     #[command(flatten)]
     pub(crate) change: ChangeArgs,
     /// Why; it goes into the audit log

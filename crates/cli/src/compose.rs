@@ -54,6 +54,7 @@ pub(crate) async fn compose(global: &Global, needs: Needs) -> Result<Composed> {
     let keys = keys::load(&loaded.keys())?;
     let mut estate = Estate::default();
     estate.policies = loaded.policies()?;
+    estate.exceptions = loaded.exceptions()?;
     estate.owners = loaded
         .config
         .owners

@@ -1,6 +1,7 @@
 //! The configuration: TOML, then `CLAVIGER_…` from the environment. An unknown key is an error that names the nearest known one.
 
 mod environment;
+mod exception;
 mod policy;
 mod secret;
 
@@ -9,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use claviger_engine::policy::Policy;
+use claviger_engine::{exception::Exception, policy::Policy};
 use serde::Deserialize;
 
 pub(crate) use self::secret::SecretSource;
@@ -35,6 +36,8 @@ pub(crate) struct Config {
     pub(crate) backends: BTreeMap<String, Member>,
     /// Policies, in file order.
     pub(crate) policies: toml::Table,
+    /// What is waived for a while, in file order.
+    pub(crate) exceptions: toml::Table,
     /// Who answers for what.
     pub(crate) owners: Vec<Owner>,
     /// Links by hand.
@@ -123,6 +126,7 @@ impl Loaded {
             .to_owned();
         let loaded = Self { config, base, file: Some(file.to_owned()) };
         loaded.policies()?;
+        loaded.exceptions()?;
         loaded.backends()?;
         Ok(loaded)
     }
@@ -176,6 +180,18 @@ impl Loaded {
             .map(|(name, value)| {
                 policy::parse(name, value.clone())
                     .map_err(|error| self.shape(&format!("policies.{name}"), &error))
+            })
+            .collect()
+    }
+
+    /// The exceptions, in file order.
+    pub(crate) fn exceptions(&self) -> Result<Vec<Exception>> {
+        self.config
+            .exceptions
+            .iter()
+            .map(|(name, value)| {
+                exception::parse(name, value.clone())
+                    .map_err(|error| self.shape(&format!("exceptions.{name}"), &error))
             })
             .collect()
     }

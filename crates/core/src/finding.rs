@@ -222,6 +222,7 @@ impl Rule {
             first_seen,
             last_seen,
             suggested: self.suggested.to_owned(),
+            waived: None,
         }
     }
 

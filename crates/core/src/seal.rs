@@ -28,6 +28,8 @@ pub enum Slot {
     Old,
     /// The value after. Generations count refused ones, from 0.
     New(u32),
+    /// What copies held that were not in step: the value before the one before, which an unfinished rotation left there.
+    Stale,
     /// What the issuer needs to bring the former value back.
     Restore,
 }
@@ -38,6 +40,7 @@ impl Slot {
         match self {
             Self::Old => "old".to_owned(),
             Self::New(generation) => format!("new:{generation}"),
+            Self::Stale => "stale".to_owned(),
             Self::Restore => "restore".to_owned(),
         }
     }

@@ -247,6 +247,22 @@ pub struct FindingView {
     pub last_seen: DateTime<Utc>,
     /// What to do.
     pub suggested: String,
+    /// The exception that waives it, as long as that is in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waived: Option<Waiver>,
+}
+
+/// An exception as it is told beside what it waives.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiver {
+    /// Its name.
+    pub exception: String,
+    /// Who allowed it.
+    pub approver: String,
+    /// Why.
+    pub reason: String,
+    /// When it ends.
+    pub until: DateTime<Utc>,
 }
 
 /// How an area of a backend was read.

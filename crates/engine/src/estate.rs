@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use claviger_backend::Backend;
 use claviger_core::{model::Labels, reference::Ref};
 
-use crate::{Error, Result, policy::Policy};
+use crate::{Error, Result, exception::Exception, policy::Policy};
 
 /// A backend of the configuration.
 #[derive(Clone)]
@@ -46,6 +46,8 @@ pub struct Estate {
     pub declared: Vec<Declared>,
     /// Policies, in the order of the configuration.
     pub policies: Vec<Policy>,
+    /// What is waived for a while.
+    pub exceptions: Vec<Exception>,
 }
 
 impl Estate {

@@ -5,9 +5,11 @@
 //!
 //! To add a saga: a planner in `plan/`, a runner per new action in `saga/step/`, and the generic tests on it.
 
+pub mod condition;
 mod engine;
 mod error;
 mod estate;
+pub mod exception;
 mod job;
 pub mod plan;
 pub mod policy;

@@ -109,7 +109,7 @@ impl Engine {
     /// Nothing matches, an id prefix is not unique, or the database fails.
     pub async fn select(&self, selector: &Selector) -> Result<Vec<CredentialView>> {
         let all = self.ports.inventory.credentials(self.clock.now(), &Selection::default()).await?;
-        let found: Vec<_> = all.into_iter().filter(|credential| selector.matches(credential)).collect();
+        let found: Vec<_> = selector.choose(&all)?.into_iter().cloned().collect();
         if found.is_empty() {
             return Err(Error::NoMatch(selector.text().to_owned()));
         }

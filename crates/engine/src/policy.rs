@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use claviger_core::{password::Rules, view::CredentialView};
 
-use crate::selector::Selector;
+use crate::{Estate, Result, exception, selector::Selector};
 
 /// One policy.
 #[derive(Debug, Clone)]
@@ -35,14 +35,33 @@ impl Policy {
 }
 
 /// The policy that holds for a credential.
-pub fn policy_for<'a>(policies: &'a [Policy], credential: &CredentialView) -> Option<&'a Policy> {
-    policies.iter().find(|policy| policy.selector.matches(credential))
+///
+/// # Errors
+/// Whether one of them holds cannot be decided: then none that comes after it may be taken either.
+pub fn policy_for<'a>(policies: &'a [Policy], credential: &CredentialView) -> Result<Option<&'a Policy>> {
+    for policy in policies {
+        if policy.selector.matches(credential)? {
+            return Ok(Some(policy));
+        }
+    }
+    Ok(None)
 }
 
-/// Fills `policy` and `next_due_at`.
-pub fn apply(policies: &[Policy], credential: &mut CredentialView) {
-    if let Some(policy) = policy_for(policies, credential) {
-        credential.policy = Some(policy.name.clone());
-        credential.next_due_at = policy.due(credential);
+/// Fills `policy` and `next_due_at`, which is not before the end of an exception. Where it cannot be decided which policy holds, `policy` says so.
+pub fn apply(estate: &Estate, credential: &mut CredentialView, now: DateTime<Utc>) {
+    match policy_for(&estate.policies, credential) {
+        Ok(Some(policy)) => {
+            credential.policy = Some(policy.name.clone());
+            credential.next_due_at = policy.due(credential);
+            // One that cannot be decided waives nothing.
+            if let Ok(Some(exception)) = exception::of_age(&estate.exceptions, credential, now) {
+                credential.next_due_at = credential.next_due_at.map(|due| due.max(exception.expires));
+            }
+        }
+        Ok(None) => {}
+        Err(_) => credential.policy = Some(UNDECIDED.to_owned()),
     }
 }
+
+/// What stands for the policy's name where none can be told.
+pub const UNDECIDED: &str = "undecided";

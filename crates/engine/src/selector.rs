@@ -1,13 +1,14 @@
-//! Selectors: a ref with globs, an id or unique id prefix, `key=value` terms. All terms must hold.
+//! Selectors: a ref with globs, an id or unique id prefix, `key=value` terms, a condition. All of it must hold.
 
 use claviger_core::{model::CredentialKind, view::CredentialView};
 
-use crate::{Error, Result};
+use crate::{Error, Result, condition::Condition};
 
 /// A parsed selector.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Selector {
     terms: Vec<Term>,
+    condition: Option<Condition>,
     text: String,
 }
 
@@ -38,7 +39,23 @@ impl Selector {
                 "it is empty: give a ref such as `prod/payments/*`, an id, or `kind=password`",
             ));
         }
-        Ok(Self { terms, text: text.to_owned() })
+        Ok(Self { terms, condition: None, text: text.to_owned() })
+    }
+
+    /// Words, a condition, or both: then both must hold.
+    ///
+    /// # Errors
+    /// As of [`Selector::parse`] and [`Condition::parse`]; neither is given.
+    pub fn parse_with(words: &str, condition: Option<&str>) -> Result<Self> {
+        let Some(condition) = condition else { return Self::parse(words) };
+        let condition = Condition::parse(condition)?;
+        let words = words.trim();
+        if words.is_empty() {
+            let text = format!("where {}", condition.text());
+            return Ok(Self { terms: Vec::new(), condition: Some(condition), text });
+        }
+        let text = format!("{words} where {}", condition.text());
+        Ok(Self { condition: Some(condition), text, ..Self::parse(words)? })
     }
 
     /// What was given.
@@ -47,8 +64,31 @@ impl Selector {
     }
 
     /// Does it hold of this credential?
-    pub fn matches(&self, credential: &CredentialView) -> bool {
-        self.terms.iter().all(|term| term.matches(credential))
+    ///
+    /// # Errors
+    /// Its condition cannot be decided for this one.
+    pub fn matches(&self, credential: &CredentialView) -> Result<bool> {
+        if !self.terms.iter().all(|term| term.matches(credential)) {
+            return Ok(false);
+        }
+        self.condition.as_ref().map_or(Ok(true), |condition| condition.holds(credential))
+    }
+
+    /// Those that it matches, in their order.
+    ///
+    /// # Errors
+    /// Its condition cannot be decided for one of them.
+    pub fn choose<'c>(
+        &self,
+        credentials: impl IntoIterator<Item = &'c CredentialView>,
+    ) -> Result<Vec<&'c CredentialView>> {
+        let mut chosen = Vec::new();
+        for credential in credentials {
+            if self.matches(credential)? {
+                chosen.push(credential);
+            }
+        }
+        Ok(chosen)
     }
 }
 

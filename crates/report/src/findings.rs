@@ -2,7 +2,7 @@
 
 use std::io::{BufWriter, Write};
 
-use claviger_core::view::FindingView;
+use claviger_core::view::{FindingView, Waiver};
 
 use crate::{
     InventoryReport, ReportFormat, Result,
@@ -36,7 +36,7 @@ pub fn render(format: ReportFormat, report: &InventoryReport, out: &mut dyn Writ
     Ok(())
 }
 
-const COLUMNS: [&str; 11] = [
+const COLUMNS: [&str; 12] = [
     "record",
     "severity",
     "slug",
@@ -48,6 +48,7 @@ const COLUMNS: [&str; 11] = [
     "first_seen",
     "last_seen",
     "reason",
+    "waived",
 ];
 
 fn csv(report: &InventoryReport, csv: &mut Csv<'_>) -> std::io::Result<()> {
@@ -68,7 +69,13 @@ fn csv(report: &InventoryReport, csv: &mut Csv<'_>) -> std::io::Result<()> {
     Ok(())
 }
 
-fn finding_row(finding: &FindingView) -> [String; 11] {
+/// One line about an exception.
+pub(crate) fn waiver(waived: &Waiver) -> String {
+    let until = waived.until.format("%Y-%m-%dT%H:%M:%SZ");
+    format!("until {until} by {} (exception {}): {}", waived.approver, waived.exception, waived.reason)
+}
+
+fn finding_row(finding: &FindingView) -> [String; 12] {
     let frameworks: Vec<String> = finding
         .frameworks
         .iter()
@@ -88,5 +95,6 @@ fn finding_row(finding: &FindingView) -> [String; 11] {
         time(Some(finding.first_seen)),
         time(Some(finding.last_seen)),
         String::new(),
+        finding.waived.as_ref().map(waiver).unwrap_or_default(),
     ]
 }

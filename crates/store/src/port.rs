@@ -10,5 +10,5 @@ pub use self::{
         CopyLink, Inventory, LinkEvidence, MergeSummary, Merged, MergedConsumer, MergedCopy,
         MergedCredential, MergedGrant, MergedIdentity, MergedPage, RotationEnd, ScanStart, Selection,
     },
-    journal::{Append, Claim, Journal, NewSaga, SagaRecord, SealedRow},
+    journal::{Append, Appended, Claim, Journal, NewSaga, SagaRecord, SealedRow},
 };

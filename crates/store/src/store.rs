@@ -1,6 +1,7 @@
 //! The three ports on SeaORM.
 
 mod audit;
+mod group;
 mod inventory;
 mod journal;
 mod lease;
@@ -22,6 +23,7 @@ pub struct SeaStore {
     database: Database,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
+    group: Arc<group::Group>,
 }
 
 impl SeaStore {
@@ -41,7 +43,7 @@ impl SeaStore {
         random: Arc<dyn Random>,
     ) -> Result<Self> {
         let database = Database::open(url, password.as_ref()).await?;
-        Ok(Self { database, clock, random })
+        Ok(Self { database, clock, random, group: Arc::default() })
     }
 
     /// The settings of the database on which its promises rest, by the database's own names: `journal_mode`, `synchronous` and

@@ -39,6 +39,9 @@ on_both! {
         an_append_that_is_dropped_halfway_leaves_nothing_behind,
         a_slot_is_sealed_once_and_shredded_for_good,
         a_receipt_knows_its_audit_entry;
+    group:
+        appends_that_wait_together_keep_each_its_own_fate,
+        the_others_are_written_when_the_one_that_writes_goes_away;
     schema:
         an_older_schema_is_refused_with_a_hint,
         a_newer_schema_is_refused,

@@ -10,6 +10,7 @@ mod inventory;
 mod journey;
 mod kills;
 mod lost_answer;
+mod pending;
 mod recovery;
 mod witness;
 mod workers;

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// One version's whole value.
-struct Whole {
+pub(super) struct Whole {
     value: SecretValue,
     version: String,
     binary: bool,
@@ -27,7 +27,7 @@ struct Whole {
 type Parts<'a> = &'a [(Option<&'a str>, &'a SecretValue)];
 
 impl Whole {
-    fn field(self, key: Option<&str>) -> Option<SecretValue> {
+    pub(super) fn field(self, key: Option<&str>) -> Option<SecretValue> {
         match key {
             None => Some(self.value),
             Some(_) => self.read(key),
@@ -44,7 +44,7 @@ impl Whole {
 
 impl AwsBackend {
     /// A version's value: the one with this id, or the current one. Absence is an answer.
-    async fn whole(
+    pub(super) async fn whole(
         &self,
         operation: &'static str,
         name: &str,
@@ -128,15 +128,20 @@ impl AwsBackend {
     }
 
     /// The versions and their labels; `None` when there is no such secret.
-    async fn versions(&self, name: &str) -> Result<Option<HashMap<String, Vec<String>>>> {
+    pub(super) async fn versions(
+        &self,
+        operation: &'static str,
+        name: &str,
+    ) -> Result<Option<HashMap<String, Vec<String>>>> {
         let secrets = &self.account.clients().await?.secrets;
         match secrets.describe_secret().secret_id(name).send().await {
             Ok(answer) => Ok(Some(answer.version_ids_to_stages.unwrap_or_default())),
-            Err(error) => match of("write", self.account.endpoint(), "secretsmanager:DescribeSecret", &error)
-            {
-                error if error.kind() == ErrorKind::NotFound => Ok(None),
-                error => Err(error),
-            },
+            Err(error) => {
+                match of(operation, self.account.endpoint(), "secretsmanager:DescribeSecret", &error) {
+                    error if error.kind() == ErrorKind::NotFound => Ok(None),
+                    error => Err(error),
+                }
+            }
         }
     }
 
@@ -151,7 +156,7 @@ impl AwsBackend {
         let conflict = |what: &str| {
             Error::new(ErrorKind::Conflict, "write", format!("{}: {name}: {what}", self.account.endpoint()))
         };
-        let Some(versions) = self.versions(name).await? else {
+        let Some(versions) = self.versions("write", name).await? else {
             return match expect {
                 Expect::Absent => self.create_secret(op, name, parts, &token).await,
                 Expect::Version(_) => Err(conflict("it does not exist")),

@@ -12,8 +12,8 @@ use tokio::{sync::Semaphore, time::Instant};
 use super::{Call, LayerConfig, check, limit, retry, timeout, trace};
 use crate::{
     Adoption, Backend, BackendInfo, Capability, Error, ErrorKind, Expect, Field, Identified, Issued, Issuer,
-    Offer, Operation, Permission, Phase, Presence, Probe, Restore, Result, Runtime, ScanSink, Sibling, Store,
-    StoreState, StoredValue, ValueOrigin,
+    Offer, Operation, PendingValue, Permission, Phase, Presence, Probe, Restore, Result, Runtime, ScanSink,
+    Sibling, Store, StoreState, StoredValue, ValueOrigin,
 };
 
 /// A backend behind the layers. It has the roles of the backend within.
@@ -259,6 +259,25 @@ impl Store for Guarded {
             let store = self.inner_store(claimed, first.at, "write_together")?;
             check::one_object(fields, "write_together")?;
             store.write_together(op, fields, expect).await
+        })
+        .await
+    }
+
+    async fn pending(&self, at: &Ref) -> Result<Option<PendingValue>> {
+        if !self.capability().pending {
+            return Ok(None);
+        }
+        self.call(Call::reads("store.pending", &self.config).at(at), || async move {
+            self.inner_store(true, at, "pending")?.pending(at).await
+        })
+        .await
+    }
+
+    async fn clear_pending(&self, op: &Operation, at: &Ref, version: &str) -> Result<()> {
+        self.call(Call::changes("store.clear_pending", op).at(at), || async move {
+            self.inner_store(self.capability().pending, at, "clear_pending")?
+                .clear_pending(op, at, version)
+                .await
         })
         .await
     }

@@ -170,6 +170,7 @@ const ALL: Capability = Capability {
     write: true,
     write_with_expect: true,
     write_together: true,
+    pending: false,
     write_keeps_former: true,
     refresh: true,
     adopted: true,

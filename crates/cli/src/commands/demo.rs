@@ -65,7 +65,12 @@ pub(super) async fn run(global: &Global, args: &DemoArgs) -> Result<Exit> {
     output::heading("2. Findings: what is wrong");
     super::list::run(
         &here,
-        &crate::args::ListArgs { thing: crate::args::Thing::Findings, selector: Vec::new(), gone: false },
+        &crate::args::ListArgs {
+            thing: crate::args::Thing::Findings,
+            selector: Vec::new(),
+            condition: crate::args::ConditionArgs { condition: None },
+            gone: false,
+        },
     )
     .await?;
 

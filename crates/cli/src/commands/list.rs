@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use claviger_core::{id::CredentialId, saga::SagaKind};
 use claviger_engine::{
-    Engine, policy,
+    Engine, exception, policy,
     selector::{Selector, glob},
 };
 use claviger_store::port::Selection;
@@ -65,6 +65,7 @@ const FINDINGS: &[Column] = &[
     Column::new("title", "TITLE"),
     Column::new("first_seen", "SINCE").shown(Shown::Day).wide(),
     Column::new("suggested", "SUGGESTED").wide(),
+    Column::new("waived", "WAIVED").wide(),
 ];
 const SAGAS: &[Column] = &[
     Column::new("rotation_id", "ID"),
@@ -80,10 +81,9 @@ const SAGAS: &[Column] = &[
 pub(super) async fn run(global: &Global, args: &ListArgs) -> Result<Exit> {
     let composed = compose(global, Needs::Database).await?;
     let engine = &composed.engine;
-    let selector = match args.selector.join(" ") {
-        text if text.trim().is_empty() => None,
-        text => Some(Selector::parse(&text)?),
-    };
+    let given =
+        args.selector.iter().any(|word| !word.trim().is_empty()) || args.condition.condition.is_some();
+    let selector = given.then(|| args.condition.selector(&args.selector)).transpose()?;
     let selection = Selection { gone: args.gone, ..Selection::default() };
     let (name, columns, items) = match args.thing {
         Thing::Credentials => {
@@ -115,13 +115,16 @@ pub(super) async fn run(global: &Global, args: &ListArgs) -> Result<Exit> {
         }
         Thing::Findings => {
             let mut items = engine.ports.inventory.findings().await?;
+            let (now, exceptions) = (engine.clock.now(), &engine.estate.exceptions);
+            let all = if selector.is_some() || !exceptions.is_empty() {
+                engine.ports.inventory.credentials(now, &selection).await?
+            } else {
+                Vec::new()
+            };
+            exception::waive(exceptions, &mut items, &all, now);
             if let Some(selector) = &selector {
-                let all = engine.ports.inventory.credentials(engine.clock.now(), &selection).await?;
-                let refs: BTreeSet<_> = all
-                    .iter()
-                    .filter(|credential| selector.matches(credential))
-                    .map(|credential| credential.at.clone())
-                    .collect();
+                let refs: BTreeSet<_> =
+                    selector.choose(&all)?.into_iter().map(|credential| credential.at.clone()).collect();
                 let slug = selector.text().strip_prefix("finding=").unwrap_or(selector.text());
                 items.retain(|finding| {
                     refs.contains(&finding.subject)
@@ -148,8 +151,11 @@ async fn credentials(
     selection: &Selection,
 ) -> Result<Vec<Value>> {
     let mut items = engine.ports.inventory.credentials(engine.clock.now(), selection).await?;
-    items.retain(|credential| selector.is_none_or(|selector| selector.matches(credential)));
-    items.iter_mut().for_each(|credential| policy::apply(&engine.estate.policies, credential));
+    if let Some(selector) = selector {
+        items = selector.choose(&items)?.into_iter().cloned().collect();
+    }
+    let now = engine.clock.now();
+    items.iter_mut().for_each(|credential| policy::apply(&engine.estate, credential, now));
     output::values(&items)
 }
 
@@ -160,12 +166,7 @@ async fn chosen(
 ) -> Result<Option<BTreeSet<CredentialId>>> {
     let Some(selector) = selector else { return Ok(None) };
     let all = engine.ports.inventory.credentials(engine.clock.now(), selection).await?;
-    Ok(Some(
-        all.iter()
-            .filter(|credential| selector.matches(credential))
-            .map(|credential| credential.id)
-            .collect(),
-    ))
+    Ok(Some(selector.choose(&all)?.into_iter().map(|credential| credential.id).collect()))
 }
 
 async fn sagas(

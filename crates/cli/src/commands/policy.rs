@@ -3,7 +3,7 @@ use std::fmt::Write as _;
 use chrono::{DateTime, TimeDelta, Utc};
 use claviger_core::view::CredentialView;
 use claviger_engine::{
-    Engine,
+    Engine, exception,
     policy::{Policy, policy_for},
 };
 use claviger_store::port::Selection;
@@ -45,7 +45,8 @@ async fn list(global: &Global, engine: &Engine) -> Result<Exit> {
     // Selectors are not compared but names: two policies may have the same selector, and only the first of them holds.
     let held = |policy: &Policy| -> Vec<&CredentialView> {
         let holds = |credential: &&CredentialView| {
-            policy_for(policies, credential).is_some_and(|found| found.name == policy.name)
+            policy_for(policies, credential)
+                .is_ok_and(|found| found.is_some_and(|found| found.name == policy.name))
         };
         credentials.iter().filter(holds).collect()
     };
@@ -71,13 +72,30 @@ async fn test(global: &Global, engine: &Engine, args: &ShowArgs) -> Result<Exit>
     let now = engine.clock.now();
     let credential = show::one(engine, &args.id).await?;
     let policies = &engine.estate.policies;
-    let held = policy_for(policies, &credential);
+    let held = policy_for(policies, &credential)?;
+    let exceptions = &engine.estate.exceptions;
+    let waived = exception::of_age(exceptions, &credential, now)?;
     let due = held.and_then(|policy| policy.due(&credential));
-    let why = why(held, &credential, due, now);
+    let due = due.map(|due| waived.map_or(due, |exception| due.max(exception.expires)));
+    let mut why = why(held, &credential, due, now);
+    for exception in exceptions {
+        if exception.selector.matches(&credential)? {
+            let word = if exception.in_force(now) { "waives until" } else { "no longer waives, since" };
+            let _ = write!(
+                why,
+                "; exception `{}` {word} {}: {} (allowed by {})",
+                exception.name,
+                exception.expires.format("%Y-%m-%dT%H:%M:%SZ"),
+                exception.reason,
+                exception.approver
+            );
+        }
+    }
     let tried: Vec<Value> = policies
         .iter()
         .map(|policy| {
-            let matches = policy.selector.matches(&credential);
+            // Behind the one that holds, some may not be decided.
+            let matches = policy.selector.matches(&credential).ok();
             json!({ "name": policy.name, "match": policy.selector.text(), "matches": matches })
         })
         .collect();
@@ -87,7 +105,7 @@ async fn test(global: &Global, engine: &Engine, args: &ShowArgs) -> Result<Exit>
         for policy in policies {
             let word = match held {
                 Some(held) if held.name == policy.name => "holds",
-                _ if policy.selector.matches(&credential) => "matches, and comes too late",
+                _ if policy.selector.matches(&credential).unwrap_or(false) => "matches, and comes too late",
                 _ => "does not match",
             };
             let _ = writeln!(text, "  {:<20} {word}: {}", policy.name, policy.selector.text());

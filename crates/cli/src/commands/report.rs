@@ -5,7 +5,7 @@ use std::{
 };
 
 use claviger_core::audit::{AuditDraft, AuditKind};
-use claviger_engine::policy;
+use claviger_engine::{exception, policy};
 use claviger_report::InventoryReport;
 use claviger_store::port::Selection;
 
@@ -63,7 +63,10 @@ async fn gather(composed: &Composed) -> Result<InventoryReport> {
     let now = engine.clock.now();
     let inventory = &engine.ports.inventory;
     let mut credentials = inventory.details(now, &Selection::default()).await?;
-    credentials.iter_mut().for_each(|detail| policy::apply(&engine.estate.policies, &mut detail.credential));
+    credentials.iter_mut().for_each(|detail| policy::apply(&engine.estate, &mut detail.credential, now));
+    let mut findings = inventory.findings().await?;
+    let rows: Vec<_> = credentials.iter().map(|detail| detail.credential.clone()).collect();
+    exception::waive(&engine.estate.exceptions, &mut findings, &rows, now);
     let (seq, hash) = engine.ports.audit.head().await?;
     Ok(InventoryReport {
         generated_at: now,
@@ -71,7 +74,7 @@ async fn gather(composed: &Composed) -> Result<InventoryReport> {
         coverage: inventory.coverage().await?,
         credentials,
         identities: inventory.identities(&Selection::default()).await?,
-        findings: inventory.findings().await?,
+        findings,
         history: inventory.history(None, HISTORY).await?,
         audit_head: Some((seq.0, hash.to_string())),
     })

@@ -1,5 +1,4 @@
 use claviger_core::saga::Cause;
-use claviger_engine::selector::Selector;
 use serde_json::json;
 
 use super::plan::{self, Answer};
@@ -12,7 +11,7 @@ use crate::{
 
 /// Plans, asks, revokes, and goes on past failures: one that fails does not protect the next.
 pub(super) async fn run(global: &Global, args: &RevokeArgs) -> Result<Exit> {
-    let selector = Selector::parse(&args.selector.join(" "))?;
+    let selector = args.condition.selector(&args.selector)?;
     let composed = compose(global, Needs::Backends).await?;
     let engine = &composed.engine;
     let planned = engine.plan_revocation(&selector).await?;

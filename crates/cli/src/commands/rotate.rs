@@ -1,5 +1,5 @@
 use claviger_core::saga::Cause;
-use claviger_engine::{plan::RotateOptions, selector::Selector};
+use claviger_engine::plan::RotateOptions;
 use serde_json::json;
 
 use super::plan::{self, Answer};
@@ -12,7 +12,7 @@ use crate::{
 
 /// Plans, asks, rotates.
 pub(super) async fn run(global: &Global, args: &RotateArgs) -> Result<Exit> {
-    let selector = Selector::parse(&args.selector.join(" "))?;
+    let selector = args.condition.selector(&args.selector)?;
     let composed = compose(global, Needs::Backends).await?;
     let engine = &composed.engine;
     let planned = engine.plan_rotation(&selector, &RotateOptions { leave_stale: args.leave_stale }).await?;

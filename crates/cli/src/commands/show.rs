@@ -18,7 +18,7 @@ pub(super) async fn run(global: &Global, args: &ShowArgs) -> Result<Exit> {
     let Some(mut detail) = engine.ports.inventory.credential(now, credential.id).await? else {
         return Err(Failure::new(300, Exit::Failed, "it is no longer there"));
     };
-    policy::apply(&engine.estate.policies, &mut detail.credential);
+    policy::apply(&engine.estate, &mut detail.credential, now);
     let mut document = output::value(&detail)?;
     output::stamp(&mut document, "credential");
     match global.output {
@@ -36,7 +36,7 @@ pub(super) async fn one(engine: &Engine, id: &str) -> Result<CredentialView> {
     let exact: Vec<_> = all.iter().filter(|credential| credential.at.as_str() == id).collect();
     let found: Vec<_> = if exact.is_empty() {
         let selector = Selector::parse(id)?;
-        all.iter().filter(|credential| selector.matches(credential)).collect()
+        selector.choose(&all)?
     } else {
         exact
     };

@@ -8,7 +8,8 @@ use serde::{Deserialize, de::Error as _};
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Raw {
-    r#match: String,
+    r#match: Option<String>,
+    r#where: Option<String>,
     max_age: Option<String>,
     strategy: Option<String>,
     #[serde(default)]
@@ -35,7 +36,7 @@ struct Password {
 /// Reads one policy.
 pub(crate) fn parse(name: &str, value: toml::Value) -> Result<Policy, toml::de::Error> {
     let raw = Raw::deserialize(value)?;
-    let selector = Selector::parse(&raw.r#match).map_err(toml::de::Error::custom)?;
+    let selector = selector(raw.r#match.as_deref(), raw.r#where.as_deref())?;
     let max_age = raw.max_age.as_deref().map(age).transpose()?;
     if let Some(strategy) = raw.strategy.as_deref()
         && !matches!(strategy, "replace" | "dual" | "alternating" | "copy-only" | "swap")
@@ -73,6 +74,14 @@ pub(crate) fn parse(name: &str, value: toml::Value) -> Result<Policy, toml::de::
         password,
         grace,
     })
+}
+
+/// `match`, `where`, or both.
+pub(super) fn selector(words: Option<&str>, condition: Option<&str>) -> Result<Selector, toml::de::Error> {
+    if words.is_none() && condition.is_none() {
+        return Err(toml::de::Error::custom("it needs a `match`, or a `where` with a condition in CEL"));
+    }
+    Selector::parse_with(words.unwrap_or_default(), condition).map_err(toml::de::Error::custom)
 }
 
 fn rules(raw: Password) -> Result<Rules, toml::de::Error> {

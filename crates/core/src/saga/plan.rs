@@ -89,6 +89,8 @@ pub enum Action {
     WriteCopy,
     /// Put the new key id and its secret into all copies of one object, both halves in one write, by compare-and-set.
     WritePairs(Vec<Pair>),
+    /// Take the stage off the version beside a copy that an unfinished rotation of somebody else has left there.
+    ClearPending(String),
     /// Make a consumer read its copies again.
     Refresh(ConsumerHow),
     /// See the consumer run on the new value.
@@ -134,6 +136,7 @@ impl Action {
             Self::VerifyNew => "verify-new",
             Self::WriteCopy => "write-copy",
             Self::WritePairs(_) => "write-pairs",
+            Self::ClearPending(_) => "clear-pending",
             Self::Refresh(_) => "refresh",
             Self::AwaitAdoption => "await-adoption",
             Self::ControlProbe => "control-probe",
@@ -159,6 +162,7 @@ impl Action {
                 | Self::MintAtIssuer
                 | Self::WriteCopy
                 | Self::WritePairs(_)
+                | Self::ClearPending(_)
                 | Self::Refresh(_)
                 | Self::Disable
                 | Self::Enable

@@ -41,7 +41,9 @@ pub(super) async fn plan(engine: &Engine, detail: &CredentialDetail) -> Result<S
             "it is the credential that claviger's own connection uses: revoking it would lock claviger out",
         ));
     }
-    if let Some(policy) = policy_for(&engine.estate.policies, credential) {
+    let policy = policy_for(&engine.estate.policies, credential)
+        .map_err(|error| refuse(at, "policy-undecided", error.to_string()))?;
+    if let Some(policy) = policy {
         if policy.retain {
             return Err(refuse(
                 at,

@@ -35,7 +35,8 @@ pub(super) async fn plan(
             format!("backend `{}` is not configured or could not be built", at.backend()),
         )
     })?;
-    let policy = policy_for(&engine.estate.policies, credential);
+    let policy = policy_for(&engine.estate.policies, credential)
+        .map_err(|error| refuse(at, "policy-undecided", error.to_string()))?;
     let strategy = Strategy::choose(member.backend.as_ref(), detail, policy)?;
     if detail.credential.attributes.get("own").and_then(serde_json::Value::as_bool) == Some(true) {
         return Err(refuse(
@@ -67,8 +68,9 @@ pub(super) async fn plan(
         Strategy::Minted(issuer, offer) => Some(pair::room(*issuer, offer, at).await?),
         _ => None,
     };
-    let current: Vec<&CopyView> =
+    let mut current: Vec<&CopyView> =
         detail.copies.iter().filter(|copy| copy.stage == CopyStage::Current).collect();
+    current.extend(behind(engine, detail));
     let (writable, stale): (Vec<&CopyView>, Vec<&CopyView>) =
         current.into_iter().partition(|copy| can_write(engine, copy));
     if !stale.is_empty() && !options.leave_stale {
@@ -125,10 +127,14 @@ pub(super) async fn plan(
         |consumers: &[(Ref, _)]| consumers.iter().map(|(consumer, _)| consumer.clone()).collect();
     let (steps, reversible_until, breaks) = match &strategy {
         Strategy::Replace => {
+            let staged = staged(engine, &writable).await?;
+            notes.extend(staged.iter().map(|(copy, version)| format!(
+                "an unfinished rotation of somebody else has staged version {version} at {copy}: if only its value is accepted it is taken up as the old one; at the end it is staged no more"
+            )));
             notes.push(format!(
                 "{at} holds one value at a time: between the change and the restart of its consumers, new logins with the old value fail"
             ));
-            let steps = strategy::replace(at, &writable, &running);
+            let steps = strategy::replace(at, &writable, staged, &running);
             (steps, "set-at-issuer".to_owned(), readers_of(&readers(detail)))
         }
         Strategy::Dual(issuer) => {
@@ -189,6 +195,37 @@ pub(super) async fn plan(
         reversible_until,
         notes,
     })
+}
+
+/// Places where the credential's value is staged and another one is current: somebody else's rotation has changed the target and not its copy.
+fn behind<'d>(engine: &Engine, detail: &'d CredentialDetail) -> impl Iterator<Item = &'d CopyView> {
+    let is_current =
+        |at: &Ref| detail.copies.iter().any(|copy| copy.stage == CopyStage::Current && copy.at == *at);
+    let stages =
+        |at: &Ref| engine.estate.member(at.backend()).is_ok_and(|member| member.backend.capability().pending);
+    let staged = detail.copies.iter().filter(|copy| copy.stage == CopyStage::Pending);
+    let behind: Vec<_> = staged.filter(|copy| !is_current(&copy.at) && stages(&copy.at)).collect();
+    behind.into_iter()
+}
+
+/// Versions that somebody else's rotation has left staged beside the copies, one of each object.
+async fn staged(engine: &Engine, copies: &[&CopyView]) -> Result<Vec<(Ref, String)>, Refusal> {
+    let mut staged: Vec<(Ref, String)> = Vec::new();
+    for copy in copies {
+        let Ok(member) = engine.estate.member(copy.at.backend()) else { continue };
+        let Some(store) = member.backend.store().filter(|_| member.backend.capability().pending) else {
+            continue;
+        };
+        if staged.iter().any(|(at, _)| at.object() == copy.at.object()) {
+            continue;
+        }
+        let pending = store.pending(&copy.at).await.map_err(|error| {
+            let reason = format!("whether an unfinished rotation left something there: {}", error.message());
+            refuse(&copy.at, "copy-unread", reason)
+        })?;
+        staged.extend(pending.map(|pending| (copy.at.clone(), pending.version)));
+    }
+    Ok(staged)
 }
 
 fn can_write(engine: &Engine, copy: &CopyView) -> bool {

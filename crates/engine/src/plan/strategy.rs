@@ -140,12 +140,21 @@ fn nobody_checks(detail: &CredentialDetail) -> Result<(), Refusal> {
     Ok(())
 }
 
-pub(super) fn replace(subject: &Ref, copies: &[&CopyView], consumers: &[(Ref, ConsumerHow)]) -> Vec<Step> {
+pub(super) fn replace(
+    subject: &Ref,
+    copies: &[&CopyView],
+    staged: Vec<(Ref, String)>,
+    consumers: &[(Ref, ConsumerHow)],
+) -> Vec<Step> {
     use StepPhase::{AfterPivot, Pivot};
     let mut steps = prepare(Action::SealValues, subject, copies);
     steps.push(Step::new(Action::SetAtIssuer, subject.clone(), Pivot, "set the new value; the old one ends"));
     steps.push(Step::new(Action::VerifyNew, subject.clone(), AfterPivot, "log in with the new value"));
     steps.extend(copies.iter().map(|copy| write(copy, AfterPivot)));
+    steps.extend(staged.into_iter().map(|(copy, version)| {
+        let detail = format!("take the stage off version {version}, which an unfinished rotation left");
+        Step::new(Action::ClearPending(version), copy, AfterPivot, detail)
+    }));
     steps.extend(adopt(consumers));
     steps.push(refused(subject));
     steps

@@ -181,11 +181,13 @@ impl Engine {
     }
 
     async fn run(&self, owned: &mut Owned, options: &RunOptions, progress: &dyn Progress) -> Result<()> {
+        // Read once: each append is fenced, so that nobody else can have written since.
+        let mut record = self.load_owned(owned).await?;
         loop {
-            let record = self.load_owned(owned).await?;
-            let plan = &record.plan;
-            match record.progress.next(plan) {
-                Next::Nothing => return Ok(()),
+            owned.catch_up(&mut record)?;
+            match record.progress.next(&record.plan) {
+                // It may be another owner who left nothing to be done.
+                Next::Nothing => return self.load_owned(owned).await.map(drop),
                 Next::Run(index, attempt) => {
                     if attempt > 1
                         && matches!(
@@ -238,7 +240,7 @@ impl Engine {
         if attempt == 1 {
             progress.step_started(record.plan.subject.as_str(), &step.id);
         }
-        self.ports.journal.append(&mut owned.claim, append).await?;
+        self.append_owned(owned, append).await?;
         let context = Context { engine: self, record, deadline: options.deadline(), attempt };
         let result = tokio::time::timeout(options.deadline(), step::run(&context, step)).await;
         let event = match result {
@@ -300,7 +302,7 @@ impl Engine {
             ));
             append.receipt = Some(receipt);
         }
-        self.append(owned, event, append).await
+        self.append(owned, record, event, append).await
     }
 
     async fn settle(
@@ -320,22 +322,32 @@ impl Engine {
                 append.audit.push(self.draft(record, AuditKind::Outcome, Some(step), serde_json::json!({ "outcome": "failed", "detail": failure.message, "effect": failure.effect })));
             }
         }
-        self.append(owned, event, append).await
+        self.append(owned, record, event, append).await
     }
 
     /// The one place where events are written: rest destroys the sealed values in the same transaction, and a saga past its pivot that
     /// gave up is paused, not lost.
-    pub(super) async fn append(&self, owned: &mut Owned, event: Event, mut append: Append) -> Result<()> {
-        let fresh = self.load_owned(owned).await?;
-        self.close(&fresh, event, &mut append)?;
-        self.ports.journal.append(&mut owned.claim, append).await?;
-        Ok(())
+    pub(super) async fn append(
+        &self,
+        owned: &mut Owned,
+        record: &SagaRecord,
+        event: Event,
+        mut append: Append,
+    ) -> Result<()> {
+        let before = owned.present(record)?;
+        self.close(record, before, event, &mut append)?;
+        self.append_owned(owned, append).await
     }
 
     /// Puts an event into an append, and where it brings the saga to rest all that has to be said and destroyed then.
-    pub(super) fn close(&self, record: &SagaRecord, event: Event, append: &mut Append) -> Result<()> {
-        let after: Fold =
-            record.progress.clone().apply(&record.plan, &event).map_err(claviger_store::Error::from)?;
+    pub(super) fn close(
+        &self,
+        record: &SagaRecord,
+        before: Fold,
+        event: Event,
+        append: &mut Append,
+    ) -> Result<()> {
+        let after = before.apply(&record.plan, &event).map_err(claviger_store::Error::from)?;
         if after.state.is_rest() {
             append.shred = true;
             let detail = serde_json::json!({ "state": after.state.word(), "reason": after.state.reason() });

@@ -34,7 +34,7 @@ impl Engine {
     ) -> Result<SagaOutcome> {
         let mut owned = self.own_open(id, options).await?;
         let decided = async {
-            let record = self.load_owned(&owned).await?;
+            let record = self.load_owned(&mut owned).await?;
             if !record.progress.state.needs_operator() {
                 return Err(Error::Refused {
                     subject: record.plan.subject.clone(),
@@ -51,7 +51,7 @@ impl Engine {
             let detail = serde_json::json!({ "decision": decision, "reason": reason });
             let audit = vec![self.draft(&record, AuditKind::Decision, None, detail)];
             let event = Event::Resolved { actor: self.actor.clone(), reason, decision };
-            self.append(&mut owned, event, Append { audit, ..Append::default() }).await
+            self.append(&mut owned, &record, event, Append { audit, ..Append::default() }).await
         }
         .await;
         self.ports.journal.release(&owned.claim).await?;

@@ -118,7 +118,7 @@ impl Engine {
         let detail = serde_json::json!({ "decision": "take-back", "reason": reason });
         let audit = vec![self.draft(record, AuditKind::Decision, None, detail)];
         let event = Event::Abandoned { actor: self.actor.clone(), reason };
-        self.append(owned, event, Append { audit, ..Append::default() }).await?;
+        self.append(owned, record, event, Append { audit, ..Append::default() }).await?;
         Ok(record.id)
     }
 
@@ -144,7 +144,7 @@ impl Engine {
             audit: vec![self.draft(record, AuditKind::Decision, None, decision)],
             ..Append::default()
         };
-        self.close(record, event, &mut last)?;
+        self.close(record, record.progress.clone(), event, &mut last)?;
         let successor = NewSaga {
             id,
             plan,
@@ -163,13 +163,19 @@ impl Engine {
         let cx = Context { engine: self, record, deadline: std::time::Duration::ZERO, attempt: 1 };
         let newest = Slot::New(cx.generation().await?);
         let mut rows = Vec::new();
-        for (from, to) in [(Slot::Old, Slot::New(0)), (newest, Slot::Old), (Slot::Restore, Slot::Restore)] {
+        let parts = [
+            (Slot::Old, Slot::New(0)),
+            (newest, Slot::Old),
+            (Slot::Restore, Slot::Restore),
+            (Slot::Stale, Slot::Stale),
+        ];
+        for (from, to) in parts {
             // What the issuer showed of the former value belongs to that one alone: a rollback of a rollback has none to restore.
             if from == Slot::Restore && record.plan.strategy == crate::plan::ROLLBACK {
                 continue;
             }
             let value = match from {
-                Slot::Restore => cx.open(from).await?,
+                Slot::Restore | Slot::Stale => cx.open(from).await?,
                 _ => Some(cx.must_open(from).await?),
             };
             let Some(value) = value else { continue };

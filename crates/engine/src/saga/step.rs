@@ -8,6 +8,7 @@ mod copies;
 pub(super) mod issue;
 mod mint;
 mod pair;
+mod pending;
 mod probe;
 mod quarantine;
 mod revoke;
@@ -58,6 +59,7 @@ pub(super) async fn run(cx: &Context<'_>, step: &Step) -> Result<Ran, Trouble> {
         Action::VerifyNew => probe::new(cx, step).await,
         Action::WriteCopy => copies::write(cx, step).await,
         Action::WritePairs(pairs) => pair::write(cx, step, pairs).await,
+        Action::ClearPending(version) => pending::clear(cx, step, version).await,
         Action::Refresh(how) => adoption::refresh(cx, step, *how).await,
         Action::AwaitAdoption => adoption::adopted(cx, step).await,
         Action::ControlProbe => probe::control(cx).await,
@@ -80,6 +82,7 @@ pub(super) async fn reconcile(cx: &Context<'_>, step: &Step) -> Result<Seen, Tro
         Action::MintAtIssuer => mint::observe(cx, step).await,
         Action::WriteCopy => copies::observe(cx, step).await,
         Action::WritePairs(pairs) => pair::observe(cx, pairs).await,
+        Action::ClearPending(version) => pending::observe(cx, step, version).await,
         Action::Disable => quarantine::observe(cx, step).await,
         Action::Enable => quarantine::observe_enabled(cx, step).await,
         Action::Revoke(expect) => revoke::observe(cx, step, expect.as_deref()).await,
@@ -116,6 +119,7 @@ pub(super) async fn undo(cx: &Context<'_>, step: &Step) -> Result<(), Trouble> {
         | Action::Enable
         | Action::WriteCopy
         | Action::WritePairs(_)
+        | Action::ClearPending(_)
         | Action::Refresh(_)
         | Action::SealValues
         | Action::SealCopies

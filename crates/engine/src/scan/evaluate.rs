@@ -48,11 +48,14 @@ pub async fn evaluate(engine: &Engine) -> Result<()> {
         advance(&mut selection, last)?;
         next = read(&selection);
         for mut detail in page {
-            policy::apply(&engine.estate.policies, &mut detail.credential);
+            policy::apply(&engine.estate, &mut detail.credential, now);
             let mut context = context.clone();
-            if let Some(age) =
-                policy_for(&engine.estate.policies, &detail.credential).and_then(|policy| policy.max_age)
-            {
+            // One whose policy cannot be told is judged as one without.
+            let policy = policy_for(&engine.estate.policies, &detail.credential).unwrap_or_else(|error| {
+                tracing::warn!(%error, "which policy holds cannot be told");
+                None
+            });
+            if let Some(age) = policy.and_then(|policy| policy.max_age) {
                 context.max_age_days = age.num_days();
             }
             for (rule, check) in rules() {

@@ -10,13 +10,13 @@ use std::{
 
 use async_trait::async_trait;
 use claviger_core::{
-    id::{CredentialId, SagaId, Seq},
+    id::{CredentialId, SagaId},
     saga::SagaKind,
     view::{ReceiptView, SagaView},
 };
 use claviger_store::{
     Error, Journal, Result,
-    port::{Append, Claim, NewSaga, SagaRecord},
+    port::{Append, Appended, Claim, NewSaga, SagaRecord},
 };
 use tokio::sync::watch;
 
@@ -120,7 +120,7 @@ impl Journal for FaultyJournal {
         self.commit(self.inner.release(claim)).await
     }
 
-    async fn append(&self, claim: &mut Claim, append: Append) -> Result<Vec<Seq>> {
+    async fn append(&self, claim: &mut Claim, append: Append) -> Result<Appended> {
         self.commit(self.inner.append(claim, append)).await
     }
 

@@ -7,7 +7,7 @@ use claviger_core::view::{FindingView, Severity};
 use serde_json::Value;
 
 use super::markup::{Section, Subjects, badge, counted, day, plain, text};
-use crate::InventoryReport;
+use crate::{InventoryReport, findings::waiver};
 
 /// Blocks with more subjects begin closed.
 const OPEN: usize = 40;
@@ -74,6 +74,9 @@ fn row(
     write!(out, "<tr><td>{}", subjects.show(&finding.subject))?;
     if is_milder {
         write!(out, " {}", badge(finding.severity))?;
+    }
+    if let Some(waived) = &finding.waived {
+        write!(out, "<br><span class=\"soft\">waived {}</span>", text(&waiver(waived)))?;
     }
     out.write_all(b"</td>")?;
     if has_title {

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use claviger_core::{
     audit::AuditDraft,
     id::{CredentialId, Epoch, SagaId, Seq},
-    saga::{Cause, Event, Progress, SagaKind, SagaPlan},
+    saga::{Cause, Event, IllegalEvent, Progress, SagaKind, SagaPlan},
     seal::SagaSalt,
     view::{ReceiptView, SagaView},
 };
@@ -68,6 +68,15 @@ pub struct Append {
     pub receipt: Option<ReceiptView>,
 }
 
+/// What an append came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Appended {
+    /// The time that it was stored with.
+    pub at: DateTime<Utc>,
+    /// The numbers of its audit entries.
+    pub audit: Vec<Seq>,
+}
+
 /// A saga as stored.
 pub struct SagaRecord {
     /// Its id.
@@ -94,6 +103,18 @@ pub struct SagaRecord {
     pub finished_at: Option<DateTime<Utc>>,
 }
 
+impl SagaRecord {
+    /// The same after one more event that was appended at this time.
+    ///
+    /// # Errors
+    /// The event must not follow: nothing was changed then.
+    pub fn follow(&mut self, at: DateTime<Utc>, event: Event) -> Result<(), IllegalEvent> {
+        self.progress = self.progress.clone().apply(&self.plan, &event)?;
+        self.events.push((at, event));
+        Ok(())
+    }
+}
+
 /// The journal of sagas.
 #[async_trait]
 pub trait Journal: Send + Sync {
@@ -111,9 +132,10 @@ pub trait Journal: Send + Sync {
     async fn release(&self, claim: &Claim) -> Result<()>;
 
     /// The fenced append, one transaction (`BEGIN IMMEDIATE` on SQLite): update the saga's row on (id, epoch, next_seq) *first* and require
-    /// one row, else [`Error::Fenced`](crate::Error::Fenced); check the event with `Progress::apply`; insert it; chain the audit entries; commit. Durable when it
-    /// returns. Gives the numbers of the audit entries.
-    async fn append(&self, claim: &mut Claim, append: Append) -> Result<Vec<Seq>>;
+    /// one row, else [`Error::Fenced`](crate::Error::Fenced); insert the event, which `Progress::apply` must allow; chain the audit entries; commit. Durable
+    /// when it returns. Appends of one process that wait for the writer may share a transaction: what holds of one append holds of each of them.
+    /// Dropped before it returns, it happened or not, as a whole.
+    async fn append(&self, claim: &mut Claim, append: Append) -> Result<Appended>;
 
     /// Ends a saga and begins another one of the same credential in one transaction, so that there is no moment in which neither, or both,
     /// answer for it: fenced like [`Journal::append`], which it is for the first saga. Its event must bring it to rest. Nothing is changed on an error.

@@ -1,26 +1,28 @@
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use claviger_core::{
     audit::AuditKind,
     id::{CredentialId, SagaId, Seq},
-    saga::{Event, Progress, SagaKind, SagaState},
+    saga::{Progress, SagaKind, SagaState},
     view::{ReceiptView, SagaView},
 };
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait as _, DatabaseTransaction, EntityTrait as _, ExprTrait as _, IntoActiveModel as _,
-    QueryFilter as _, TryInsertResult,
+    ColumnTrait as _, DatabaseTransaction, EntityTrait as _, IntoActiveModel as _, QueryFilter as _,
+    TryInsertResult,
     sea_query::{Expr, OnConflict},
 };
 
 use super::{
-    SeaStore, audit, saga as sagas,
+    SeaStore, audit,
+    group::{Folded, Request},
+    saga as sagas, sql,
     text::{micros, text, to_json, word},
 };
 use crate::{
-    Append, Claim, Error, Journal, NewSaga, Result, SagaRecord, SealedRow,
+    Append, Appended, Claim, Error, Journal, NewSaga, Result, SagaRecord, SealedRow,
     entity::{receipt, saga, saga_event, sealed_value},
     error::is_duplicate,
 };
@@ -50,21 +52,19 @@ impl Journal for SeaStore {
         self.release_lease(claim).await
     }
 
-    async fn append(&self, claim: &mut Claim, append: Append) -> Result<Vec<Seq>> {
-        let now = micros(self.clock.now());
-        let events = i64::from(append.event.is_some());
-        let transaction = self.database.begin().await?;
-        let numbers = write(&transaction, claim, now, append).await?;
-        transaction.commit().await?;
-        claim.next_seq.0 += events;
-        Ok(numbers)
+    async fn append(&self, claim: &mut Claim, append: Append) -> Result<Appended> {
+        self.append_grouped(claim, append).await
     }
 
     async fn hand_over(&self, claim: &mut Claim, last: Append, successor: NewSaga) -> Result<SagaId> {
         let now = micros(self.clock.now());
         let events = i64::from(last.event.is_some());
+        let after = self.after(claim, &last).await?;
         let transaction = self.database.begin().await?;
-        write(&transaction, claim, now, last).await?;
+        if !fence(&transaction, claim, after.as_ref(), now).await? {
+            return Err(Error::Fenced);
+        }
+        write(&transaction, &[(&*claim, &last)], now).await?;
         let id = begin(&transaction, now, successor)
             .await?
             .ok_or_else(|| Error::inconsistent("saga", "the one that hands over is not at rest"))?;
@@ -133,78 +133,143 @@ async fn begin(
     if !matches!(inserted, TryInsertResult::Inserted(1)) {
         return Ok(None);
     }
-    seal(transaction, id, now, new.seal).await?;
+    seal(transaction, id, now, &new.seal).await?;
     audit::chain(transaction, now, new.audit).await?;
     Ok(Some(id))
 }
 
-/// Everything of one append, in the order that fences it.
-async fn write(
-    transaction: &DatabaseTransaction,
-    claim: &Claim,
-    now: DateTime<Utc>,
-    append: Append,
-) -> Result<Vec<Seq>> {
-    fence(transaction, claim, i64::from(append.event.is_some())).await?;
-    if let Some(event) = &append.event {
-        record(transaction, claim, now, event).await?;
+impl SeaStore {
+    /// Appends in one transaction: of each whether it was fenced, or the error that none of them could be written for. `committing` is set once
+    /// the commit was asked for: from then on an error does not say whether it happened.
+    pub(super) async fn together(
+        &self,
+        requests: &[Request],
+        committing: &mut bool,
+    ) -> Result<Vec<Result<Appended>>> {
+        let now = micros(self.clock.now());
+        let mut results = Vec::with_capacity(requests.len());
+        let mut folds = Vec::with_capacity(requests.len());
+        for Request { claim, append, .. } in requests {
+            let (result, fold) = match self.after(claim, append).await {
+                Ok(fold) => (Ok(Appended { at: now, audit: Vec::new() }), fold),
+                Err(error @ (Error::Fenced | Error::Illegal(_))) => (Err(error), None),
+                Err(error) => return Err(error),
+            };
+            results.push(result);
+            folds.push(fold);
+        }
+        let transaction = self.database.begin().await?;
+        // All fences before all else: a writer that holds the audit head waits for no saga.
+        for ((Request { claim, .. }, result), fold) in requests.iter().zip(&mut results).zip(&folds) {
+            if result.is_ok() && !fence(&transaction, claim, fold.as_ref(), now).await? {
+                *result = Err(Error::Fenced);
+            }
+        }
+        let held: Vec<usize> = (0..requests.len()).filter(|index| results[*index].is_ok()).collect();
+        let parts: Vec<_> =
+            held.iter().map(|index| (&requests[*index].claim, &requests[*index].append)).collect();
+        let numbers = write(&transaction, &parts, now).await?;
+        *committing = true;
+        transaction.commit().await?;
+        for (index, numbers) in held.into_iter().zip(numbers) {
+            results[index] = Ok(Appended { at: now, audit: numbers });
+            if let Some(fold) = folds[index].take() {
+                self.group.remember(requests[index].claim.saga, fold);
+            }
+        }
+        Ok(results)
     }
-    seal(transaction, claim.saga, now, append.seal).await?;
-    if append.shred {
-        shred(transaction, claim.saga).await?;
+
+    /// What the history is after this append; `None` if it adds no event. A claim whose number is not the next one is an older owner's.
+    async fn after(&self, claim: &Claim, append: &Append) -> Result<Option<Folded>> {
+        let Some(event) = &append.event else { return Ok(None) };
+        let before = match self.group.recall(claim) {
+            Some(folded) => folded,
+            None => {
+                let (plan, events) = sagas::history(&self.database.read, claim.saga).await?;
+                if i64::try_from(events.len()).is_ok_and(|count| count + 1 != claim.next_seq.0) {
+                    return Err(Error::Fenced);
+                }
+                let progress = Progress::replay(&plan, events.iter().map(|(_, event)| event))
+                    .map_err(|error| Error::inconsistent("saga_event", error))?;
+                Folded { next_seq: claim.next_seq, plan: Arc::new(plan), progress }
+            }
+        };
+        let progress = before.progress.apply(&before.plan, event)?;
+        Ok(Some(Folded { next_seq: Seq(claim.next_seq.0 + 1), plan: before.plan, progress }))
     }
-    let entry = append.audit.iter().position(|draft| draft.kind == AuditKind::Receipt);
-    let numbers = audit::chain(transaction, now, append.audit).await?;
-    if let Some(receipt) = append.receipt {
-        let number = entry.and_then(|entry| numbers.get(entry)).copied();
-        keep(transaction, claim.saga, receipt, number).await?;
-    }
-    Ok(numbers)
 }
 
-/// The saga's row comes first. A takeover that is under way holds its lock, so a stale worker waits here, reads the predicate again, and
-/// finds the newer epoch; a guarded insert would slip past an uncommitted takeover under READ COMMITTED.
-async fn fence(transaction: &DatabaseTransaction, claim: &Claim, events: i64) -> Result<()> {
-    let moved = saga::Entity::update_many()
-        .col_expr(saga::Column::NextSeq, Expr::col(saga::Column::NextSeq).add(events))
+/// The saga's row comes first, and must be as the claim has it. A takeover that is under way holds its lock, so a stale worker waits here, reads
+/// the predicate again, and finds the newer epoch; a guarded insert would slip past an uncommitted takeover under READ COMMITTED.
+async fn fence(
+    transaction: &DatabaseTransaction,
+    claim: &Claim,
+    after: Option<&Folded>,
+    now: DateTime<Utc>,
+) -> Result<bool> {
+    let held = saga::Entity::update_many()
         .filter(saga::Column::Id.eq(claim.saga.0))
         .filter(saga::Column::Epoch.eq(claim.epoch.0))
-        .filter(saga::Column::NextSeq.eq(claim.next_seq.0))
-        .exec(transaction)
-        .await?;
-    if moved.rows_affected == 1 { Ok(()) } else { Err(Error::Fenced) }
+        .filter(saga::Column::NextSeq.eq(claim.next_seq.0));
+    let update = match after {
+        // Its lock is what is wanted.
+        None => held.col_expr(saga::Column::NextSeq, Expr::col(saga::Column::NextSeq)),
+        Some(Folded { next_seq, progress, .. }) => {
+            let (wake_at, detail) = match &progress.state {
+                SagaState::Waiting { until } => (Some(micros(*until)), None),
+                other => (None, other.reason().as_deref().map(text)),
+            };
+            held.set(saga::ActiveModel {
+                next_seq: Set(next_seq.0),
+                state: Set(progress.state.word().to_owned()),
+                detail: Set(detail),
+                wake_at: Set(wake_at),
+                finished_at: Set(progress.state.is_rest().then_some(now)),
+                ..Default::default()
+            })
+        }
+    };
+    Ok(update.exec(transaction).await?.rows_affected == 1)
 }
 
-async fn record(
+/// Everything else of some appends whose fences hold. Gives each one's audit numbers.
+async fn write(
     transaction: &DatabaseTransaction,
-    claim: &Claim,
+    parts: &[(&Claim, &Append)],
     now: DateTime<Utc>,
-    event: &Event,
-) -> Result<()> {
-    let (plan, events) = sagas::history(transaction, claim.saga).await?;
-    let before = Progress::replay(&plan, events.iter().map(|(_, event)| event))
-        .map_err(|error| Error::inconsistent("saga_event", error))?;
-    let after = before.apply(&plan, event)?;
-    let row =
-        saga_event::Model { saga_id: claim.saga.0, seq: claim.next_seq.0, at: now, event: to_json(event) };
-    saga_event::Entity::insert(row.into_active_model()).exec_without_returning(transaction).await?;
-    let (wake_at, detail) = match &after.state {
-        SagaState::Waiting { until } => (Some(micros(*until)), None),
-        other => (None, other.reason().as_deref().map(text)),
-    };
-    let changes = saga::ActiveModel {
-        state: Set(after.state.word().to_owned()),
-        detail: Set(detail),
-        wake_at: Set(wake_at),
-        finished_at: Set(after.state.is_rest().then_some(now)),
-        ..Default::default()
-    };
-    saga::Entity::update_many()
-        .set(changes)
-        .filter(saga::Column::Id.eq(claim.saga.0))
-        .exec(transaction)
-        .await?;
-    Ok(())
+) -> Result<Vec<Vec<Seq>>> {
+    let events: Vec<_> = parts
+        .iter()
+        .filter_map(|(claim, append)| {
+            let event = to_json(append.event.as_ref()?);
+            let row = saga_event::Model { saga_id: claim.saga.0, seq: claim.next_seq.0, at: now, event };
+            Some(row.into_active_model())
+        })
+        .collect();
+    for piece in sql::pieces(events) {
+        saga_event::Entity::insert_many(piece).exec_without_returning(transaction).await?;
+    }
+    for (claim, append) in parts {
+        seal(transaction, claim.saga, now, &append.seal).await?;
+        if append.shred {
+            shred(transaction, claim.saga).await?;
+        }
+    }
+    let drafts = parts.iter().flat_map(|(_, append)| append.audit.iter().cloned()).collect();
+    let mut rest = audit::chain(transaction, now, drafts).await?;
+    let mut numbers = Vec::with_capacity(parts.len());
+    for (claim, append) in parts {
+        let later = rest.split_off(append.audit.len());
+        let own = std::mem::replace(&mut rest, later);
+        if let Some(receipt) = &append.receipt {
+            let entry = append.audit.iter().position(|draft| draft.kind == AuditKind::Receipt);
+            let number = entry.and_then(|entry| own.get(entry)).copied();
+            keep(transaction, claim.saga, receipt.clone(), number).await?;
+        }
+        numbers.push(own);
+    }
+    Ok(numbers)
 }
 
 /// A slot is written once: what may be live at a target is never written over.
@@ -212,11 +277,16 @@ async fn seal(
     transaction: &DatabaseTransaction,
     saga: SagaId,
     now: DateTime<Utc>,
-    rows: Vec<SealedRow>,
+    rows: &[SealedRow],
 ) -> Result<()> {
     for row in rows {
-        let slot = row.slot.clone();
-        let row = sealed_value::Model { saga_id: saga.0, slot: row.slot, sealed: row.sealed, sealed_at: now };
+        let slot = &row.slot;
+        let row = sealed_value::Model {
+            saga_id: saga.0,
+            slot: slot.clone(),
+            sealed: row.sealed.clone(),
+            sealed_at: now,
+        };
         let inserted =
             sealed_value::Entity::insert(row.into_active_model()).exec_without_returning(transaction).await;
         if let Err(error) = inserted {

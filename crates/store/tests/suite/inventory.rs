@@ -269,6 +269,7 @@ pub(crate) async fn findings_keep_when_they_began_and_close(bench: Bench) -> Res
         first_seen: bench.now(),
         last_seen: bench.now(),
         suggested: "rotate".to_owned(),
+        waived: None,
     };
     let rules = ["age", "owner"];
     let put = async |findings: Vec<FindingView>| -> Result<MergeSummary> {

@@ -2,6 +2,7 @@
 
 pub(crate) mod audit;
 mod connect;
+pub(crate) mod group;
 pub(crate) mod inventory;
 pub(crate) mod journal;
 pub(crate) mod link;

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use chrono::TimeDelta;
-use claviger_core::id::SagaId;
-use claviger_store::port::{Claim, SagaRecord};
+use chrono::{DateTime, TimeDelta, Utc};
+use claviger_core::{
+    id::SagaId,
+    saga::{Event, Progress},
+};
+use claviger_store::port::{Append, Claim, SagaRecord};
 use tokio::time::Instant;
 
 use super::RunOptions;
@@ -14,14 +17,47 @@ use crate::{Engine, Error, Result};
 pub(in crate::saga) struct Owned {
     pub(in crate::saga) claim: Claim,
     until: Instant,
+    /// What this owner appended since it read the saga.
+    since: Vec<(DateTime<Utc>, Event)>,
+}
+
+impl Owned {
+    /// Brings a record that was read before up to what was appended since.
+    pub(in crate::saga) fn catch_up(&mut self, record: &mut SagaRecord) -> Result<()> {
+        for (at, event) in self.since.drain(..) {
+            record.follow(at, event).map_err(claviger_store::Error::from)?;
+        }
+        Ok(())
+    }
+
+    /// Where the saga is, by a record that was read before.
+    pub(super) fn present(&self, record: &SagaRecord) -> Result<Progress> {
+        let mut progress = record.progress.clone();
+        for (_, event) in &self.since {
+            progress = progress.apply(&record.plan, event).map_err(claviger_store::Error::from)?;
+        }
+        Ok(progress)
+    }
 }
 
 impl Engine {
     /// The saga as it is now, if it still is ours. Whoever was overtaken says so, even where the new owner has left nothing to be done: a
     /// worker never reports another one's work as its own.
-    pub(in crate::saga) async fn load_owned(&self, owned: &Owned) -> Result<SagaRecord> {
+    pub(in crate::saga) async fn load_owned(&self, owned: &mut Owned) -> Result<SagaRecord> {
         let record = self.load(owned.claim.saga).await?;
-        if record.epoch == owned.claim.epoch { Ok(record) } else { Err(claviger_store::Error::Fenced.into()) }
+        if record.epoch != owned.claim.epoch {
+            return Err(claviger_store::Error::Fenced.into());
+        }
+        owned.since.clear();
+        Ok(record)
+    }
+
+    /// Appends as the owner. [`Owned::catch_up`] brings a record that was read before up to it.
+    pub(super) async fn append_owned(&self, owned: &mut Owned, append: Append) -> Result<()> {
+        let event = append.event.clone();
+        let appended = self.ports.journal.append(&mut owned.claim, append).await?;
+        owned.since.extend(event.map(|event| (appended.at, event)));
+        Ok(())
     }
 
     /// Takes a saga over, waiting for whoever owns it. `None`: it came to rest meanwhile.
@@ -40,7 +76,7 @@ impl Engine {
             if let Some(claim) = self.ports.journal.claim(id, &self.actor, options.lease).await? {
                 // Counted from before the question, so that our view of the lease ends before the database's.
                 let until = asked + claim.lease;
-                return Ok(Some(Owned { claim, until }));
+                return Ok(Some(Owned { claim, until, since: Vec::new() }));
             }
             if self.load(id).await?.progress.state.is_rest() {
                 return Ok(None);

@@ -53,10 +53,6 @@ impl Engine {
     ) -> Result<()> {
         let mut draft = self.draft(record, kind, Some(step), detail);
         draft.subject = orphan.to_string();
-        self.ports
-            .journal
-            .append(&mut owned.claim, Append { audit: vec![draft], ..Append::default() })
-            .await?;
-        Ok(())
+        self.append_owned(owned, Append { audit: vec![draft], ..Append::default() }).await
     }
 }

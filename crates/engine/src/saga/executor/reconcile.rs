@@ -37,7 +37,7 @@ impl Engine {
                         Some(why) if tries >= ATTEMPTS => {
                             let reason = format!("{at} is an orphan and cannot be taken away: {why}");
                             let paused = Event::Paused { reason };
-                            return self.append(owned, paused, Append::default()).await;
+                            return self.append(owned, record, paused, Append::default()).await;
                         }
                         Some(_) => tokio::time::sleep(backoff(tries)).await,
                     }
@@ -49,11 +49,11 @@ impl Engine {
                     // Nobody knows whether it happened, and nothing may be done before somebody does.
                     let reason =
                         format!("whether `{}` happened cannot be observed: {}", step.id, failure.message);
-                    return self.append(owned, Event::Paused { reason }, Append::default()).await;
+                    return self.append(owned, record, Event::Paused { reason }, Append::default()).await;
                 }
                 Err(_) if tries >= ATTEMPTS => {
                     let reason = format!("whether `{}` happened cannot be observed: no answer", step.id);
-                    return self.append(owned, Event::Paused { reason }, Append::default()).await;
+                    return self.append(owned, record, Event::Paused { reason }, Append::default()).await;
                 }
                 Ok(Err(Trouble::Step(_))) | Err(_) => {
                     tokio::time::sleep(backoff(tries)).await;
@@ -76,7 +76,7 @@ impl Engine {
                         serde_json::json!({ "outcome": "not-applied", "detail": detail }),
                     ));
                 }
-                self.append(owned, event, append).await
+                self.append(owned, record, event, append).await
             }
         }
     }

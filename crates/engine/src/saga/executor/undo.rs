@@ -32,7 +32,7 @@ impl Engine {
                 draft.subject = step::undo_target(record, step).to_string();
                 append.audit.push(draft);
             }
-            self.append(owned, Event::UndoStarted { step: step.id.clone() }, append).await?;
+            self.append(owned, record, Event::UndoStarted { step: step.id.clone() }, append).await?;
         }
         let context = Context { engine: self, record, deadline: options.deadline(), attempt: 1 };
         let mut tries = 0;
@@ -63,6 +63,6 @@ impl Engine {
             draft.subject = step::undo_target(record, step).to_string();
             append.audit.push(draft);
         }
-        self.append(owned, event, append).await
+        self.append(owned, record, event, append).await
     }
 }

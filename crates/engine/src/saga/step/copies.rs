@@ -32,13 +32,16 @@ pub(super) async fn write(cx: &Context<'_>, step: &Step) -> Result<Ran, Trouble>
     if present.expose() == new.expose() {
         return Ok(Ran::Done(written(cx, stored.version, &new)));
     }
-    if present.expose() != old.expose() {
+    // What an unfinished rotation had left is as dead as it was when it was sealed.
+    let stale = cx.open(Slot::Stale).await?;
+    let is_stale = stale.is_some_and(|stale| present.expose() == stale.expose());
+    if present.expose() != old.expose() && !is_stale {
         // Somebody else changed it between our reading and now: overwriting could lose their value.
         return Err(permanent(format!(
             "{at} was changed by somebody else since the rotation began: it holds neither the old nor the new value"
         )));
     }
-    let field = canonical::splice(&stored.value, &pointer(at, &stored.value), &old, &new)
+    let field = canonical::splice(&stored.value, &pointer(at, &stored.value), &present, &new)
         .map_err(|error| permanent(format!("{at} cannot be rewritten: {error}")))?;
     match store.write(&cx.operation(step), at, &field, &Expect::Version(stored.version)).await {
         Ok(version) => Ok(Ran::Done(written(cx, version, &new))),

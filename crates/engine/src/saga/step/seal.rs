@@ -14,28 +14,42 @@ use claviger_core::{
 
 use crate::policy::policy_for;
 
-use super::super::context::{Context, Done, Ran, Trouble, permanent, temporary};
+use super::{
+    super::context::{Context, Done, Ran, Trouble, permanent, temporary},
+    pending,
+};
 
-/// The value that all copies of the plan hold, and how many they are; else the plan was made on an estate that is not there.
-async fn held(cx: &Context<'_>) -> Result<(SecretValue, usize), Trouble> {
-    let mut old: Option<SecretValue> = None;
+/// What the copies of the plan hold: each value once, with the first place that has it, and how many copies were read.
+struct Held<'a> {
+    values: Vec<(SecretValue, &'a Ref)>,
+    count: usize,
+}
+
+impl Held<'_> {
+    /// The one value that all of them hold; else the plan was made on an estate that is not there.
+    fn one(mut self) -> Result<(SecretValue, usize), Trouble> {
+        if let Some((_, at)) = self.values.get(1) {
+            return Err(permanent(format!(
+                "{at} holds another value than the other copies: nothing was changed; bring them in step, or scan again"
+            )));
+        }
+        let held = self.values.pop().ok_or_else(|| permanent("the plan has no copy to read the value from"));
+        held.map(|(value, _)| (value, self.count))
+    }
+}
+
+async fn held<'a>(cx: &Context<'a>) -> Result<Held<'a>, Trouble> {
     let targets = written(cx);
-    for at in &targets {
+    let mut held = Held { values: Vec::new(), count: targets.len() };
+    for at in targets {
         let value = read_leaf(cx, at)
             .await?
             .ok_or_else(|| permanent(format!("{at} is gone or holds no credential any more: scan again")))?;
-        match &old {
-            None => old = Some(value),
-            Some(first) if first.expose() == value.expose() => {}
-            Some(_) => {
-                return Err(permanent(format!(
-                    "{at} holds another value than the other copies: nothing was changed; bring them in step, or scan again"
-                )));
-            }
+        if !held.values.iter().any(|(known, _)| known.expose() == value.expose()) {
+            held.values.push((value, at));
         }
     }
-    let old = old.ok_or_else(|| permanent("the plan has no copy to read the value from"))?;
-    Ok((old, targets.len()))
+    Ok(held)
 }
 
 /// The copies that the plan writes.
@@ -51,13 +65,14 @@ async fn rules(cx: &Context<'_>) -> Result<Rules, Trouble> {
     let Some(detail) = cx.engine.ports.inventory.credential(cx.engine.clock.now(), id).await? else {
         return Ok(Rules::default());
     };
-    let policy = policy_for(&cx.engine.estate.policies, &detail.credential);
+    let policy = policy_for(&cx.engine.estate.policies, &detail.credential)
+        .map_err(|error| permanent(error.to_string()))?;
     Ok(policy.and_then(|policy| policy.password.clone()).unwrap_or_default())
 }
 
 /// `seal-copies`: there is no issuer that could be asked about the value.
 pub(super) async fn copies(cx: &Context<'_>) -> Result<Ran, Trouble> {
-    let (old, count) = held(cx).await?;
+    let (old, count) = held(cx).await?.one()?;
     let new = rules(cx).await?.generate(cx.engine.random.as_ref());
     let mut done = Done::new(format!("read from {count} of {count} copies; the new value is sealed"))
         .fact("old", handle(cx, &old))
@@ -67,31 +82,27 @@ pub(super) async fn copies(cx: &Context<'_>) -> Result<Ran, Trouble> {
     Ok(Ran::Done(done))
 }
 
-/// `seal-values`: the copies must hold the value that the issuer accepts.
+/// `seal-values`: the copies must hold the value that the issuer accepts, or an unfinished rotation must have staged it beside one of them.
 pub(super) async fn both(cx: &Context<'_>) -> Result<Ran, Trouble> {
     let plan = &cx.record.plan;
-    let (old, count) = held(cx).await?;
-    let probe = cx.issuer()?.verify(&plan.subject, &old).await?;
-    match probe.verdict {
-        Verdict::Accepted => {}
-        Verdict::Refused(evidence) => {
-            return Err(permanent(format!(
-                "the value in the copies is not the one that is accepted ({evidence}): nothing was changed"
-            )));
-        }
-        Verdict::Inconclusive(why) => {
-            return Err(temporary(format!("whether the present value is accepted cannot be told: {why}")));
-        }
-    }
+    let held = held(cx).await?;
+    let count = held.count;
+    let Sealed { old, stale, path, said } = match pending::taken_up(cx, &held.values).await? {
+        Some(taken_up) => taken_up,
+        None => accepted(cx, held).await?,
+    };
     let offer = offer(cx)?;
     let new = make(cx).await?;
-    let mut done =
-        Done::new(format!("read from {count} of {count} copies and accepted; the new value is sealed"))
-            .fact("old", handle(cx, &old))
-            .fact("new", handle(cx, &new))
-            .fact("control", probe.path);
+    let mut done = Done::new(format!("read from {count} of {count} copies{said}; the new value is sealed"))
+        .fact("old", handle(cx, &old))
+        .fact("new", handle(cx, &new))
+        .fact("control", path);
     done.seal.push(cx.seal(Slot::Old, &old)?);
     done.seal.push(cx.seal(Slot::New(0), &new)?);
+    if let Some(stale) = stale {
+        done = done.fact("stale", handle(cx, &stale));
+        done.seal.push(cx.seal(Slot::Stale, &stale)?);
+    }
     // Where the old value goes on there is nothing to be put back.
     if offer.overlap == Overlap::None
         && let Some(saved) = cx.issuer()?.snapshot(&plan.subject).await?
@@ -99,6 +110,33 @@ pub(super) async fn both(cx: &Context<'_>) -> Result<Ran, Trouble> {
         done.seal.push(cx.seal(Slot::Restore, &saved.0)?);
     }
     Ok(Ran::Done(done))
+}
+
+/// The value that works before the rotation.
+pub(super) struct Sealed {
+    pub(super) old: SecretValue,
+    /// What copies hold instead of it.
+    pub(super) stale: Option<SecretValue>,
+    /// Where it was accepted.
+    pub(super) path: String,
+    /// How it was found, for the operator.
+    pub(super) said: String,
+}
+
+async fn accepted(cx: &Context<'_>, held: Held<'_>) -> Result<Sealed, Trouble> {
+    let (old, _) = held.one()?;
+    let probe = cx.issuer()?.verify(&cx.record.plan.subject, &old).await?;
+    match probe.verdict {
+        Verdict::Accepted => {
+            Ok(Sealed { old, stale: None, path: probe.path, said: " and accepted".to_owned() })
+        }
+        Verdict::Refused(evidence) => Err(permanent(format!(
+            "the value in the copies is not the one that is accepted ({evidence}): nothing was changed"
+        ))),
+        Verdict::Inconclusive(why) => {
+            Err(temporary(format!("whether the present value is accepted cannot be told: {why}")))
+        }
+    }
 }
 
 fn offer(cx: &Context<'_>) -> Result<Offer, Trouble> {
