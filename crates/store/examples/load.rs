@@ -50,6 +50,7 @@ fn copy(number: u64, generation: u64) -> MergedCopy {
         handle: None,
         link: None,
         keep_link: false,
+        refuted: Vec::new(),
         subject: Some("app".to_owned()),
         created_at: chrono::DateTime::from_timestamp(1_700_000_000, 0),
         updated_at: chrono::DateTime::from_timestamp(1_700_000_000, 0),

@@ -57,6 +57,7 @@ on_both! {
         an_id_outlives_a_rotation_in_place,
         an_id_outlives_the_finding_and_the_loss_of_its_issuer,
         a_link_stands_while_its_issuer_cannot_be_asked,
+        a_link_does_not_stand_once_its_own_issuer_was_asked,
         linking_twice_and_linking_in_another_order_give_the_same;
     newcomer:
         a_copy_that_is_alone_has_its_credential_with_its_page,

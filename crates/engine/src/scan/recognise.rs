@@ -126,6 +126,20 @@ impl Recogniser {
         self.lock().incomplete
     }
 
+    /// Issuers that this value was compared with in this scan and that it does not fit.
+    pub(super) fn refuted(&self, leaf: &Leaf, fingerprint: &Fingerprint, place: &Ref) -> Vec<Ref> {
+        let memory = self.lock();
+        let mut candidates = memory.pointed_at(leaf, place);
+        if candidates.is_empty() && memory.known.len() <= FEW {
+            candidates = (0..memory.known.len()).collect();
+        }
+        let known = candidates.into_iter().map(|index| &memory.known[index]);
+        known
+            .filter(|known| known.cache.get(fingerprint) == Some(&false))
+            .map(|known| known.at.clone())
+            .collect()
+    }
+
     /// Whose value is this?
     pub(super) async fn recognise(
         &self,

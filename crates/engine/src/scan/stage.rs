@@ -122,6 +122,12 @@ impl<'a> Stage<'a> {
                 false
             }
         };
+        let keep_link = self.recogniser.incomplete();
+        let refuted = if keep_link && link.is_none() {
+            self.recogniser.refuted(&leaf, &fingerprint, &at)
+        } else {
+            Vec::new()
+        };
         MergedCopy {
             at,
             field_at: seen.at.clone(),
@@ -133,7 +139,8 @@ impl<'a> Stage<'a> {
             fingerprint: Some((leaf.form, fingerprint)),
             strong,
             handle: leaf.handle,
-            keep_link: self.recogniser.incomplete(),
+            keep_link,
+            refuted,
             link,
             subject: leaf.subject.or(leaf.bundle.user),
             created_at: seen.created_at.or(leaf.created_at),
@@ -210,6 +217,7 @@ impl<'a> Stage<'a> {
             handle: None,
             link,
             keep_link: true,
+            refuted: Vec::new(),
             subject: seen.bundle.user,
             created_at: seen.created_at,
             updated_at: seen.updated_at,

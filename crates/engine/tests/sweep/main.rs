@@ -7,6 +7,7 @@
 mod invariants;
 mod journal;
 mod minted;
+mod pains;
 mod pair;
 mod rollback;
 mod world;

@@ -93,6 +93,8 @@ pub struct MergedCopy {
     /// True if some issuer could not be asked in this scan: then, where `link` is `None` and the fingerprint is the same as before, the link of
     /// the earlier scan stands. Else `None` takes a former link away.
     pub keep_link: bool,
+    /// Issuers that were asked all the same and whose value it is not: a link to one of them does not stand.
+    pub refuted: Vec<Ref>,
     /// User, role or subject that the bundle names.
     pub subject: Option<String>,
     /// When the place or value was made.

@@ -229,6 +229,19 @@ pub(crate) async fn a_link_stands_while_its_issuer_cannot_be_asked(bench: Bench)
     Ok(())
 }
 
+pub(crate) async fn a_link_does_not_stand_once_its_own_issuer_was_asked(bench: Bench) -> Result<()> {
+    let mut all = vec![Merged::Credential(role("db/role/app"))];
+    all.extend(items([linked(copy("k/a#p", 1), "db/role/app", LinkEvidence::Verifier)]));
+    bench.scan(all).await?;
+    // Others could not be asked, but this one was, and it is not its value.
+    let refuted = vec![claviger_core::reference::Ref::from_text("db/role/app")];
+    let mut all = vec![Merged::Credential(role("db/role/app"))];
+    all.extend(items([MergedCopy { keep_link: true, refuted, ..copy("k/a#p", 1) }]));
+    bench.scan(all).await?;
+    assert_eq!(bench.groups().await?, [group("db/role/app", &[]), group("k/a#p", &["k/a#p"])]);
+    Ok(())
+}
+
 pub(crate) async fn linking_twice_and_linking_in_another_order_give_the_same(bench: Bench) -> Result<()> {
     let scan = bench.begin().await?;
     let late =

@@ -43,6 +43,7 @@ pub(crate) fn copy(place: &str, byte: u8) -> MergedCopy {
         handle: None,
         link: None,
         keep_link: false,
+        refuted: Vec::new(),
         subject: None,
         created_at: None,
         updated_at: None,

@@ -125,7 +125,7 @@ async fn keep_links(
         };
         let Some(copy) = copies.get_mut(&link.id) else { continue };
         let now = copy.fingerprint.as_ref().map(|(_, Fingerprint(bytes))| bytes.to_vec());
-        if now == link.fingerprint {
+        if now == link.fingerprint && !copy.refuted.iter().any(|refuted| refuted.as_str() == issuer) {
             copy.link = Some(CopyLink { issuer: Ref::from_text(issuer), evidence });
         }
     }
