@@ -18,8 +18,12 @@ use super::super::context::{Context, Done, Ran, Trouble, permanent, temporary};
 
 /// The value that all copies of the plan hold, and how many they are; else the plan was made on an estate that is not there.
 async fn held(cx: &Context<'_>) -> Result<(SecretValue, usize), Trouble> {
+    held_in(cx, written(cx)).await
+}
+
+/// The same of these places.
+pub(super) async fn held_in(cx: &Context<'_>, targets: Vec<&Ref>) -> Result<(SecretValue, usize), Trouble> {
     let mut old: Option<SecretValue> = None;
-    let targets = written(cx);
     for at in &targets {
         let value = read_leaf(cx, at)
             .await?
