@@ -132,7 +132,7 @@ pub(super) fn notes(detail: &CredentialDetail, quiet: Quiet) -> Vec<String> {
     if detail.credential.attributes.get("auto").and_then(serde_json::Value::as_bool) == Some(true) {
         let identity = detail.credential.identity.as_ref().map_or("its identity", Ref::as_str);
         notes.push(format!(
-            "{identity} may name it in its own lists (`secrets`, `imagePullSecrets`), which stay as they are"
+            "{identity} may name it in its own lists (`secrets`, `imagePullSecrets`): the new one is not put there"
         ));
     }
     notes

@@ -174,11 +174,13 @@ async fn a_consumer_that_somebody_turned_away_stays_where_it_is() -> Result<()> 
         EnvSource::Literal(_) => String::new(),
     };
     place.file().edit(|estate| {
+        let tokens = estate.legacy_tokens(NAMESPACE);
         let held = estate.cluster.namespaces.get_mut(NAMESPACE).expect("the namespace");
         let agent = held.deployments.get_mut("agent").expect("the workload");
         let object = ObjectName { kind: ObjectKind::Secret, name: FOREIGN.to_owned() };
         let source = EnvSource::Field { object, key: "token".to_owned() };
         agent.containers[0].env.insert("TOKEN".to_owned(), source);
+        held.start("agent", SystemClock.now(), &tokens).expect("what it reads is there");
     })?;
     let outcome = process.engine.drive(id, &RUN, &Silent).await?;
     ensure!(outcome.state == "done", "{}: {:?}", outcome.state, outcome.reason);
