@@ -6,10 +6,14 @@ mod contract;
 mod faults;
 #[path = "backend_kubernetes/issuer.rs"]
 mod issuer;
+#[path = "backend_kubernetes/named.rs"]
+mod named;
 #[path = "backend_kubernetes/paging.rs"]
 mod paging;
 #[path = "backend_kubernetes/rbac.rs"]
 mod rbac;
+#[path = "backend_kubernetes/repoint.rs"]
+mod repoint;
 #[path = "backend_kubernetes/runtime.rs"]
 mod runtime;
 #[path = "backend_kubernetes/scan.rs"]

@@ -68,6 +68,7 @@ impl Backend for AwsBackend {
             inventory: true,
             issue: true,
             issue_mints: true,
+            issue_by_name: false,
             siblings: true,
             disable: true,
             verify: true,
@@ -83,6 +84,7 @@ impl Backend for AwsBackend {
             write_keeps_former: true,
             refresh: false,
             adopted: false,
+            repoint: false,
         }
     }
 

@@ -86,6 +86,7 @@ impl Issuer for AwsBackend {
             form: ValueForm::NotOurs,
             slots: Some(2),
             settles_within: self.settles_within(),
+            last_used_grain: 0,
         })
     }
 
@@ -109,6 +110,10 @@ impl Issuer for AwsBackend {
     }
 
     /// Asks STS who the key is: the one call that needs no permission, so whoever is authenticated gets an answer.
+    async fn issued(&self, _op: &Operation, _subject: &Ref) -> Result<Option<Issued>> {
+        Err(Self::unsupported("issued", "IAM tells a key's secret once"))
+    }
+
     async fn verify(&self, subject: &Ref, value: &SecretValue) -> Result<Probe> {
         let (_, id) = self.key("verify", subject)?;
         let endpoint = self.account.endpoint();

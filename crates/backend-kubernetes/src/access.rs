@@ -20,7 +20,7 @@ const AT_ONCE: usize = 8;
 const MOST_NAMESPACES: usize = 50;
 
 /// What each flow needs.
-const NEEDED: [(&str, &str, Resource); 27] = [
+const NEEDED: [(&str, &str, Resource); 33] = [
     ("scan", "list", resource::NAMESPACES),
     ("scan", "list", resource::SECRETS),
     ("scan", "list", resource::CONFIG_MAPS),
@@ -40,12 +40,19 @@ const NEEDED: [(&str, &str, Resource); 27] = [
     ("scan", "list", resource::CLUSTER_ROLE_BINDINGS),
     ("rotate", "get", resource::SECRETS),
     ("rotate", "patch", resource::SECRETS),
+    // A token is followed by another in a Secret of its own.
+    ("rotate", "list", resource::SECRETS),
+    ("rotate", "create", resource::SECRETS),
+    ("rotate", "delete", resource::SECRETS),
     ("rotate", "get", resource::DEPLOYMENTS),
     ("rotate", "patch", resource::DEPLOYMENTS),
     ("rotate", "get", resource::STATEFUL_SETS),
     ("rotate", "patch", resource::STATEFUL_SETS),
     ("rotate", "get", resource::DAEMON_SETS),
     ("rotate", "patch", resource::DAEMON_SETS),
+    ("rotate", "get", resource::CRON_JOBS),
+    ("rotate", "patch", resource::CRON_JOBS),
+    ("rotate", "get", resource::JOBS),
     ("revoke", "get", resource::SECRETS),
     ("revoke", "delete", resource::SECRETS),
 ];

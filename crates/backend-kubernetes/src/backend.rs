@@ -80,11 +80,11 @@ impl Backend for KubernetesBackend {
     fn capability(&self) -> Capability {
         Capability {
             inventory: true,
-            // Issuing a legacy token is not offered: the way forward is a bound token, see the swap.
-            issue: false,
+            issue: true,
             issue_mints: false,
-            siblings: false,
-            disable: false,
+            issue_by_name: true,
+            siblings: true,
+            disable: true,
             verify: true,
             identify: true,
             restore: false,
@@ -98,6 +98,7 @@ impl Backend for KubernetesBackend {
             write_keeps_former: false,
             refresh: true,
             adopted: true,
+            repoint: true,
         }
     }
 

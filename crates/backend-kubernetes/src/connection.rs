@@ -35,6 +35,7 @@ const STATUS_LIMIT: usize = 64 << 10;
 
 pub(crate) const JSON: &str = "application/json";
 pub(crate) const MERGE_PATCH: &str = "application/merge-patch+json";
+pub(crate) const JSON_PATCH: &str = "application/json-patch+json";
 /// The API server leaves out everything but the metadata: a Secret's values do not travel.
 pub(crate) const METADATA_ONLY: &str =
     "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";

@@ -1,11 +1,14 @@
 //! The API server as the issuer of the tokens that live in Secrets.
 
+mod named;
+mod suspension;
+
 use async_trait::async_trait;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
 use claviger_backend::{
-    Effect, Error, ErrorKind, Identified, Issued, Issuer, Offer, Operation, Presence, Probe, Restore, Result,
-    Sibling, Verdict,
+    Effect, Error, ErrorKind, Identified, Issued, Issuer, Offer, Operation, Overlap, Presence, Probe,
+    Restore, Result, Sibling, ValueForm, ValueOrigin, Verdict,
 };
 use claviger_core::{reference::Ref, secret::SecretValue};
 use http::Method;
@@ -28,19 +31,35 @@ const WHO_AM_I: &str = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
 /// For older servers.
 const DISCOVERY: &str = "/api";
 const ANONYMOUS: &str = "system:anonymous";
+/// The cluster notes the day of a token's last use.
+const DAY: u32 = 86_400;
 
 #[async_trait]
 impl Issuer for KubernetesBackend {
-    fn offer(&self, _subject: &Ref) -> Option<Offer> {
-        None
+    /// A ServiceAccount may have any number of tokens. A bootstrap token is told by its name, which the API server's authenticator wants so.
+    fn offer(&self, subject: &Ref) -> Option<Offer> {
+        let place = token_secret("offer", subject).ok()?;
+        let is_bootstrap = place.namespace == "kube-system" && place.name.starts_with("bootstrap-token-");
+        (place.field.is_none() && !is_bootstrap).then_some(Offer {
+            overlap: Overlap::Dual,
+            origin: ValueOrigin::MintedByName,
+            form: ValueForm::NotOurs,
+            slots: None,
+            settles_within: 0,
+            last_used_grain: DAY,
+        })
     }
 
-    async fn issue(&self, _: &Operation, subject: &Ref, _: Option<&SecretValue>) -> Result<Issued> {
-        Err(unsupported(
-            "issue",
-            subject,
-            "a new legacy token is not made: give the workload a bound token instead",
-        ))
+    async fn issue(&self, op: &Operation, subject: &Ref, value: Option<&SecretValue>) -> Result<Issued> {
+        if value.is_some() {
+            let text = format!("{subject}: the cluster makes the token itself");
+            return Err(Error::new(ErrorKind::Invalid, "issue", text));
+        }
+        self.issue_named(op, subject).await
+    }
+
+    async fn issued(&self, op: &Operation, subject: &Ref) -> Result<Option<Issued>> {
+        self.issued_named(op, subject).await
     }
 
     async fn verify(&self, subject: &Ref, value: &SecretValue) -> Result<Probe> {
@@ -130,15 +149,15 @@ impl Issuer for KubernetesBackend {
     }
 
     async fn siblings(&self, subject: &Ref) -> Result<Vec<Sibling>> {
-        Err(unsupported("siblings", subject, "the other tokens of a ServiceAccount are not listed"))
+        self.token_secrets_of(subject).await
     }
 
-    async fn disable(&self, _: &Operation, subject: &Ref) -> Result<()> {
-        Err(unsupported("disable", subject, "a token Secret cannot be suspended"))
+    async fn disable(&self, op: &Operation, subject: &Ref) -> Result<()> {
+        self.suspend("disable", op, subject, true).await
     }
 
-    async fn enable(&self, _: &Operation, subject: &Ref) -> Result<()> {
-        Err(unsupported("enable", subject, "a token Secret cannot be suspended"))
+    async fn enable(&self, op: &Operation, subject: &Ref) -> Result<()> {
+        self.suspend("enable", op, subject, false).await
     }
 
     async fn revoke(&self, op: &Operation, subject: &Ref, expect: Option<&str>) -> Result<()> {

@@ -2,10 +2,13 @@
 //!
 //! * **Issuer** of legacy ServiceAccount tokens (and of bootstrap tokens): presence, login, identification, deletion. A token Secret that
 //!   is deleted goes on authenticating for up to 10 s, and one that is re-created under its name for the same ServiceAccount holds the
-//!   identical token again: the engine's receipt waits for the first and watches the second.
+//!   identical token again: the engine's receipt waits for the first and watches the second, and a legacy token is followed by one in
+//!   another Secret, whose name follows from the operation (annotation `claviger.dev/issued-for`) and is never used again. A legacy token is
+//!   suspended by the label `kubernetes.io/legacy-token-invalid-since`; of its last use the cluster tells the day.
 //! * **Store**: keys of Secrets and ConfigMaps, written by compare-and-set on resourceVersion and uid; the key of the operation stays in
 //!   the annotation `claviger.dev/operations`.
-//! * **Runtime**: rollouts of Deployments, StatefulSets and DaemonSets by an annotation of their pod template.
+//! * **Runtime**: rollouts of Deployments, StatefulSets and DaemonSets by an annotation of their pod template, and, of CronJobs too, the name
+//!   of another Secret wherever the template names one.
 //!
 //! The crate must not know claviger's engine, database or reports, nor what makes a value a secret: it sends every field whole. It talks
 //! to the API server only (`connection.rs` says why not through kube's typed API), and knows no cloud.

@@ -209,7 +209,7 @@ impl Fetcher<'_> {
 }
 
 /// Percent-encodes for a query (RFC 3986, unreserved characters stay).
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     use std::fmt::Write as _;
     let mut escaped = String::with_capacity(text.len() + 16);
     for byte in text.bytes() {

@@ -1,9 +1,11 @@
-//! Rollouts: making workloads read their copies again, and seeing them do so.
+//! Rollouts: making workloads read their copies again, or other ones, and seeing them do so.
 
 mod adoption;
+mod pointing;
+mod repoint;
 
 use async_trait::async_trait;
-use claviger_backend::{Adoption, Effect, Error, ErrorKind, Operation, Result, Runtime};
+use claviger_backend::{Adoption, Effect, Error, ErrorKind, Operation, Result, Runtime, StoreState};
 use claviger_core::{id::OperationKey, model::ConsumerHow, reference::Ref};
 use http::Method;
 use serde_json::json;
@@ -116,12 +118,41 @@ impl Runtime for KubernetesBackend {
         if !remembered(&workload.metadata).any(|key| key == op.key.to_string()) {
             return Ok(Adoption::Pending("it was not restarted for this operation yet".to_owned()));
         }
-        Ok(match place.kind.as_str() {
-            "StatefulSet" => stateful_set(&workload),
-            "DaemonSet" => daemon_set(&workload),
-            _ => deployment(&workload),
-        })
+        Ok(judge(&place.kind, &workload))
     }
+
+    async fn repointable(&self, consumer: &Ref, from: &Ref) -> Result<StoreState> {
+        self.may_repoint(consumer, from).await
+    }
+
+    async fn repoint(&self, op: &Operation, consumer: &Ref, from: &Ref, to: &Ref) -> Result<()> {
+        match tokio::time::timeout(op.deadline, self.point(op.key, consumer, from, to)).await {
+            Ok(result) => result,
+            Err(_) => {
+                let text = format!("change {consumer}: no answer within the deadline");
+                Err(Error::new(ErrorKind::Unavailable, "repoint", text).with_effect(Effect::Unknown))
+            }
+        }
+    }
+
+    async fn repointed(&self, op: &Operation, consumer: &Ref) -> Result<bool> {
+        self.was_pointed(op.key, consumer).await
+    }
+}
+
+/// How far its rollout has come.
+fn judge(kind: &str, workload: &Rolling<'_>) -> Adoption {
+    match kind {
+        "StatefulSet" => stateful_set(workload),
+        "DaemonSet" => daemon_set(workload),
+        "Deployment" => deployment(workload),
+        _ => next_run(workload),
+    }
+}
+
+/// The same of an answer's body.
+fn judged(kind: &str, body: &[u8]) -> Result<Adoption, Failure> {
+    Ok(judge(kind, &wire::read::<Rolling<'_>>(body)?))
 }
 
 impl KubernetesBackend {
@@ -147,16 +178,13 @@ impl KubernetesBackend {
             let bare: wire::Bare<'_> = wire::read(&body)
                 .map_err(|failure| self.error(failure, "refresh", &format!("get {consumer}")))?;
             let meta = bare.metadata;
-            let mut keys: Vec<String> = remembered(&meta).map(str::to_owned).collect();
-            if keys.contains(&key) {
+            if remembered(&meta).any(|known| known == key) {
                 return Ok(());
             }
-            keys.push(key.clone());
-            let keep = keys.len().saturating_sub(REMEMBERED);
             let patch = json!({
                 "metadata": {
                     "resourceVersion": meta.resource_version.as_str(), "uid": meta.uid.as_str(),
-                    "annotations": {REFRESHED_FOR: keys[keep..].join(",")},
+                    "annotations": {REFRESHED_FOR: with_key(&meta, &key)},
                 },
                 "spec": {"template": {"metadata": {"annotations": {RESTARTED_FOR: key}}}},
             });
@@ -185,4 +213,12 @@ fn remembered<'m>(meta: &'m Meta<'_>) -> impl Iterator<Item = &'m str> {
         .split(',')
         .map(str::trim)
         .filter(|key| !key.is_empty())
+}
+
+/// What is remembered with one more key, without the oldest where they are too many.
+fn with_key(meta: &Meta<'_>, key: &str) -> String {
+    let mut keys: Vec<&str> = remembered(meta).collect();
+    keys.push(key);
+    let keep = keys.len().saturating_sub(REMEMBERED);
+    keys[keep..].join(",")
 }

@@ -55,6 +55,7 @@ impl Backend for PostgresqlBackend {
             inventory: true,
             issue: true,
             issue_mints: false,
+            issue_by_name: false,
             siblings: false,
             disable: false,
             verify: true,
@@ -70,6 +71,7 @@ impl Backend for PostgresqlBackend {
             write_keeps_former: false,
             refresh: false,
             adopted: false,
+            repoint: false,
         }
     }
 

@@ -50,6 +50,10 @@ impl Issuer for PostgresqlBackend {
         Ok(Issued { at: subject.clone(), minted: None, public_half: None })
     }
 
+    async fn issued(&self, _op: &Operation, subject: &Ref) -> Result<Option<Issued>> {
+        Err(unsupported("issued", subject, "a role's password is set by us"))
+    }
+
     async fn verify(&self, subject: &Ref, value: &SecretValue) -> Result<Probe> {
         let name = role_of(&self.info.name, "verify", subject)?;
         Ok(self.probe(name, value).await)

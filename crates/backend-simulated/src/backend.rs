@@ -80,6 +80,7 @@ impl SimulatedBackend {
             inventory: true,
             issue: true,
             issue_mints: true,
+            issue_by_name: true,
             siblings: true,
             disable: true,
             verify: true,
@@ -95,6 +96,7 @@ impl SimulatedBackend {
             write_keeps_former: true,
             refresh: true,
             adopted: true,
+            repoint: true,
         };
         let slots = estate.settings.key_slots.unwrap_or(CloudUser::SLOTS);
         let endpoint = file.path().display().to_string();

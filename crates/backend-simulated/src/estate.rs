@@ -10,7 +10,7 @@ mod file;
 mod planted;
 mod secret_store;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use claviger_core::{random::Random, reference::Ref};
@@ -58,7 +58,7 @@ pub struct Effect {
     pub seq: u64,
     /// When, by the backend's clock.
     pub at: DateTime<Utc>,
-    /// `issue`, `restore`, `disable`, `enable`, `revoke`, `write`, `refresh`.
+    /// `issue`, `restore`, `disable`, `enable`, `revoke`, `write`, `refresh`, `repoint`.
     pub operation: String,
     /// What was changed.
     pub target: Ref,
@@ -123,5 +123,17 @@ impl Estate {
     pub fn legacy_token(&self, namespace: &str, secret: &str, account: &str) -> Option<Planted> {
         let uid = &self.cluster.namespaces.get(namespace)?.service_accounts.get(account)?.uid;
         Some(crate::token::mint(&self.key, namespace, secret, account, uid))
+    }
+
+    /// The tokens of a namespace's token Secrets, by name.
+    pub fn legacy_tokens(&self, namespace: &str) -> BTreeMap<String, Planted> {
+        let secrets = self.cluster.namespaces.get(namespace).map(|held| &held.secrets).into_iter().flatten();
+        let tokens = secrets.filter_map(|(name, secret)| match &secret.kind {
+            SecretType::ServiceAccountToken { account, .. } => {
+                Some((name.clone(), self.legacy_token(namespace, name, account)?))
+            }
+            _ => None,
+        });
+        tokens.collect()
     }
 }

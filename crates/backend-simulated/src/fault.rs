@@ -44,7 +44,7 @@ pub enum Fault {
 
 /// Decides what happens.
 pub trait FaultPlan: Send + Sync {
-    /// Asked once before each boundary. `operation` is the method's name: `issue`, `restore`, `disable`, `enable`, `revoke`, `write`, `refresh`.
+    /// Asked once before each boundary. `operation` is the method's name: `issue`, `restore`, `disable`, `enable`, `revoke`, `write`, `refresh`, `repoint`.
     fn before(&self, mutation_index: u64, operation: &'static str, target: &Ref) -> Fault;
 }
 

@@ -15,11 +15,13 @@ use crate::{
     },
     target::Target,
     token,
+    token_secret::{day_of, still_cached},
 };
 
 #[async_trait]
 impl Issuer for SimulatedBackend {
-    /// A role has one password; of tokens there may be any number, of access keys as many as there are slots.
+    /// A role has one password; of tokens there may be any number, of access keys as many as there are slots. Of a Secret it is not known here
+    /// whether it is a token's.
     fn offer(&self, subject: &Ref) -> Option<Offer> {
         match Target::parse("offer", subject).ok()? {
             Target::Role(_) => Some(Offer::set_by_us(Overlap::None, ValueForm::Password)),
@@ -30,6 +32,15 @@ impl Issuer for SimulatedBackend {
                 form: ValueForm::NotOurs,
                 slots: Some(self.keys.0),
                 settles_within: self.keys.1,
+                last_used_grain: 0,
+            }),
+            Target::Object { object, key: None, .. } if object.kind == ObjectKind::Secret => Some(Offer {
+                overlap: Overlap::Dual,
+                origin: ValueOrigin::MintedByName,
+                form: ValueForm::NotOurs,
+                slots: None,
+                settles_within: 0,
+                last_used_grain: 86_400,
             }),
             _ => None,
         }
@@ -38,6 +49,13 @@ impl Issuer for SimulatedBackend {
     async fn issue(&self, op: &Operation, subject: &Ref, value: Option<&SecretValue>) -> Result<Issued> {
         if matches!(Target::parse("issue", subject)?, Target::AccessKey { .. }) {
             return self.mint_key(op, subject, value).await;
+        }
+        if matches!(Target::parse("issue", subject)?, Target::Object { .. }) {
+            if value.is_some() {
+                let message = format!("{subject}: the cluster makes the token itself");
+                return Err(Error::new(ErrorKind::Invalid, "issue", message));
+            }
+            return self.issue_token(op, subject).await;
         }
         let Some(value) = value else {
             return Err(Error::new(
@@ -73,6 +91,10 @@ impl Issuer for SimulatedBackend {
             Ok(Change::made(issued))
         })
         .await
+    }
+
+    async fn issued(&self, op: &Operation, subject: &Ref) -> Result<Option<Issued>> {
+        self.issued_token(op, subject).await
     }
 
     async fn verify(&self, subject: &Ref, value: &SecretValue) -> Result<Probe> {
@@ -158,17 +180,23 @@ impl Issuer for SimulatedBackend {
     async fn siblings(&self, subject: &Ref) -> Result<Vec<Sibling>> {
         self.look("siblings", subject, |estate, target, now| match &target {
             Target::AccessKey { user, .. } => Ok(self.keys_of(estate, user, now)),
-            _ => Err(no_issuer("siblings", subject)),
+            _ => self.tokens_beside(estate, subject, &target),
         })
         .await
     }
 
     async fn disable(&self, op: &Operation, subject: &Ref) -> Result<()> {
-        self.suspend("disable", op, subject, true).await
+        match Target::parse("disable", subject)? {
+            Target::Object { .. } => self.invalidate("disable", op, subject, true).await,
+            _ => self.suspend("disable", op, subject, true).await,
+        }
     }
 
     async fn enable(&self, op: &Operation, subject: &Ref) -> Result<()> {
-        self.suspend("enable", op, subject, false).await
+        match Target::parse("enable", subject)? {
+            Target::Object { .. } => self.invalidate("enable", op, subject, false).await,
+            _ => self.suspend("enable", op, subject, false).await,
+        }
     }
 
     async fn revoke(&self, op: &Operation, subject: &Ref, expect: Option<&str>) -> Result<()> {
@@ -204,7 +232,7 @@ impl Issuer for SimulatedBackend {
                 let secret = token_secret(estate, "last_used", subject, &target)?;
                 let secret = secret.ok_or_else(|| absent("last_used", subject))?;
                 match &secret.kind {
-                    SecretType::ServiceAccountToken { last_used, .. } => Ok(*last_used),
+                    SecretType::ServiceAccountToken { last_used, .. } => Ok(last_used.map(day_of)),
                     _ => Ok(None),
                 }
             }
@@ -284,9 +312,15 @@ pub(crate) fn role_verdict(estate: &Estate, name: &str, value: &[u8], now: DateT
 pub(crate) fn token_accepted(estate: &Estate, value: &[u8], now: DateTime<Utc>) -> bool {
     let Some(claims) = token::read(&estate.key, value) else { return false };
     let Some(namespace) = estate.cluster.namespaces.get(&claims.namespace) else { return false };
-    let live = namespace.secrets.get(&claims.secret).is_some_and(|secret| {
-        matches!(&secret.kind, SecretType::ServiceAccountToken { account, .. } if *account == claims.account)
-    }) && namespace.service_accounts.get(&claims.account).is_some_and(|account| account.uid == claims.uid);
+    let live = namespace.secrets.get(&claims.secret).is_some_and(|secret| match &secret.kind {
+        SecretType::ServiceAccountToken { account, invalid_since, .. } => {
+            *account == claims.account && invalid_since.is_none_or(|since| still_cached(estate, since, now))
+        }
+        _ => false,
+    }) && namespace
+        .service_accounts
+        .get(&claims.account)
+        .is_some_and(|account| account.uid == claims.uid);
     let window = Duration::seconds(i64::from(estate.settings.revoke_cache_seconds));
     let cached = |gone: &Tombstone| {
         gone.namespace == claims.namespace
@@ -364,7 +398,11 @@ fn presence_of(
         Target::AccessKey { id, .. } => access_key(estate, target).map(|_| id.clone()),
         Target::Token(accessor) => estate.secret_store.tokens.get(accessor).map(|_| accessor.clone()),
         Target::Object { .. } => token_secret(estate, operation, subject, target)?
-            .map(|secret| format!("{}:{}", secret.uid, secret.version)),
+            // A token follows from the Secret's name and not from what is written to it.
+            .map(|secret| match secret.kind {
+                SecretType::ServiceAccountToken { .. } => secret.uid.clone(),
+                _ => format!("{}:{}", secret.uid, secret.version),
+            }),
         _ => return Err(no_issuer(operation, subject)),
     })
 }

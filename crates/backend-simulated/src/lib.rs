@@ -53,6 +53,7 @@ mod runtime;
 mod store;
 pub mod target;
 mod token;
+pub mod token_secret;
 
 #[cfg(test)]
 mod tests;

@@ -1,12 +1,12 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Duration, Utc};
-use claviger_backend::{Adoption, Error, ErrorKind, Operation, Result, Runtime};
+use claviger_backend::{Adoption, Error, ErrorKind, Operation, Result, Runtime, StoreState};
 use claviger_core::{model::ConsumerHow, reference::Ref};
 
 use crate::{
     SimulatedBackend,
     backend::Change,
-    estate::{Estate, Pod, Rollout},
+    estate::{Deployment, EnvSource, Estate, ObjectName, Pod, Rollout},
     target::Target,
 };
 
@@ -56,6 +56,83 @@ impl Runtime for SimulatedBackend {
         })
         .await
     }
+
+    async fn repointable(&self, consumer: &Ref, from: &Ref) -> Result<StoreState> {
+        self.look("repointable", consumer, |estate, target, _| {
+            let (namespace, name) = workload("repointable", consumer, &target)?;
+            object("repointable", namespace, from)?;
+            let Some(held) = estate.cluster.namespaces.get(namespace) else {
+                return Ok(StoreState::Writable);
+            };
+            if held.denied {
+                return Ok(StoreState::Refused("closed to us".into()));
+            }
+            let system =
+                held.deployments.get(name).and_then(|deployment| deployment.labels.get("managed-by"));
+            Ok(system.map_or(StoreState::Writable, |system| StoreState::ManagedElsewhere(system.clone())))
+        })
+        .await
+    }
+
+    async fn repoint(&self, op: &Operation, consumer: &Ref, from: &Ref, to: &Ref) -> Result<()> {
+        let key = op.key.to_string();
+        self.mutate("repoint", op, consumer, |estate, target, now| {
+            let (namespace, name) = workload("repoint", consumer, target)?;
+            let (from, to) = (object("repoint", namespace, from)?, object("repoint", namespace, to)?);
+            let held = estate.cluster.namespaces.get_mut(namespace);
+            let Some(deployment) = held.and_then(|held| held.deployments.get_mut(name)) else {
+                return Ok(Change::nothing(()));
+            };
+            if deployment.rollouts.iter().any(|rollout| rollout.key == key) {
+                return Ok(Change::nothing(()));
+            }
+            let mut changed = false;
+            for name in named(deployment) {
+                if *name == from {
+                    (*name, changed) = (to.clone(), true);
+                }
+            }
+            if changed {
+                roll_out(estate, namespace, name, &key, now);
+            } else {
+                // Noted, and nothing is restarted: what it has is what its specification says.
+                deployment.rollouts.push(Rollout { key: key.clone(), ready_at: now, failed: None });
+            }
+            Ok(Change::made(()))
+        })
+        .await
+    }
+
+    async fn repointed(&self, op: &Operation, consumer: &Ref) -> Result<bool> {
+        let key = op.key.to_string();
+        self.look("repointed", consumer, |estate, target, _| {
+            let (namespace, name) = workload("repointed", consumer, &target)?;
+            let held = estate.cluster.namespaces.get(namespace);
+            let deployment = held.and_then(|held| held.deployments.get(name));
+            Ok(deployment.is_none_or(|it| it.rollouts.iter().any(|rollout| rollout.key == key)))
+        })
+        .await
+    }
+}
+
+/// The objects that a Deployment names.
+fn named(deployment: &mut Deployment) -> impl Iterator<Item = &mut ObjectName> {
+    deployment.containers.iter_mut().flat_map(|container| {
+        let variables = container.env.values_mut().filter_map(|source| match source {
+            EnvSource::Field { object, .. } => Some(object),
+            EnvSource::Literal(_) => None,
+        });
+        let mounts = container.mounts.iter_mut().map(|mount| &mut mount.object);
+        variables.chain(&mut container.env_from).chain(mounts)
+    })
+}
+
+/// An object of this namespace: a pod names no other.
+fn object(operation: &'static str, namespace: &str, at: &Ref) -> Result<ObjectName> {
+    match Target::parse(operation, at)? {
+        Target::Object { namespace: other, object, key: None } if other == namespace => Ok(object),
+        _ => Err(Error::new(ErrorKind::Invalid, operation, format!("{at} is no object of {namespace}"))),
+    }
 }
 
 fn workload<'a>(operation: &'static str, consumer: &Ref, target: &'a Target) -> Result<(&'a str, &'a str)> {
@@ -69,11 +146,12 @@ fn workload<'a>(operation: &'static str, consumer: &Ref, target: &'a Target) -> 
 pub(crate) fn roll_out(estate: &mut Estate, namespace: &str, name: &str, key: &str, now: DateTime<Utc>) {
     let revision = estate.next_revision();
     let ready_at = now + Duration::seconds(i64::from(estate.settings.rollout_seconds));
+    let tokens = estate.legacy_tokens(namespace);
     let Some(held) = estate.cluster.namespaces.get_mut(namespace) else { return };
     let Some(deployment) = held.deployments.get(name) else { return };
     let started = match &deployment.broken {
         Some(why) => Err(why.clone()),
-        None => held.read_at_start(deployment),
+        None => held.read_at_start(deployment, &tokens),
     };
     let Some(deployment) = held.deployments.get_mut(name) else { return };
     deployment.version = revision;

@@ -70,7 +70,7 @@ impl Target {
             }
             (["auth", "token", "accessor", accessor], None) => Some(Self::Token((*accessor).to_owned())),
             (["kv", path @ ..], Some(key)) if !path.is_empty() => {
-                Some(Self::Kv { path: path.join("/"), key: key.to_owned() })
+                Some(Self::Kv { path: path.join("/"), key: field_of(key) })
             }
             (["k8s", namespace, kind, name], key) => object(namespace, kind, name, key),
             _ => None,
@@ -92,6 +92,11 @@ impl Target {
     }
 }
 
+/// What follows a slash points into the field's value.
+fn field_of(key: &str) -> String {
+    key.split('/').next().unwrap_or_default().to_owned()
+}
+
 fn object(namespace: &str, kind: &str, name: &str, key: Option<&str>) -> Option<Target> {
     let (namespace, name) = (namespace.to_owned(), name.to_owned());
     let kind = match kind {
@@ -100,7 +105,7 @@ fn object(namespace: &str, kind: &str, name: &str, key: Option<&str>) -> Option<
         "Deployment" => return deployment(namespace, name, key),
         _ => return None,
     };
-    Some(Target::Object { namespace, object: ObjectName { kind, name }, key: key.map(str::to_owned) })
+    Some(Target::Object { namespace, object: ObjectName { kind, name }, key: key.map(field_of) })
 }
 
 fn deployment(namespace: String, name: String, key: Option<&str>) -> Option<Target> {

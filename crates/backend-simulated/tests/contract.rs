@@ -16,7 +16,7 @@ use claviger_backend::{
 };
 use claviger_backend_simulated::{
     EstateFile, SimulatedBackend, SimulatedConfig,
-    estate::{Estate, demo},
+    estate::{EnvSource, Estate, demo},
     observer::Observer,
 };
 use claviger_core::{
@@ -39,7 +39,10 @@ fn main() -> ExitCode {
 
 fn bench(file: &EstateFile) -> (Arc<SimulatedBackend>, Fixture) {
     let now = Utc.with_ymd_and_hms(2030, 6, 1, 0, 0, 0).single().expect("a date");
-    let estate = demo(&SeededRandom::new(11), now);
+    let mut estate = demo(&SeededRandom::new(11), now);
+    let payments = estate.cluster.namespaces.get_mut("payments").expect("its namespace");
+    let next = payments.secrets["db"].clone();
+    payments.secrets.insert("db-next".to_owned(), next);
     file.create(&estate).expect("an estate");
     let config = SimulatedConfig { path: file.path().to_owned() };
     let backend = SimulatedBackend::open("sim", config, Arc::new(ManualClock::new(now))).expect("opens");
@@ -51,12 +54,16 @@ fn fixture(file: &EstateFile, estate: &Estate) -> Fixture {
     let password = || estate.secret_store.paths["payments/db"].versions[0].fields["password"].secret();
     let token =
         || estate.legacy_token("ci", "deployer-token", "deployer").expect("it is in the estate").secret();
+    let scraped = || {
+        estate.legacy_token("shop", "prometheus-token", "prometheus").expect("it is in the estate").secret()
+    };
     let drawn = AtomicU64::new(0);
     let observer = |file: &EstateFile| Observer::new("sim", file.clone());
-    let (rollouts, changes) = (observer(file), observer(file));
+    let (rollouts, changes, named) = (observer(file), observer(file), observer(file));
     Fixture {
         credential: Some(Subject { at: at("sim/db/role/payments_app"), value: password() }),
         mintable: Some(mintable(estate)),
+        nameable: Some(Subject { at: at("sim/k8s/shop/Secret/prometheus-token"), value: scraped() }),
         revocable: Some(Subject { at: at("sim/k8s/ci/Secret/deployer-token"), value: token() }),
         absent_credential: Some(at("sim/db/role/nobody")),
         new_value: Some(Box::new(move || {
@@ -74,6 +81,16 @@ fn fixture(file: &EstateFile, estate: &Estate) -> Fixture {
         rollouts: Some(Box::new(move || {
             let estate = rollouts.estate().expect("reads");
             estate.cluster.namespaces["payments"].deployments["api"].rollouts.len() as u64
+        })),
+        objects: Some((at("sim/k8s/payments/Secret/db"), at("sim/k8s/payments/Secret/db-next"))),
+        named: Some(Box::new(move || {
+            let estate = named.estate().expect("reads");
+            match &estate.cluster.namespaces["payments"].deployments["api"].containers[0].env["DB_PASSWORD"] {
+                EnvSource::Field { object, .. } => {
+                    Ref::new("sim", ["k8s", "payments", &object.kind.to_string(), &object.name])
+                }
+                EnvSource::Literal(_) => Ref::from_text("a literal"),
+            }
         })),
         changes: Some(Box::new(move || changes.effective_mutations().expect("reads"))),
         secrets: vec![password(), token()],

@@ -72,6 +72,7 @@ impl Backend for VaultBackend {
             inventory: true,
             issue: true,
             issue_mints: false,
+            issue_by_name: false,
             siblings: false,
             disable: false,
             verify: true,
@@ -89,6 +90,7 @@ impl Backend for VaultBackend {
             write_keeps_former: true,
             refresh: false,
             adopted: false,
+            repoint: false,
         }
     }
 

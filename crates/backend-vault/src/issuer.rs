@@ -208,6 +208,10 @@ impl Issuer for VaultBackend {
 
     /// Tokens: `GET auth/token/lookup-self` with the value. Secret-ids: a login, whose token is revoked at once. A value with a limited
     /// number of uses is not tried, because trying would spend one.
+    async fn issued(&self, _op: &Operation, _subject: &Ref) -> Result<Option<Issued>> {
+        Self::unsupported("issued", "tokens and secret-ids are found by their value")
+    }
+
     async fn verify(&self, subject: &Ref, value: &SecretValue) -> Result<Probe> {
         match Names::subject(subject) {
             Subject::Token { accessor } => self.probe_token(&accessor, value).await,

@@ -9,6 +9,9 @@ pub struct Capability {
     pub issue: bool,
     /// Of some credentials the issuer makes the value itself, and tells it once.
     pub issue_mints: bool,
+    /// Of some credentials the issuer makes the value itself, under a name that follows from the operation:
+    /// [`Issuer::issued`](crate::Issuer::issued).
+    pub issue_by_name: bool,
     /// [`Issuer::siblings`](crate::Issuer::siblings).
     pub siblings: bool,
     /// [`Issuer::verify`](crate::Issuer::verify): logs in with a value.
@@ -39,6 +42,9 @@ pub struct Capability {
     pub refresh: bool,
     /// [`Runtime::adopted`](crate::Runtime::adopted).
     pub adopted: bool,
+    /// [`Runtime::repoint`](crate::Runtime::repoint), with [`Runtime::repointable`](crate::Runtime::repointable) and
+    /// [`Runtime::repointed`](crate::Runtime::repointed).
+    pub repoint: bool,
 }
 
 /// Can the target hold two accepted values of one credential at the same time?

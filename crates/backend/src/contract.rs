@@ -21,6 +21,7 @@ mod description;
 mod inventory;
 mod issuer;
 mod minting;
+mod naming;
 mod runtime;
 mod store;
 
@@ -62,6 +63,8 @@ pub struct Fixture {
     pub credential: Option<Subject>,
     /// A credential beside which the issuer can make another; its identity has a slot free.
     pub mintable: Option<Subject>,
+    /// A credential beside which the issuer makes another under the operation's name.
+    pub nameable: Option<Subject>,
     /// A credential that will be revoked; it is gone afterwards.
     pub revocable: Option<Subject>,
     /// A credential of the same issuer that does not exist.
@@ -78,6 +81,10 @@ pub struct Fixture {
     pub consumer: Option<Consumer>,
     /// A workload that does not exist.
     pub absent_consumer: Option<Consumer>,
+    /// Two objects of the same kind: `consumer` names the first, and nothing of the second.
+    pub objects: Option<(Ref, Ref)>,
+    /// Which of the two it names, as the target sees it.
+    pub named: Option<Box<dyn Fn() -> Ref + Send + Sync>>,
     /// How often `consumer` was rolled out so far.
     pub rollouts: Option<Counter>,
     /// How often anything was changed at the target so far, where it can be counted.
@@ -93,6 +100,7 @@ pub fn trials(name: &str, backend: Arc<dyn Backend>, fixture: Fixture) -> Vec<Tr
     trials.extend(inventory::trials(&bench));
     trials.extend(issuer::trials(&bench));
     trials.extend(minting::trials(&bench));
+    trials.extend(naming::trials(&bench));
     trials.extend(store::trials(&bench));
     trials.extend(runtime::trials(&bench));
     trials.into_iter().map(|trial| trial.named(name)).collect()

@@ -49,12 +49,21 @@ pub struct Offer {
     pub slots: Option<u32>,
     /// How long, in seconds, after it was made some of the issuer's servers may still refuse a new value, and its lists not show it.
     pub settles_within: u32,
+    /// How coarse [`Issuer::last_used`] is, in seconds: a use at that time or within so many seconds after it. 0: it tells the moment.
+    pub last_used_grain: u32,
 }
 
 impl Offer {
     /// A value that we make and set, known everywhere at once, in any number where it overlaps.
     pub fn set_by_us(overlap: Overlap, form: ValueForm) -> Self {
-        Self { overlap, origin: ValueOrigin::SetByUs, form, slots: None, settles_within: 0 }
+        Self {
+            overlap,
+            origin: ValueOrigin::SetByUs,
+            form,
+            slots: None,
+            settles_within: 0,
+            last_used_grain: 0,
+        }
     }
 }
 
@@ -113,7 +122,14 @@ pub trait Issuer: Send + Sync {
     /// Repeat with the same value: succeeds, same end state, same ref. **Repeat of a minting: another credential**; whoever lost the answer finds
     /// the first one by [`Issuer::siblings`]. No slot free: `Invalid` with `Effect::NotApplied`. Absent subject: `NotFound`. A value against the target's rules: `Invalid`
     /// with `Effect::NotApplied`. Cancellation: effect unknown.
+    ///
+    /// Minted by name: the name follows from the subject's and the operation's key, so that a **repeat gives the same ref and the same value**,
+    /// and another operation never the same name. Something else has the name: `Conflict` with `Effect::NotApplied`.
     async fn issue(&self, op: &Operation, subject: &Ref, value: Option<&SecretValue>) -> Result<Issued>;
+
+    /// What [`Issuer::issue`] made under this operation, where the value is minted by name: its ref, and its value if that is there by now. `None`:
+    /// nothing is there that it made. Absent subject: no matter.
+    async fn issued(&self, op: &Operation, subject: &Ref) -> Result<Option<Issued>>;
 
     /// Logs in with `value` as the credential's identity, at the same endpoint that consumers use. A wrong value is a verdict, not an error.
     async fn verify(&self, subject: &Ref, value: &SecretValue) -> Result<Probe>;
@@ -249,4 +265,17 @@ pub trait Runtime: Send + Sync {
 
     /// Does the consumer run on what was in its copies when the operation with this key refreshed it? An absent consumer has adopted.
     async fn adopted(&self, op: &Operation, consumer: &Ref) -> Result<Adoption>;
+
+    /// Could the consumer be made to read another object than `from`, and would it come to run on that? Changes nothing. An absent consumer could.
+    async fn repointable(&self, consumer: &Ref, from: &Ref) -> Result<StoreState>;
+
+    /// Makes the consumer name `to` wherever its specification names `from`, in one change, with the rollout that this is;
+    /// [`Runtime::adopted`] with the same key says when it has come to its end. Both are of the consumer's own place.
+    ///
+    /// Repeat with the same operation key: no second change, no second rollout. A consumer that names `from` nowhere goes on as it is, and has
+    /// adopted when its last rollout has come to its end. Absent consumer: success. Cancellation: effect unknown; [`Runtime::repointed`] tells.
+    async fn repoint(&self, op: &Operation, consumer: &Ref, from: &Ref, to: &Ref) -> Result<()>;
+
+    /// Has [`Runtime::repoint`] with this operation's key taken place? Of an absent consumer: yes, as there is nothing left to be changed.
+    async fn repointed(&self, op: &Operation, consumer: &Ref) -> Result<bool>;
 }

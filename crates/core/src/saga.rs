@@ -8,11 +8,13 @@
 mod event;
 mod plan;
 mod progress;
+mod quiet;
 #[cfg(test)]
 mod tests;
 
 pub use self::{
     event::{Decision, Event, Failure, FailureEffect, StepOutput},
-    plan::{Action, Cause, Half, Halves, Pair, PlanHash, SagaKind, SagaPlan, Step, StepPhase},
+    plan::{Action, Cause, Half, Halves, Pair, PlanHash, Redirect, SagaKind, SagaPlan, Step, StepPhase},
     progress::{IllegalEvent, Next, Progress, SagaState, StepState},
+    quiet::{Evidence, Quiet},
 };

@@ -1,7 +1,7 @@
 //! Policies: selector and limits. The first whose selector matches wins, in the order of the configuration.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use claviger_core::{password::Rules, view::CredentialView};
+use claviger_core::{password::Rules, saga::Evidence, view::CredentialView};
 
 use crate::{Estate, Result, exception, selector::Selector};
 
@@ -24,6 +24,8 @@ pub struct Policy {
     pub password: Option<Rules>,
     /// How long an old value that may go on beside the new one is left, after the last consumer has moved.
     pub grace: Option<TimeDelta>,
+    /// The least evidence that nobody uses an old value any more which may end it.
+    pub evidence: Option<Evidence>,
 }
 
 impl Policy {

@@ -17,17 +17,23 @@ async fn the_contract_holds() {
         token["metadata"]["annotations"] = json!({"kubernetes.io/service-account.name": "robot"});
         token
     };
+    let mut web = runtime::workload("Deployment", NS, "web");
+    web["spec"]["template"]["spec"]["containers"][0]["env"] =
+        json!([{"name": "PASSWORD", "valueFrom": {"secretKeyRef": {"name": "db", "key": "password"}}}]);
     cluster
         .create(&[
             json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "robot", "namespace": NS}}),
             token("kept"),
             token("revoked"),
+            token("followed"),
+            secret(NS, "db-next", "Opaque", &[("password", b"next-password")]),
             secret(NS, "db", "Opaque", &[("password", b"contract-password"), ("username", b"contract-user")]),
-            runtime::workload("Deployment", NS, "web"),
+            web,
         ])
         .expect("objects");
     let (kept, revoked) =
         (issuer::filled(cluster, NS, "kept").await, issuer::filled(cluster, NS, "revoked").await);
+    let followed = issuer::filled(cluster, NS, "followed").await;
     cluster.rolled_out(NS).await.expect("rolled out");
     let rollouts = || {
         let path = "jsonpath={.metadata.annotations.claviger\\.dev/refreshed-for}";
@@ -36,9 +42,16 @@ async fn the_contract_holds() {
             .expect("the Deployment");
         text.split(',').filter(|key| !key.is_empty()).count() as u64
     };
+    let named = || {
+        let path = "jsonpath={.spec.template.spec.containers[0].env[0].valueFrom.secretKeyRef.name}";
+        let name = cluster.kubectl(&["-n", NS, "get", "deployment", "web", "-o", path], None);
+        at(&format!("prod/{NS}/Secret/{}", name.expect("the Deployment")))
+    };
     let in_namespace = |name: &str| at(&format!("prod/{NS}/{name}"));
     let fixture = Fixture {
         credential: Some(Subject { at: in_namespace("Secret/kept"), value: value(&kept) }),
+        mintable: Some(Subject { at: in_namespace("Secret/followed"), value: value(&followed) }),
+        nameable: Some(Subject { at: in_namespace("Secret/followed"), value: value(&followed) }),
         revocable: Some(Subject { at: in_namespace("Secret/revoked"), value: value(&revoked) }),
         absent_credential: Some(in_namespace("Secret/nothing")),
         copy: Some(in_namespace("Secret/db#password")),
@@ -46,8 +59,10 @@ async fn the_contract_holds() {
         absent_copy: Some(in_namespace("Secret/nothing#password")),
         consumer: Some(Consumer { at: in_namespace("Deployment/web"), how: ConsumerHow::Env }),
         absent_consumer: Some(Consumer { at: in_namespace("Deployment/nothing"), how: ConsumerHow::Env }),
+        objects: Some((in_namespace("Secret/db"), in_namespace("Secret/db-next"))),
+        named: Some(Box::new(named)),
         rollouts: Some(Box::new(rollouts)),
-        secrets: vec![value(&kept), value(&revoked), value("contract-password")],
+        secrets: vec![value(&kept), value(&revoked), value(&followed), value("contract-password")],
         ..Fixture::default()
     };
     let trials = trials("kubernetes", Arc::new(admin(cluster, &[NS]).await), fixture);

@@ -10,6 +10,7 @@ mod inventory;
 mod journey;
 mod kills;
 mod lost_answer;
+mod named_token;
 mod pending;
 mod recovery;
 mod witness;

@@ -14,10 +14,10 @@ use crate::wire::{Meta, Secret};
 
 pub(crate) const LEGACY: &str = "kubernetes.io/service-account-token";
 pub(crate) const BOOTSTRAP: &str = "bootstrap.kubernetes.io/token";
-const ACCOUNT_NAME: &str = "kubernetes.io/service-account.name";
+pub(crate) const ACCOUNT_NAME: &str = "kubernetes.io/service-account.name";
 const ACCOUNT_UID: &str = "kubernetes.io/service-account.uid";
 const LAST_USED: &str = "kubernetes.io/legacy-token-last-used";
-const INVALID_SINCE: &str = "kubernetes.io/legacy-token-invalid-since";
+pub(crate) const INVALID_SINCE: &str = "kubernetes.io/legacy-token-invalid-since";
 /// The letters of names that the token controller made (`rand.String` of apimachinery).
 const GENERATED_LETTERS: &str = "bcdfghjklmnpqrstvwxz2456789";
 

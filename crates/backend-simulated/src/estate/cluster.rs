@@ -55,6 +55,9 @@ pub enum SecretType {
         /// Label `kubernetes.io/legacy-token-last-used`.
         #[serde(default)]
         last_used: Option<DateTime<Utc>>,
+        /// Label `kubernetes.io/legacy-token-invalid-since`.
+        #[serde(default)]
+        invalid_since: Option<DateTime<Utc>>,
     },
 }
 
@@ -327,11 +330,19 @@ impl Namespace {
         }
     }
 
-    /// What a pod of this Deployment would read if it started now.
+    /// What a pod of this Deployment would read if it started now. `tokens` are those of the namespace's token Secrets, by name, which the
+    /// cluster computes.
     ///
     /// # Errors
     /// The object or field that is missing: the kubelet would not start the pod.
-    pub fn read_at_start(&self, deployment: &Deployment) -> Result<BTreeMap<String, Planted>, String> {
+    pub fn read_at_start(
+        &self,
+        deployment: &Deployment,
+        tokens: &BTreeMap<String, Planted>,
+    ) -> Result<BTreeMap<String, Planted>, String> {
+        let token = |object: &ObjectName| {
+            (object.kind == ObjectKind::Secret).then(|| tokens.get(&object.name)).flatten()
+        };
         let mut holds = BTreeMap::new();
         for container in &deployment.containers {
             for (name, source) in &container.env {
@@ -341,8 +352,10 @@ impl Namespace {
                     }
                     EnvSource::Field { object, key } => {
                         let place = format!("{}/{}#{key}", object.kind, object.name);
-                        let value =
-                            self.field(object, key).ok_or_else(|| format!("{place} does not exist"))?;
+                        let value = token(object)
+                            .filter(|_| key == "token")
+                            .or_else(|| self.field(object, key))
+                            .ok_or_else(|| format!("{place} does not exist"))?;
                         holds.insert(place, value.clone());
                     }
                 }
@@ -355,6 +368,9 @@ impl Namespace {
                 for (key, value) in fields {
                     holds.insert(format!("{}/{}#{key}", object.kind, object.name), value.clone());
                 }
+                if let Some(token) = token(object) {
+                    holds.insert(format!("{}/{}#token", object.kind, object.name), token.clone());
+                }
             }
         }
         Ok(holds)
@@ -364,10 +380,15 @@ impl Namespace {
     ///
     /// # Errors
     /// As [`Namespace::read_at_start`], or there is no such Deployment.
-    pub fn start(&mut self, name: &str, at: DateTime<Utc>) -> Result<(), String> {
+    pub fn start(
+        &mut self,
+        name: &str,
+        at: DateTime<Utc>,
+        tokens: &BTreeMap<String, Planted>,
+    ) -> Result<(), String> {
         let deployment =
             self.deployments.get(name).ok_or_else(|| format!("Deployment/{name} does not exist"))?;
-        let holds = self.read_at_start(deployment)?;
+        let holds = self.read_at_start(deployment, tokens)?;
         if let Some(deployment) = self.deployments.get_mut(name) {
             deployment.pods = vec![Pod { started_at: at, ready_at: at, holds }];
         }

@@ -199,7 +199,9 @@ pub(super) fn service_accounts(
         items.push(Observation::Identity(who));
     }
     for (secret, held) in &namespace.secrets {
-        let SecretType::ServiceAccountToken { account, auto_generated, last_used } = &held.kind else {
+        let SecretType::ServiceAccountToken { account, auto_generated, last_used, invalid_since } =
+            &held.kind
+        else {
             continue;
         };
         let Some(uid) =
@@ -211,6 +213,9 @@ pub(super) fn service_accounts(
         let at = backend.at(["k8s", name, "Secret", secret]);
         let mut what = credential(at, CredentialKind::ServiceAccountToken, &who, held.created_at);
         what.last_used_at = *last_used;
+        if invalid_since.is_some() {
+            what.state = CredentialState::Suspended;
+        }
         let handle = format!("{name}/{secret}/{}", uid.uid);
         what.handle = Some(Handle::new(HandleScheme::KubernetesLegacyToken, handle));
         what.labels = super::cluster::merged(&labels, &held.labels);

@@ -36,6 +36,11 @@ pub(super) fn trials(bench: &Arc<Bench>) -> Vec<Unnamed> {
                 || claimed.disable
                 || claimed.revoke;
             must(!claimed.issue_mints || claimed.issue, "it mints and does not issue")?;
+            must(!claimed.issue_by_name || claimed.issue, "it mints by name and does not issue")?;
+            must(
+                !claimed.repoint || claimed.adopted,
+                "where it repoints nobody sees the end of the rollout",
+            )?;
             must(!claimed.issue_mints || claimed.siblings, "what it mints could not be found after a crash")?;
             must(!issuer || bench.backend.issuer().is_some(), "it claims an issuer's methods and is none")?;
             must(
@@ -43,7 +48,7 @@ pub(super) fn trials(bench: &Arc<Bench>) -> Vec<Unnamed> {
                 "it claims a store's methods and is none",
             )?;
             must(
-                !(claimed.refresh || claimed.adopted) || bench.backend.runtime().is_some(),
+                !(claimed.refresh || claimed.adopted || claimed.repoint) || bench.backend.runtime().is_some(),
                 "it claims a runtime's methods and is none",
             )
         }),

@@ -146,6 +146,14 @@ impl Issuer for Guarded {
         .await
     }
 
+    async fn issued(&self, op: &Operation, subject: &Ref) -> Result<Option<Issued>> {
+        self.call(Call::reads("issuer.issued", &self.config).at(subject), || async move {
+            let claimed = self.capability().issue_by_name;
+            self.inner_issuer(claimed, Some(subject), "issued")?.issued(op, subject).await
+        })
+        .await
+    }
+
     async fn verify(&self, subject: &Ref, value: &SecretValue) -> Result<Probe> {
         self.call(Call::reads("issuer.verify", &self.config).at(subject), || async move {
             self.inner_issuer(self.capability().verify, Some(subject), "verify")?.verify(subject, value).await
@@ -297,6 +305,33 @@ impl Runtime for Guarded {
     async fn adopted(&self, op: &Operation, consumer: &Ref) -> Result<Adoption> {
         self.call(Call::reads("runtime.adopted", &self.config).at(consumer), || async move {
             self.inner_runtime(self.capability().adopted, consumer, "adopted")?.adopted(op, consumer).await
+        })
+        .await
+    }
+
+    async fn repointable(&self, consumer: &Ref, from: &Ref) -> Result<StoreState> {
+        self.call(Call::reads("runtime.repointable", &self.config).at(consumer), || async move {
+            let runtime = self.inner_runtime(self.capability().repoint, consumer, "repointable")?;
+            check::ours(from, self.inner.info(), "repointable")?;
+            runtime.repointable(consumer, from).await
+        })
+        .await
+    }
+
+    async fn repoint(&self, op: &Operation, consumer: &Ref, from: &Ref, to: &Ref) -> Result<()> {
+        self.call(Call::changes("runtime.repoint", op).at(consumer), || async move {
+            let runtime = self.inner_runtime(self.capability().repoint, consumer, "repoint")?;
+            check::ours(from, self.inner.info(), "repoint")?;
+            check::ours(to, self.inner.info(), "repoint")?;
+            runtime.repoint(op, consumer, from, to).await
+        })
+        .await
+    }
+
+    async fn repointed(&self, op: &Operation, consumer: &Ref) -> Result<bool> {
+        self.call(Call::reads("runtime.repointed", &self.config).at(consumer), || async move {
+            let runtime = self.inner_runtime(self.capability().repoint, consumer, "repointed")?;
+            runtime.repointed(op, consumer).await
         })
         .await
     }

@@ -97,6 +97,9 @@ impl Issuer for Scripted {
     async fn issue(&self, _: &Operation, subject: &Ref, _: Option<&SecretValue>) -> Result<Issued> {
         self.act().await.map(|()| Issued { at: subject.clone(), minted: None, public_half: None })
     }
+    async fn issued(&self, _: &Operation, _: &Ref) -> Result<Option<Issued>> {
+        self.act().await.map(|()| None)
+    }
     async fn verify(&self, _: &Ref, _: &SecretValue) -> Result<Probe> {
         self.act().await.map(|()| Probe { verdict: Verdict::Accepted, path: "test".into() })
     }
@@ -153,12 +156,22 @@ impl Runtime for Scripted {
     async fn adopted(&self, _: &Operation, _: &Ref) -> Result<Adoption> {
         self.act().await.map(|()| Adoption::Adopted(String::new()))
     }
+    async fn repointable(&self, _: &Ref, _: &Ref) -> Result<StoreState> {
+        self.act().await.map(|()| StoreState::Writable)
+    }
+    async fn repoint(&self, _: &Operation, _: &Ref, _: &Ref, _: &Ref) -> Result<()> {
+        self.act().await
+    }
+    async fn repointed(&self, _: &Operation, _: &Ref) -> Result<bool> {
+        self.act().await.map(|()| true)
+    }
 }
 
 const ALL: Capability = Capability {
     inventory: true,
     issue: true,
     issue_mints: true,
+    issue_by_name: true,
     siblings: true,
     disable: true,
     verify: true,
@@ -174,6 +187,7 @@ const ALL: Capability = Capability {
     write_keeps_former: true,
     refresh: true,
     adopted: true,
+    repoint: true,
 };
 
 fn guarded(capability: Capability, script: Vec<Act>) -> (Guarded, Arc<Scripted>) {

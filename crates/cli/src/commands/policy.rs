@@ -59,6 +59,7 @@ async fn list(global: &Global, engine: &Engine) -> Result<Exit> {
                 "name": policy.name, "match": policy.selector.text(), "strategy": policy.strategy,
                 "max_age_seconds": policy.max_age.map(|age| age.num_seconds()),
                 "grace_seconds": policy.grace.map(|grace| grace.num_seconds()),
+                "evidence": policy.evidence.map(claviger_core::saga::Evidence::word),
                 "approvals": policy.approvals, "retain": policy.retain,
                 "credentials": held.len(), "due": due,
             })

@@ -1,7 +1,7 @@
 //! `[policies.NAME]`: read whole, so that one file fits every version; what this version does not carry out is said when it is read.
 
 use chrono::TimeDelta;
-use claviger_core::password::Rules;
+use claviger_core::{password::Rules, saga::Evidence};
 use claviger_engine::{policy::Policy, selector::Selector};
 use serde::{Deserialize, de::Error as _};
 
@@ -18,12 +18,12 @@ struct Raw {
     retain: bool,
     password: Option<Password>,
     grace: Option<String>,
+    evidence: Option<String>,
     // Read and not carried out yet: there is no scheduler in this version.
     schedule: Option<toml::Value>,
     timezone: Option<toml::Value>,
     window: Option<toml::Value>,
     jitter: Option<toml::Value>,
-    evidence: Option<toml::Value>,
 }
 
 #[derive(Deserialize)]
@@ -46,13 +46,13 @@ pub(crate) fn parse(name: &str, value: toml::Value) -> Result<Policy, toml::de::
         )));
     }
     let grace = raw.grace.as_deref().map(age).transpose()?;
+    let evidence = raw.evidence.as_deref().map(grade).transpose()?;
     let password = raw.password.map(rules).transpose()?;
     let unapplied: Vec<&str> = [
         ("schedule", raw.schedule.is_some()),
         ("timezone", raw.timezone.is_some()),
         ("window", raw.window.is_some()),
         ("jitter", raw.jitter.is_some()),
-        ("evidence", raw.evidence.is_some()),
     ]
     .into_iter()
     .filter_map(|(key, given)| given.then_some(key))
@@ -73,6 +73,7 @@ pub(crate) fn parse(name: &str, value: toml::Value) -> Result<Policy, toml::de::
         retain: raw.retain,
         password,
         grace,
+        evidence,
     })
 }
 
@@ -87,6 +88,11 @@ pub(super) fn selector(words: Option<&str>, condition: Option<&str>) -> Result<S
 fn rules(raw: Password) -> Result<Rules, toml::de::Error> {
     let length = raw.length.unwrap_or(32);
     Rules::new(length, raw.alphabet.as_deref().unwrap_or("A-Za-z0-9_-")).map_err(toml::de::Error::custom)
+}
+
+fn grade(word: &str) -> Result<Evidence, toml::de::Error> {
+    let text = || toml::de::Error::custom(format!("evidence `{word}` is none of measured, sampled, blind"));
+    Evidence::parse(word).ok_or_else(text)
 }
 
 fn age(text: &str) -> Result<TimeDelta, toml::de::Error> {
@@ -107,6 +113,12 @@ fn age(text: &str) -> Result<TimeDelta, toml::de::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn evidence_has_three_words() {
+        assert_eq!(grade("blind").ok(), Some(Evidence::Blind));
+        assert!(grade("Blind").is_err() && grade("none").is_err());
+    }
 
     #[test]
     fn ages_have_units() {

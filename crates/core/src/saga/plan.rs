@@ -3,6 +3,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::Quiet;
 use crate::{id::CredentialId, model::ConsumerHow, reference::Ref};
 
 /// Rotation or revocation.
@@ -58,6 +59,15 @@ pub struct Halves {
     pub later: String,
 }
 
+/// What a consumer reads, and what it will read instead.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Redirect {
+    /// The object that it names.
+    pub from: Ref,
+    /// The object that it will name; `None`: the one that this saga makes.
+    pub to: Option<Ref>,
+}
+
 /// What a step does. The engine has a `run`, an `undo` and a `reconcile` for each.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -83,6 +93,13 @@ pub enum Action {
     SealPair,
     /// Let the issuer make a second key beside the old one, which goes on working. What it makes it tells once.
     MintAtIssuer,
+    /// Read the old value from this field, where its issuer keeps it, and from the copies; show that it is accepted, and seal it.
+    SealNamed(Ref),
+    /// Could this consumer be made to read another object than this one?
+    CheckConsumer(Ref),
+    /// Let the issuer make a second value under a name that follows from the operation; the old one goes on working. Under that name it can
+    /// be read again.
+    MintByName,
     /// Log in with the new value.
     VerifyNew,
     /// Put the new value into a copy, by compare-and-set.
@@ -93,6 +110,8 @@ pub enum Action {
     ClearPending(String),
     /// Make a consumer read its copies again.
     Refresh(ConsumerHow),
+    /// Make a consumer read another object instead of the one that it names.
+    Repoint(Redirect),
     /// See the consumer run on the new value.
     AwaitAdoption,
     /// Log in with the value before the revocation: the positive control of the proof.
@@ -104,9 +123,8 @@ pub enum Action {
     AwaitCache(u32),
     /// Leave the old value as it is for a while, in case somebody still has it: seconds since the step before this one was done.
     AwaitGrace(u64),
-    /// See that nobody uses the old value any more, as its issuer tells: seconds for which it has to be quiet if it was used since the last
-    /// consumer moved.
-    AwaitQuiet(u64),
+    /// See that nobody uses the old value any more, as its issuer tells.
+    AwaitQuiet(Quiet),
     /// Suspend the old value at its issuer: it could be enabled again.
     Disable,
     /// In a rollback: let a suspended value work again.
@@ -133,11 +151,15 @@ impl Action {
             Self::AddAtIssuer => "add-at-issuer",
             Self::SealPair => "seal-pair",
             Self::MintAtIssuer => "mint-at-issuer",
+            Self::SealNamed(_) => "seal-named",
+            Self::CheckConsumer(_) => "check-consumer",
+            Self::MintByName => "mint-by-name",
             Self::VerifyNew => "verify-new",
             Self::WriteCopy => "write-copy",
             Self::WritePairs(_) => "write-pairs",
             Self::ClearPending(_) => "clear-pending",
             Self::Refresh(_) => "refresh",
+            Self::Repoint(_) => "repoint",
             Self::AwaitAdoption => "await-adoption",
             Self::ControlProbe => "control-probe",
             Self::Revoke(_) => "revoke",
@@ -160,10 +182,12 @@ impl Action {
                 | Self::RestoreAtIssuer
                 | Self::AddAtIssuer
                 | Self::MintAtIssuer
+                | Self::MintByName
                 | Self::WriteCopy
                 | Self::WritePairs(_)
                 | Self::ClearPending(_)
                 | Self::Refresh(_)
+                | Self::Repoint(_)
                 | Self::Disable
                 | Self::Enable
                 | Self::Revoke(_)

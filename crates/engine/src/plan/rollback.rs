@@ -10,11 +10,11 @@ use claviger_core::{
     id::SagaId,
     model::ConsumerHow,
     reference::Ref,
-    saga::{Action, Halves, PlanHash, SagaKind, SagaPlan, SagaState, Step, StepPhase, StepState},
+    saga::{Action, Halves, PlanHash, Redirect, SagaKind, SagaPlan, SagaState, Step, StepPhase, StepState},
 };
 use claviger_store::port::SagaRecord;
 
-use super::strategy::{adopt, refused};
+use super::strategy::{adopt, adopted, refused};
 use crate::{
     Engine, Error, Result,
     saga::{PUBLIC_HALF, added},
@@ -121,7 +121,16 @@ impl Engine {
             let detail = "write the former value by compare-and-set, unless it still holds it";
             steps.push(step(copy.action.clone(), &copy.target, detail));
         }
+        let pointed = of(&|action| matches!(action, Action::Repoint(_)));
+        if let Some(made) = added(record) {
+            let redirect = Redirect { from: made, to: Some(subject.clone()) };
+            let detail = format!("name {subject} again wherever it names the one that was to follow it");
+            steps.extend(
+                pointed.iter().map(|turn| step(Action::Repoint(redirect.clone()), &turn.target, &detail)),
+            );
+        }
         steps.extend(adopt(&restarted(from)));
+        steps.extend(pointed.iter().map(|turn| adopted(&turn.target)));
         match (one_value, self.following(record).await?) {
             (false, Some((at, presence))) => {
                 let detail = "end the value that was to follow the former one";

@@ -3,13 +3,13 @@
 use claviger_core::{
     model::{CopyStage, CredentialState},
     reference::Ref,
-    saga::{Action, SagaKind, SagaPlan},
+    saga::{Action, SagaKind, SagaPlan, StepPhase},
     view::{CopyView, CredentialDetail},
 };
 
 use super::{
-    Refusal, RotateOptions, pair, readers, refuse,
-    strategy::{self, End, Strategy},
+    Refusal, RotateOptions, named, pair, readers, refuse,
+    strategy::{self, End, Holders, Strategy},
 };
 use crate::{Engine, policy::policy_for};
 
@@ -56,7 +56,8 @@ pub(super) async fn plan(
                 ),
             ));
         }
-        if policy.retain && matches!(strategy, Strategy::Dual(_) | Strategy::Minted(..)) {
+        if policy.retain && matches!(strategy, Strategy::Dual(_) | Strategy::Minted(..) | Strategy::Named(..))
+        {
             return Err(refuse(
                 at,
                 "retain",
@@ -68,8 +69,16 @@ pub(super) async fn plan(
         Strategy::Minted(issuer, offer) => Some(pair::room(*issuer, offer, at).await?),
         _ => None,
     };
+    // What lies at the issuer under the subject's name is no copy of it: the new one gets a name of its own.
+    let (place, pointed) = match &strategy {
+        Strategy::Named(..) => {
+            (Some(named::own(detail)?), named::pointed(engine, detail, options.leave_stale).await?)
+        }
+        _ => (None, named::Pointed::default()),
+    };
+    let is_own = |copy: &&CopyView| place.is_some() && copy.at.object() == *at;
     let mut current: Vec<&CopyView> =
-        detail.copies.iter().filter(|copy| copy.stage == CopyStage::Current).collect();
+        detail.copies.iter().filter(|copy| copy.stage == CopyStage::Current && !is_own(copy)).collect();
     current.extend(behind(engine, detail));
     let (writable, stale): (Vec<&CopyView>, Vec<&CopyView>) =
         current.into_iter().partition(|copy| can_write(engine, copy));
@@ -85,7 +94,14 @@ pub(super) async fn plan(
             ),
         ));
     }
-    if writable.is_empty() {
+    if place.is_some() && writable.is_empty() && pointed.movable.is_empty() {
+        return Err(refuse(
+            at,
+            "no-consumer",
+            "nobody is known whom claviger could give the new one, neither a workload that names it nor another copy: make another by hand, give it to whoever uses this one, then revoke this one",
+        ));
+    }
+    if writable.is_empty() && place.is_none() {
         return Err(refuse(
             at,
             "no-copy",
@@ -119,8 +135,14 @@ pub(super) async fn plan(
             capability.refresh && capability.adopted && member.backend.runtime().is_some()
         })
     });
+    let names = |consumer: &Ref| {
+        let fixed = pointed.fixed.iter().map(|(other, _)| other);
+        pointed.movable.iter().map(|(other, _)| other).chain(fixed).any(|other| other == consumer)
+    };
+    let running: Vec<_> = running.into_iter().filter(|(consumer, _)| !names(consumer)).collect();
+    let declared: Vec<_> = declared.into_iter().filter(|(consumer, _)| !names(consumer)).collect();
     let mut notes = Vec::new();
-    let first_copy = format!("{}:{}", Action::WriteCopy.name(), writable[0].at);
+    let first_copy = writable.first().map(|copy| format!("{}:{}", Action::WriteCopy.name(), copy.at));
     let grace = policy.and_then(|policy| policy.grace).map(|grace| grace.num_seconds());
     let grace = grace.and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or(0);
     let readers_of =
@@ -149,7 +171,7 @@ pub(super) async fn plan(
             let ending = super::presence(*issuer, at).await?;
             let capability = member.backend.capability();
             let steps = strategy::dual(at, &writable, &running, grace, ending, capability);
-            (steps, first_copy, readers_of(&declared))
+            (steps, first_copy.unwrap_or_default(), readers_of(&declared))
         }
         Strategy::Minted(issuer, offer) => {
             notes.push(
@@ -167,12 +189,29 @@ pub(super) async fn plan(
             let pivot = format!("{}:{pivot}", Action::WritePairs(Vec::new()).name());
             (steps, pivot, readers_of(&declared))
         }
+        Strategy::Named(issuer, offer) => {
+            let quiet = named::quiet(at, offer, policy, grace)?;
+            notes.extend(named::notes(detail, quiet));
+            let token = super::presence(*issuer, at).await?;
+            let end = End { grace, token, capability: member.backend.capability() };
+            let own = place.clone().unwrap_or_else(|| at.clone());
+            let holders = Holders { own, copies: &writable, pointed: &pointed.movable, readers: &running };
+            let steps = strategy::named(at, &holders, quiet, end);
+            let pivot = steps.iter().find(|step| step.phase == StepPhase::Pivot).map(|step| step.id.clone());
+            let mut breaks: Vec<Ref> = readers_of(&declared);
+            breaks.extend(pointed.fixed.iter().map(|(consumer, _)| consumer.clone()));
+            notes.extend(pointed.fixed.iter().map(|(consumer, why)| {
+                format!("{consumer} names it and goes on naming it ({why}): it stops working when the old one is suspended")
+            }));
+            (steps, pivot.unwrap_or_default(), breaks)
+        }
         Strategy::CopyOnly => {
             notes.push(
                 "it has no issuer: nobody can be asked to refuse the old value, and until the last consumer has restarted some work with the old one and some with the new"
                     .to_owned(),
             );
-            (strategy::copy_only(at, &writable, &running), first_copy, readers_of(&readers(detail)))
+            let steps = strategy::copy_only(at, &writable, &running);
+            (steps, first_copy.unwrap_or_default(), readers_of(&readers(detail)))
         }
     };
     notes.extend(

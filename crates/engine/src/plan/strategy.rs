@@ -12,10 +12,16 @@
 //! secret sealed, and waited for until every server of the issuer knows it. Id and secret go into each object together. When every consumer
 //! runs on it and nobody is seen to use the old one, that is suspended and must be refused; only then is it deleted, and refused again.
 //!
+//! `dual-named/1`, where it holds several and makes each under a name (a token Secret): a second one is made under a name that follows from the
+//! operation, so that whoever repeats it finds the same value. Copies follow by their value, and those who name the old one are made to name
+//! the new one. Then the end, as of a minted key.
+//!
 //! `copy-only/1`, where there is no issuer (a signing key, a random value that services share): the first copy is the pivot, the others
 //! follow, then the consumers; at the end every copy must hold the new value. Nobody can refuse the old one, so nothing is proven of it.
 
 mod minted;
+mod named;
+mod retire;
 
 use claviger_backend::{Backend, Capability, Issuer, Offer, Overlap, ValueOrigin};
 use claviger_core::{
@@ -25,7 +31,10 @@ use claviger_core::{
     view::{CopyView, CredentialDetail},
 };
 
-pub(super) use self::minted::{End, minted};
+pub(super) use self::{
+    minted::{End, minted},
+    named::{Holders, named},
+};
 use super::{Refusal, refuse};
 use crate::policy::Policy;
 
@@ -36,6 +45,8 @@ pub(super) enum Strategy<'e> {
     Dual(&'e dyn Issuer),
     /// The same, where the issuer makes the value.
     Minted(&'e dyn Issuer, Offer),
+    /// The same, where it makes it under a name.
+    Named(&'e dyn Issuer, Offer),
     CopyOnly,
 }
 
@@ -43,14 +54,18 @@ impl<'e> Strategy<'e> {
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Replace => "replace",
-            Self::Dual(_) | Self::Minted(..) => "dual",
+            Self::Dual(_) | Self::Minted(..) | Self::Named(..) => "dual",
             Self::CopyOnly => COPY_ONLY,
         }
     }
 
     /// The definition of its steps.
     pub(super) fn definition(&self) -> String {
-        let variant = if matches!(self, Self::Minted(..)) { "-minted" } else { "" };
+        let variant = match self {
+            Self::Minted(..) => "-minted",
+            Self::Named(..) => "-named",
+            _ => "",
+        };
         format!("{}{variant}/1", self.name())
     }
 
@@ -78,6 +93,11 @@ impl<'e> Strategy<'e> {
                 if ends && capability.siblings =>
             {
                 Self::Minted(issuer, offer)
+            }
+            (Some((issuer, offer)), Some((Overlap::Dual, ValueOrigin::MintedByName)))
+                if ends && capability.issue_by_name && capability.siblings =>
+            {
+                Self::Named(issuer, offer)
             }
             (Some(_), _) => {
                 let text = "its issuer would need a strategy that this version does not have";
@@ -220,11 +240,13 @@ fn prepare(seal: Action, subject: &Ref, copies: &[&CopyView]) -> Vec<Step> {
             plural(copies.len(), "copy", "copies")
         ),
     )];
-    for copy in copies {
-        let detail = "ask whether this copy may be written";
-        steps.push(Step::new(Action::CheckCopy, copy.at.clone(), StepPhase::BeforePivot, detail));
-    }
+    steps.extend(copies.iter().map(|copy| check(copy)));
     steps
+}
+
+fn check(copy: &CopyView) -> Step {
+    let detail = "ask whether this copy may be written";
+    Step::new(Action::CheckCopy, copy.at.clone(), StepPhase::BeforePivot, detail)
 }
 
 fn write(copy: &CopyView, phase: StepPhase) -> Step {
@@ -241,11 +263,14 @@ pub(super) fn adopt(consumers: &[(Ref, ConsumerHow)]) -> Vec<Step> {
         let detail = "restart it so that it reads its copies again";
         Step::new(Action::Refresh(*how), consumer.clone(), StepPhase::AfterPivot, detail)
     });
-    let adoptions = restart.iter().map(|(consumer, _)| {
-        let detail = "wait until it runs on the new value and is ready";
-        Step::new(Action::AwaitAdoption, consumer.clone(), StepPhase::AfterPivot, detail)
-    });
+    let adoptions = restart.iter().map(|(consumer, _)| adopted(consumer));
     refreshes.chain(adoptions).collect()
+}
+
+/// The wait for a consumer that was restarted.
+pub(super) fn adopted(consumer: &Ref) -> Step {
+    let detail = "wait until it runs on the new value and is ready";
+    Step::new(Action::AwaitAdoption, consumer.clone(), StepPhase::AfterPivot, detail)
 }
 
 pub(super) fn refused(subject: &Ref) -> Step {

@@ -62,12 +62,21 @@ impl SagaOutcome {
                 .and_then(|output| output.facts.get(key).cloned())
         };
         let sealed = |key: &str| {
-            let seals = ["seal-values", "seal-copies", "seal-pair", "mint-at-issuer", "take-over"];
+            let seals = [
+                "seal-values",
+                "seal-copies",
+                "seal-pair",
+                "seal-named",
+                "mint-at-issuer",
+                "mint-by-name",
+                "take-over",
+            ];
             seals.into_iter().find_map(|action| fact(action, key))
         };
         // The value that was sealed first may have been refused and replaced.
         let new = fact("set-at-issuer", "new").or_else(|| fact("add-at-issuer", "new"));
-        let added = fact("mint-at-issuer", "at").or_else(|| fact("add-at-issuer", "at"));
+        let made = ["mint-at-issuer", "mint-by-name", "add-at-issuer"];
+        let added = made.into_iter().find_map(|action| fact(action, "at"));
         Self {
             rotation_id: record.id,
             credential: record.plan.credential,

@@ -1,6 +1,6 @@
 //! An operator's decision about work that nobody else can move.
 
-use claviger_backend::Verdict;
+use claviger_backend::{Presence, ValueOrigin, Verdict};
 use claviger_core::{
     audit::AuditKind,
     id::SagaId,
@@ -82,6 +82,16 @@ impl Engine {
         // Where both values have a name of their own, a copy may hold either.
         let names = [plan.subject.clone(), step::new_at(&cx)];
         let mut seen = Vec::new();
+        // What its issuer keeps under a name can be read there again.
+        if let Some(issuer) = self.estate.member(plan.subject.backend())?.backend.issuer() {
+            for name in &names {
+                let by_name =
+                    issuer.offer(name).is_some_and(|offer| offer.origin == ValueOrigin::MintedByName);
+                if by_name && matches!(issuer.presence(name).await, Ok(Presence::Present(_))) {
+                    return Ok(());
+                }
+            }
+        }
         for copy in written(record) {
             let value = match step::read_leaf(&cx, copy).await {
                 Ok(value) => value,

@@ -7,10 +7,12 @@ mod adoption;
 mod copies;
 pub(super) mod issue;
 mod mint;
+mod named;
 mod pair;
 mod pending;
 mod probe;
 mod quarantine;
+mod repoint;
 mod revoke;
 mod seal;
 mod take_over;
@@ -56,17 +58,21 @@ pub(super) async fn run(cx: &Context<'_>, step: &Step) -> Result<Ran, Trouble> {
         Action::AddAtIssuer => issue::add(cx, step).await,
         Action::SealPair => pair::seal(cx).await,
         Action::MintAtIssuer => mint::mint(cx, step).await,
+        Action::SealNamed(own) => named::seal(cx, own).await,
+        Action::CheckConsumer(from) => repoint::check(cx, step, from).await,
+        Action::MintByName => named::mint(cx, step).await,
         Action::VerifyNew => probe::new(cx, step).await,
         Action::WriteCopy => copies::write(cx, step).await,
         Action::WritePairs(pairs) => pair::write(cx, step, pairs).await,
         Action::ClearPending(version) => pending::clear(cx, step, version).await,
         Action::Refresh(how) => adoption::refresh(cx, step, *how).await,
+        Action::Repoint(redirect) => repoint::repoint(cx, step, redirect).await,
         Action::AwaitAdoption => adoption::adopted(cx, step).await,
         Action::ControlProbe => probe::control(cx).await,
         Action::Revoke(expect) => revoke::revoke(cx, step, expect.as_deref()).await,
         Action::AwaitCache(seconds) => Ok(timer::since_last(cx, step, u64::from(*seconds))),
         Action::AwaitGrace(seconds) => Ok(timer::since_last(cx, step, *seconds)),
-        Action::AwaitQuiet(seconds) => quarantine::quiet(cx, step, *seconds).await,
+        Action::AwaitQuiet(quiet) => quarantine::quiet(cx, step, *quiet).await,
         Action::Disable => quarantine::disable(cx, step).await,
         Action::Enable => quarantine::enable(cx, step).await,
         Action::ProveDisabled => probe::disabled(cx).await,
@@ -80,6 +86,8 @@ pub(super) async fn reconcile(cx: &Context<'_>, step: &Step) -> Result<Seen, Tro
         Action::SetAtIssuer | Action::RestoreAtIssuer => issue::observe(cx).await,
         Action::AddAtIssuer => issue::observe_added(cx).await,
         Action::MintAtIssuer => mint::observe(cx, step).await,
+        Action::MintByName => named::observe(cx, step).await,
+        Action::Repoint(redirect) => repoint::observe(cx, step, redirect).await,
         Action::WriteCopy => copies::observe(cx, step).await,
         Action::WritePairs(pairs) => pair::observe(cx, pairs).await,
         Action::ClearPending(version) => pending::observe(cx, step, version).await,
@@ -93,6 +101,8 @@ pub(super) async fn reconcile(cx: &Context<'_>, step: &Step) -> Result<Seen, Tro
         | Action::SealOld
         | Action::TakeOver(_)
         | Action::SealPair
+        | Action::SealNamed(_)
+        | Action::CheckConsumer(_)
         | Action::CheckCopy
         | Action::VerifyNew
         | Action::AwaitAdoption
@@ -111,6 +121,7 @@ pub(super) async fn undo(cx: &Context<'_>, step: &Step) -> Result<(), Trouble> {
         Action::SetAtIssuer => issue::take_back(cx, step).await,
         Action::AddAtIssuer => issue::take_away(cx, step).await,
         Action::MintAtIssuer => mint::take_away(cx, step).await,
+        Action::MintByName => named::take_away(cx, step).await,
         // A revocation that was refused changed nothing; one that was carried out is never taken back, and never unwound; nor is a
         // rollback, which goes forward or waits.
         Action::Revoke(_)
@@ -121,11 +132,14 @@ pub(super) async fn undo(cx: &Context<'_>, step: &Step) -> Result<(), Trouble> {
         | Action::WritePairs(_)
         | Action::ClearPending(_)
         | Action::Refresh(_)
+        | Action::Repoint(_)
         | Action::SealValues
         | Action::SealCopies
         | Action::SealOld
         | Action::TakeOver(_)
         | Action::SealPair
+        | Action::SealNamed(_)
+        | Action::CheckConsumer(_)
         | Action::CheckCopy
         | Action::VerifyNew
         | Action::AwaitAdoption
@@ -142,7 +156,7 @@ pub(super) async fn undo(cx: &Context<'_>, step: &Step) -> Result<(), Trouble> {
 /// What the undo of a step changes: its target, or what it made.
 pub(super) fn undo_target(record: &SagaRecord, step: &Step) -> Ref {
     match step.action {
-        Action::AddAtIssuer | Action::MintAtIssuer => {
+        Action::AddAtIssuer | Action::MintAtIssuer | Action::MintByName => {
             mint::made(record, step).unwrap_or_else(|| step.target.clone())
         }
         _ => step.target.clone(),

@@ -16,8 +16,8 @@ use claviger_store::{AuditLog, Inventory, Journal};
 
 use claviger_testkit::database::TestDatabase;
 
-use crate::minted;
 use crate::world::{COPIES, KEYS, Process, ROLE, Saga, TOKEN, World};
+use crate::{minted, named};
 
 /// L: some durably held value authenticates, and the target accepts no value that the journal does not know.
 pub(crate) async fn nothing_lost(world: &World, process: &Process, dir: &Path) -> Result<()> {
@@ -189,6 +189,7 @@ pub(crate) async fn back(
             one_token(world, dir, &world.old)?;
         }
         Saga::Minted => minted::unwound(world, process, dir).await?,
+        Saga::Named => named::unwound(world, process, dir).await?,
         Saga::CopyOnly => in_step(process, &world.old).await?,
         other => anyhow::bail!("{other:?} is not taken back"),
     }

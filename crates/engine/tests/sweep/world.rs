@@ -19,7 +19,7 @@ use claviger_core::{
     id::SagaId,
     random::{Random, SeededRandom},
     reference::Ref,
-    saga::{Cause, Event, SagaPlan},
+    saga::{Cause, SagaPlan},
     seal::SealingKey,
 };
 use claviger_engine::{
@@ -38,7 +38,7 @@ use tempfile::TempDir;
 use crate::{
     invariants,
     journal::{CommitFault, FaultyJournal},
-    minted,
+    minted, named,
 };
 
 /// Which saga is swept.
@@ -50,6 +50,8 @@ pub(crate) enum Saga {
     Dual,
     /// Of a value that its issuer makes, of which copies hold two halves: an access key.
     Minted,
+    /// Of a value that its issuer makes under a name: a token Secret.
+    Named,
     /// Of a value that has no issuer: a signing key in two places.
     CopyOnly,
     Revocation,
@@ -63,6 +65,7 @@ pub(crate) enum Stopped {
     Rotation,
     Dual,
     Minted,
+    Named,
     CopyOnly,
 }
 
@@ -73,6 +76,7 @@ impl Saga {
             Self::Rollback(Stopped::Rotation) => Self::Rotation,
             Self::Rollback(Stopped::Dual) => Self::Dual,
             Self::Rollback(Stopped::Minted) => Self::Minted,
+            Self::Rollback(Stopped::Named) => Self::Named,
             Self::Rollback(Stopped::CopyOnly) => Self::CopyOnly,
             other => other,
         }
@@ -143,6 +147,9 @@ impl World {
         if saga.first() == Saga::Minted {
             minted::plant(&mut estate, &random);
         }
+        if saga.first() == Saga::Named {
+            named::plant(&mut estate);
+        }
         if saga == Saga::Revocation {
             // Longer than a dead owner's lease, or the takeover alone would wait long enough.
             estate.settings.revoke_cache_seconds = 3;
@@ -179,6 +186,10 @@ impl World {
             Saga::Minted => {
                 let key = minted::subject(&estate);
                 process.engine.plan_rotation(&Selector::parse(&key)?, &RotateOptions::default()).await?
+            }
+            Saga::Named => {
+                let subject = Selector::parse(named::SUBJECT)?;
+                process.engine.plan_rotation(&subject, &RotateOptions::default()).await?
             }
             Saga::CopyOnly => {
                 process.engine.estate.policies.push(policy(
@@ -276,11 +287,13 @@ impl World {
             Saga::Rotation => invariants::nothing_lost(self, process, dir).await,
             Saga::Dual => invariants::token_works(self, process, dir).await,
             Saga::Minted => minted::pairs_work(self, process, dir).await,
+            Saga::Named => named::tokens_work(self, process, dir).await,
             Saga::CopyOnly => invariants::known_values(self, process).await,
             Saga::Revocation => Ok(()),
             Saga::Rollback(Stopped::Rotation) => invariants::nothing_lost(self, process, dir).await,
             Saga::Rollback(Stopped::Dual) => invariants::token_works(self, process, dir).await,
             Saga::Rollback(Stopped::Minted) => minted::pairs_work(self, process, dir).await,
+            Saga::Rollback(Stopped::Named) => named::tokens_work(self, process, dir).await,
             Saga::Rollback(Stopped::CopyOnly) => invariants::known_values(self, process).await,
         }
     }
@@ -296,6 +309,7 @@ impl World {
             Saga::Rotation => invariants::rotation(self, process, database, dir, began).await,
             Saga::Dual => invariants::dual(self, process, database, dir, began).await,
             Saga::Minted => minted::at_rest(self, process, database, dir, began).await,
+            Saga::Named => named::at_rest(self, process, database, dir, began).await,
             Saga::CopyOnly => invariants::copy_only(self, process, database, dir, began).await,
             Saga::Revocation => invariants::revocation(self, process, database, dir, began).await,
             Saga::Rollback(_) => invariants::back(self, process, database, dir, &[]).await,
@@ -324,61 +338,12 @@ impl World {
             invariants::one_token(self, dir.path(), &self.old)?;
         } else if self.saga == Saga::Minted {
             minted::unwound(self, &process, dir.path()).await?;
+        } else if self.saga == Saga::Named {
+            named::unwound(self, &process, dir.path()).await?;
         } else if self.saga == Saga::CopyOnly {
             invariants::in_step(&process, &self.old).await?;
         }
         Ok(outcome.state)
-    }
-
-    /// Runs a rotation against a target that refuses values with one of these characters. Gives the state, and how many values were refused.
-    pub(crate) async fn run_refusing(&self, characters: &str) -> Result<(String, usize)> {
-        let dir = tempfile::tempdir()?;
-        copy(self.template.path(), dir.path())?;
-        EstateFile::new(dir.path().join("estate.json"))
-            .edit(|estate| characters.clone_into(&mut estate.settings.refused_characters))?;
-        let database = self.database.copy().await?;
-        let process = open(dir.path(), &database, Trial::default()).await?;
-        let outcome = process.attempt(self.plan.clone()).await.context("it did not crash")??;
-        let record = process.store.load(outcome.rotation_id).await?.context("the saga")?;
-        let refused = record.events.iter().filter(
-            |(_, event)| matches!(event, Event::Failed { step, .. } if step.starts_with("set-at-issuer")),
-        );
-        let refused = refused.count();
-        self.at_rest(&process, &database, dir.path(), outcome.state == "done").await?;
-        process.store.close().await;
-        Ok((outcome.state, refused))
-    }
-
-    /// Runs a rotation whose policy leaves the old value for a while, in two processes.
-    pub(crate) async fn run_with_grace(&self, grace: chrono::TimeDelta) -> Result<()> {
-        let dir = tempfile::tempdir()?;
-        copy(self.template.path(), dir.path())?;
-        let database = self.database.copy().await?;
-        let mut process = open(dir.path(), &database, Trial::default()).await?;
-        process.engine.estate.policies.push(policy("kind=token", None, Some(grace))?);
-        let selector = Selector::parse(self.plan.subject.as_str())?;
-        let plan = process.engine.plan_rotation(&selector, &RotateOptions::default()).await?;
-        let plan = plan.subjects.into_iter().next().context("a plan")?;
-        let id = process.engine.begin(plan, Cause::Manual, None).await?;
-        let hasty = RunOptions { linger: Duration::ZERO, ..RUN };
-        let begun = SystemClock.now();
-        let outcome = process.engine.drive(id, &hasty, &Silent).await?;
-        ensure!(outcome.state == "waiting", "{}: {:?}", outcome.state, outcome.reason);
-        let early = process.resume(None, &hasty).await?;
-        ensure!(early.iter().all(|outcome| outcome.state == "waiting"), "it went on too early");
-        let tokens = self.observer(dir.path()).estate()?.secret_store.tokens;
-        ensure!(tokens.values().any(|token| token.value.is(&self.old)), "the old value was ended too early");
-        process.store.close().await;
-        drop(process);
-        let later = open(dir.path(), &database, Trial::default()).await?;
-        let outcome = later.resume(None, &RUN).await?;
-        ensure!(outcome.len() == 1 && outcome[0].state == "done", "{:?}", outcome[0].reason);
-        let estate = self.observer(dir.path()).estate()?;
-        let ended = estate.effects.iter().find(|effect| effect.operation == "revoke").context("the end")?;
-        ensure!(ended.at - begun >= grace, "the old value was ended after {}", ended.at - begun);
-        self.at_rest(&later, &database, dir.path(), true).await?;
-        later.store.close().await;
-        Ok(())
     }
 
     pub(crate) fn observer(&self, dir: &Path) -> Observer {
@@ -473,6 +438,7 @@ pub(crate) fn policy(
         retain: false,
         password: None,
         grace,
+        evidence: None,
     })
 }
 
@@ -482,7 +448,7 @@ async fn value(process: &Process, plan: &SagaPlan, saga: Saga) -> Result<Vec<u8>
         Saga::Dual => TOKEN.to_owned(),
         Saga::Minted => format!("{}#{}", minted::OBJECTS[0], minted::HALVES[1]),
         Saga::CopyOnly => KEYS[0].to_owned(),
-        Saga::Revocation => format!("{}#token", plan.subject),
+        Saga::Named | Saga::Revocation => format!("{}#token", plan.subject),
     };
     let member = process.engine.estate.member("sim")?;
     let store = member.backend.store().context("a store")?;

@@ -180,6 +180,7 @@ impl<'a> Maker<'a> {
             account: account.to_owned(),
             auto_generated: kind.0,
             last_used,
+            invalid_since: None,
         };
         self.estate.legacy_token(namespace, name, account).expect("its ServiceAccount was planted before")
     }
@@ -212,10 +213,13 @@ impl<'a> Maker<'a> {
     /// The estate, with the pods of all Deployments started.
     pub(super) fn finish(mut self) -> Estate {
         let started = self.now - Duration::hours(30);
-        for namespace in self.estate.cluster.namespaces.values_mut() {
+        let namespaces: Vec<String> = self.estate.cluster.namespaces.keys().cloned().collect();
+        for namespace in namespaces {
+            let tokens = self.estate.legacy_tokens(&namespace);
+            let namespace = self.held(&namespace);
             let names: Vec<String> = namespace.deployments.keys().cloned().collect();
             for name in names {
-                namespace.start(&name, started).expect("all that a Deployment reads was planted");
+                namespace.start(&name, started, &tokens).expect("all that a Deployment reads was planted");
             }
         }
         self.estate

@@ -6,10 +6,10 @@ use claviger_backend::Capability;
 use claviger_core::{
     model::ConsumerHow,
     reference::Ref,
-    saga::{Action, Pair, Step, StepPhase},
+    saga::{Action, Pair, Quiet, Step, StepPhase},
 };
 
-use super::{adopt, plural, refused};
+use super::{adopt, plural, refused, retire::retire};
 
 /// What the end of an old value takes.
 pub(in crate::plan) struct End {
@@ -61,30 +61,9 @@ pub(in crate::plan) fn minted(
         steps.push(Step::new(Action::WritePairs(pairs), target, phase, detail));
     }
     steps.extend(adopt(consumers));
-    let End { grace, token, capability } = end;
-    if grace > 0 {
-        let detail = format!("leave the old key for {grace} s, in case somebody still has it");
-        steps.push(step(Action::AwaitGrace(grace), AfterPivot, detail));
-    }
-    let detail =
+    let seen =
         "see by its issuer's last use that nobody uses the old key since the last consumer moved".to_owned();
-    steps.push(step(Action::AwaitQuiet(grace), AfterPivot, detail));
-    let cache = |steps: &mut Vec<Step>, word: &str| {
-        let seconds = capability.revoke_cache_seconds;
-        if seconds > 0 {
-            let detail = format!("wait {seconds} s, until no cache may still accept it");
-            steps.push(step(Action::AwaitCache(seconds), AfterPivot, detail).named(word));
-        }
-    };
-    if capability.disable {
-        let detail = "suspend the old key: it could still be enabled again".to_owned();
-        steps.push(step(Action::Disable, AfterPivot, detail));
-        cache(&mut steps, "suspended");
-        let detail = "log in with the suspended key: it must be refused".to_owned();
-        steps.push(step(Action::ProveDisabled, AfterPivot, detail));
-    }
-    steps.push(step(Action::Revoke(Some(token)), AfterPivot, "delete the old key".to_owned()));
-    cache(&mut steps, "deleted");
+    steps.extend(retire(subject, "key", (Quiet::exact(end.grace), seen), end));
     steps.push(refused(subject));
     steps
 }

@@ -27,12 +27,9 @@ pub(super) async fn refresh(cx: &Context<'_>, step: &Step, how: ConsumerHow) -> 
 
 /// `await-adoption`.
 pub(super) async fn adopted(cx: &Context<'_>, step: &Step) -> Result<Ran, Trouble> {
-    let refreshed = cx
-        .record
-        .plan
-        .steps
-        .iter()
-        .find(|other| other.target == step.target && matches!(other.action, Action::Refresh(_)));
+    let restarts = |action: &Action| matches!(action, Action::Refresh(_) | Action::Repoint(_));
+    let mut steps = cx.record.plan.steps.iter();
+    let refreshed = steps.find(|other| other.target == step.target && restarts(&other.action));
     let Some(refreshed) = refreshed else { return Err(permanent("the plan does not refresh this consumer")) };
     let by_hand = cx
         .record

@@ -2,32 +2,65 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use claviger_backend::ErrorKind;
-use claviger_core::saga::{Action, Event, Step};
+use claviger_core::saga::{Action, Event, Evidence, Quiet, Step};
 
 use super::{
     super::context::{Context, Done, Ran, Trouble, permanent},
     Seen,
 };
 
+/// Where the issuer tells the last use to a coarse time only: so long a time of which it can tell has to be seen, also without a grace.
+const LEAST_SEEN: TimeDelta = TimeDelta::hours(1);
+
 /// `await-quiet`. A use after the last consumer moved is somebody's that nobody knows of: he would be cut off.
-pub(super) async fn quiet(cx: &Context<'_>, step: &Step, seconds: u64) -> Result<Ran, Trouble> {
-    let moved = moved(cx);
+pub(super) async fn quiet(cx: &Context<'_>, step: &Step, quiet: Quiet) -> Result<Ran, Trouble> {
+    let (moved, decided) = moved(cx);
     let text = |at: DateTime<Utc>| at.format("%Y-%m-%dT%H:%M:%SZ").to_string();
     let Some(used) = cx.issuer()?.last_used(&step.target).await? else {
+        if quiet.grain > 0 && quiet.least > Evidence::Blind && !decided {
+            // The rotation itself has logged in with it: who does not tell of that tells of nobody.
+            return Err(permanent(format!(
+                "its issuer does not tell when {} was used: whether somebody unknown still has it is not known (blind); look for yourself, then `claviger resume {}`, or take the rotation back",
+                step.target, cx.record.id
+            )));
+        }
         return Ok(Ran::Done(Done::new("its issuer tells of no use")));
     };
     let done = |detail: String| Ok(Ran::Done(Done::new(detail).fact("last_used", text(used))));
-    if used <= moved {
+    let grace =
+        i64::try_from(quiet.seconds).ok().and_then(TimeDelta::try_seconds).unwrap_or(TimeDelta::zero());
+    let grain = TimeDelta::seconds(i64::from(quiet.grain));
+    // Where the issuer tells a day, the use may have been at its end.
+    let (now, by) = (cx.engine.clock.now(), used + grain);
+    if by <= moved {
         return done(format!("last used at {}, before its last consumer had moved", text(used)));
     }
-    let grace = i64::try_from(seconds).ok().and_then(TimeDelta::try_seconds).unwrap_or(TimeDelta::zero());
-    let (now, quiet) = (cx.engine.clock.now(), used + grace);
-    if seconds > 0 && now >= quiet {
-        return done(format!("last used at {}, and quiet for {seconds} s", text(used)));
+    if used <= moved {
+        let within =
+            format!("last used between {} and {}, in which its last consumer moved", text(used), text(by));
+        if quiet.least == Evidence::Blind || decided {
+            let allowed = if decided { "an operator" } else { "its policy" };
+            return Ok(Ran::Done(
+                Done::new(format!(
+                    "{within}: whether it was used since is not seen (blind), which {allowed} allows"
+                ))
+                .fact("last_used", text(used))
+                .fact("evidence", Evidence::Blind.word()),
+            ));
+        }
+        let seen = by + grace.max(LEAST_SEEN);
+        if now < seen {
+            return Ok(Ran::Wait(seen));
+        }
+        return done(format!("{within}, and not used since {}", text(by)));
+    }
+    let settled = by + grace;
+    if quiet.seconds > 0 && now >= settled {
+        return done(format!("last used at {}, and quiet for {} s", text(used), quiet.seconds));
     }
     // Twice the grace: once it was waited for already, and once for the use that was seen then.
-    if quiet <= moved + grace * 2 && now < quiet {
-        return Ok(Ran::Wait(quiet));
+    if settled <= moved + grace * 2 + grain && now < settled {
+        return Ok(Ran::Wait(settled));
     }
     Err(permanent(format!(
         "{} was used at {}, and its last consumer had moved at {}: somebody unknown still has it; find out who, then `claviger resume {}`",
@@ -38,22 +71,26 @@ pub(super) async fn quiet(cx: &Context<'_>, step: &Step, seconds: u64) -> Result
     )))
 }
 
-/// When the last consumer had moved, or an operator let it go on all the same.
-fn moved(cx: &Context<'_>) -> DateTime<Utc> {
+/// When the last consumer had moved, or an operator let it go on all the same: then the second is true.
+fn moved(cx: &Context<'_>) -> (DateTime<Utc>, bool) {
     let moves = |id: &str| {
         cx.record.plan.step(id).is_some_and(|(_, step)| {
             matches!(
                 step.action,
-                Action::WriteCopy | Action::WritePairs(_) | Action::Refresh(_) | Action::AwaitAdoption
+                Action::WriteCopy
+                    | Action::WritePairs(_)
+                    | Action::Refresh(_)
+                    | Action::Repoint(_)
+                    | Action::AwaitAdoption
             )
         })
     };
+    let decides = |event: &Event| matches!(event, Event::Continued { .. } | Event::Resolved { .. });
     let last = cx.record.events.iter().rev().find(|(_, event)| match event {
         Event::Succeeded { step, .. } | Event::Reconciled { step, happened: Some(_), .. } => moves(step),
-        Event::Continued { .. } | Event::Resolved { .. } => true,
-        _ => false,
+        event => decides(event),
     });
-    last.map_or(cx.record.created_at, |(at, _)| *at)
+    last.map_or((cx.record.created_at, false), |(at, event)| (*at, decides(event)))
 }
 
 /// `disable`.

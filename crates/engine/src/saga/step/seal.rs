@@ -39,7 +39,15 @@ impl Held<'_> {
 }
 
 async fn held<'a>(cx: &Context<'a>) -> Result<Held<'a>, Trouble> {
-    let targets = written(cx);
+    values_in(cx, written(cx)).await
+}
+
+/// The one value that all of these places hold, and how many they are.
+pub(super) async fn held_in(cx: &Context<'_>, targets: Vec<&Ref>) -> Result<(SecretValue, usize), Trouble> {
+    values_in(cx, targets).await?.one()
+}
+
+async fn values_in<'a>(cx: &Context<'a>, targets: Vec<&'a Ref>) -> Result<Held<'a>, Trouble> {
     let mut held = Held { values: Vec::new(), count: targets.len() };
     for at in targets {
         let value = read_leaf(cx, at)
