@@ -24,6 +24,8 @@ use crate::{Place, text};
 enum Target {
     /// As this role at PostgreSQL.
     Role(&'static str),
+    /// As the user whose name it holds.
+    User,
     /// By AppRole at OpenBao.
     AppRole,
 }
@@ -102,6 +104,11 @@ async fn logs_in(estate: &Estate, workload: &Workload, data: &Value) -> Result<b
         Target::Role(role) => {
             Ok(estate.postgres.accepts(role, field("password")?.trim_end_matches('\n')).await?)
         }
+        Target::User => {
+            let (user, password) = (field("username")?, field("password")?);
+            // A user that rests answers with another error: the pod that still held it must be gone by then.
+            Ok(estate.postgres.accepts(&user, password.trim_end_matches('\n')).await.unwrap_or(false))
+        }
         Target::AppRole => {
             let login = json!({"role_id": field("role_id")?, "secret_id": field("secret_id")?});
             Ok(estate.openbao.request(Method::POST, "auth/approle/login", Some(&login)).await?.status == 200)
@@ -158,6 +165,31 @@ async fn consumers_of_a_secret_id_never_fail_to_log_in() -> Result<()> {
     let tallies = rotate(&estate, &place, &[runner], &arguments).await?;
     println!("dual: {} logins of {} pods, {} failed", tallies[0].logins, tallies[0].pods, tallies[0].failed);
     ensure!(tallies[0].failed == 0, "{tallies:?}");
+    Ok(())
+}
+
+/// The same password, and two users that take turns to have one: there and back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn consumers_of_users_that_take_turns_never_fail_to_log_in() -> Result<()> {
+    let estate = Arc::new(require_lab!(Estate::start().await, Ok(())));
+    let place = crate::turns::place(&estate, Place::new(estate.directory(), "witness-turns.db"))?;
+    place.run(&["scan"], None)?.expect(3)?;
+    let consumer =
+        |app, rereads| Workload { namespace: "payments", app, secret: "db", rereads, target: Target::User };
+    let workloads = [consumer("api", false), consumer("worker", false), consumer("reader", true)];
+    for user in ["app", "app_alt"] {
+        let subject = format!("db/role/{user}");
+        let arguments = ["rotate", &subject, "--leave-stale", "--yes", "-o", "json"];
+        let tallies = rotate(&estate, &place, &workloads, &arguments).await?;
+        for (workload, tally) in workloads.iter().zip(&tallies) {
+            println!(
+                "alternating, {user} rests: {}: {} logins of {} pods, {} failed",
+                workload.app, tally.logins, tally.pods, tally.failed
+            );
+            ensure!(tally.failed == 0, "{}: {tally:?}", workload.app);
+        }
+        tokio::task::block_in_place(|| place.run(&["scan"], None))?;
+    }
     Ok(())
 }
 

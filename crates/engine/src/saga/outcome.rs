@@ -62,12 +62,14 @@ impl SagaOutcome {
                 .and_then(|output| output.facts.get(key).cloned())
         };
         let sealed = |key: &str| {
-            let seals = ["seal-values", "seal-copies", "seal-pair", "mint-at-issuer", "take-over"];
+            let seals =
+                ["seal-values", "seal-copies", "seal-pair", "seal-user", "mint-at-issuer", "take-over"];
             seals.into_iter().find_map(|action| fact(action, key))
         };
         // The value that was sealed first may have been refused and replaced.
-        let new = fact("set-at-issuer", "new").or_else(|| fact("add-at-issuer", "new"));
-        let added = fact("mint-at-issuer", "at").or_else(|| fact("add-at-issuer", "at"));
+        let any = |actions: [&str; 3], key: &str| actions.into_iter().find_map(|action| fact(action, key));
+        let new = any(["set-at-issuer", "add-at-issuer", "wake-user"], "new");
+        let added = any(["mint-at-issuer", "add-at-issuer", "wake-user"], "at");
         Self {
             rotation_id: record.id,
             credential: record.plan.credential,

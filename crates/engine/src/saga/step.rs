@@ -12,8 +12,10 @@ mod probe;
 mod quarantine;
 mod revoke;
 mod seal;
+mod session;
 mod take_over;
 mod timer;
+mod turn;
 
 use chrono::{DateTime, Utc};
 use claviger_core::{
@@ -55,6 +57,10 @@ pub(super) async fn run(cx: &Context<'_>, step: &Step) -> Result<Ran, Trouble> {
         Action::AddAtIssuer => issue::add(cx, step).await,
         Action::SealPair => pair::seal(cx).await,
         Action::MintAtIssuer => mint::mint(cx, step).await,
+        Action::SealUser => pair::seal_user(cx).await,
+        Action::WakeUser(name) => turn::wake(cx, step, name).await,
+        Action::CompareUsers => turn::compare(cx).await,
+        Action::AwaitNoSessions(seconds) => session::none(cx, step, *seconds).await,
         Action::VerifyNew => probe::new(cx, step).await,
         Action::WriteCopy => copies::write(cx, step).await,
         Action::WritePairs(pairs) => pair::write(cx, step, pairs).await,
@@ -78,6 +84,7 @@ pub(super) async fn reconcile(cx: &Context<'_>, step: &Step) -> Result<Seen, Tro
         Action::SetAtIssuer | Action::RestoreAtIssuer => issue::observe(cx).await,
         Action::AddAtIssuer => issue::observe_added(cx).await,
         Action::MintAtIssuer => mint::observe(cx, step).await,
+        Action::WakeUser(name) => turn::observe(cx, step, name).await,
         Action::WriteCopy => copies::observe(cx, step).await,
         Action::WritePairs(pairs) => pair::observe(cx, pairs).await,
         Action::Disable => quarantine::observe(cx, step).await,
@@ -90,8 +97,11 @@ pub(super) async fn reconcile(cx: &Context<'_>, step: &Step) -> Result<Seen, Tro
         | Action::SealOld
         | Action::TakeOver(_)
         | Action::SealPair
+        | Action::SealUser
         | Action::CheckCopy
         | Action::VerifyNew
+        | Action::CompareUsers
+        | Action::AwaitNoSessions(_)
         | Action::AwaitAdoption
         | Action::ControlProbe
         | Action::AwaitCache(_)
@@ -108,6 +118,7 @@ pub(super) async fn undo(cx: &Context<'_>, step: &Step) -> Result<(), Trouble> {
         Action::SetAtIssuer => issue::take_back(cx, step).await,
         Action::AddAtIssuer => issue::take_away(cx, step).await,
         Action::MintAtIssuer => mint::take_away(cx, step).await,
+        Action::WakeUser(_) => turn::unwake(cx, step).await,
         // A revocation that was refused changed nothing; one that was carried out is never taken back, and never unwound; nor is a
         // rollback, which goes forward or waits.
         Action::Revoke(_)
@@ -122,8 +133,11 @@ pub(super) async fn undo(cx: &Context<'_>, step: &Step) -> Result<(), Trouble> {
         | Action::SealOld
         | Action::TakeOver(_)
         | Action::SealPair
+        | Action::SealUser
         | Action::CheckCopy
         | Action::VerifyNew
+        | Action::CompareUsers
+        | Action::AwaitNoSessions(_)
         | Action::AwaitAdoption
         | Action::ControlProbe
         | Action::AwaitCache(_)

@@ -36,7 +36,7 @@ use claviger_testkit::database::{Kind, TestDatabase};
 use tempfile::TempDir;
 
 use crate::{
-    invariants,
+    alternating, invariants,
     journal::{CommitFault, FaultyJournal},
     minted,
 };
@@ -50,6 +50,8 @@ pub(crate) enum Saga {
     Dual,
     /// Of a value that its issuer makes, of which copies hold two halves: an access key.
     Minted,
+    /// Of a value of which two users take turns to have one: the same database password.
+    Alternating,
     /// Of a value that has no issuer: a signing key in two places.
     CopyOnly,
     Revocation,
@@ -63,6 +65,7 @@ pub(crate) enum Stopped {
     Rotation,
     Dual,
     Minted,
+    Alternating,
     CopyOnly,
 }
 
@@ -73,6 +76,7 @@ impl Saga {
             Self::Rollback(Stopped::Rotation) => Self::Rotation,
             Self::Rollback(Stopped::Dual) => Self::Dual,
             Self::Rollback(Stopped::Minted) => Self::Minted,
+            Self::Rollback(Stopped::Alternating) => Self::Alternating,
             Self::Rollback(Stopped::CopyOnly) => Self::CopyOnly,
             other => other,
         }
@@ -143,6 +147,9 @@ impl World {
         if saga.first() == Saga::Minted {
             minted::plant(&mut estate, &random);
         }
+        if saga.first() == Saga::Alternating {
+            alternating::plant(&mut estate);
+        }
         if saga == Saga::Revocation {
             // Longer than a dead owner's lease, or the takeover alone would wait long enough.
             estate.settings.revoke_cache_seconds = 3;
@@ -179,6 +186,12 @@ impl World {
             Saga::Minted => {
                 let key = minted::subject(&estate);
                 process.engine.plan_rotation(&Selector::parse(&key)?, &RotateOptions::default()).await?
+            }
+            Saga::Alternating => {
+                let policy = policy(alternating::BOTH, Some("alternating"), None)?;
+                process.engine.estate.policies.push(policy);
+                let selector = Selector::parse(&format!("sim/db/role/{ROLE}"))?;
+                process.engine.plan_rotation(&selector, &RotateOptions::default()).await?
             }
             Saga::CopyOnly => {
                 process.engine.estate.policies.push(policy(
@@ -276,6 +289,9 @@ impl World {
             Saga::Rotation => invariants::nothing_lost(self, process, dir).await,
             Saga::Dual => invariants::token_works(self, process, dir).await,
             Saga::Minted => minted::pairs_work(self, process, dir).await,
+            Saga::Alternating | Saga::Rollback(Stopped::Alternating) => {
+                alternating::pairs_work(self, process, dir).await
+            }
             Saga::CopyOnly => invariants::known_values(self, process).await,
             Saga::Revocation => Ok(()),
             Saga::Rollback(Stopped::Rotation) => invariants::nothing_lost(self, process, dir).await,
@@ -296,6 +312,7 @@ impl World {
             Saga::Rotation => invariants::rotation(self, process, database, dir, began).await,
             Saga::Dual => invariants::dual(self, process, database, dir, began).await,
             Saga::Minted => minted::at_rest(self, process, database, dir, began).await,
+            Saga::Alternating => alternating::at_rest(self, process, database, dir, began).await,
             Saga::CopyOnly => invariants::copy_only(self, process, database, dir, began).await,
             Saga::Revocation => invariants::revocation(self, process, database, dir, began).await,
             Saga::Rollback(_) => invariants::back(self, process, database, dir, &[]).await,
@@ -324,6 +341,8 @@ impl World {
             invariants::one_token(self, dir.path(), &self.old)?;
         } else if self.saga == Saga::Minted {
             minted::unwound(self, &process, dir.path()).await?;
+        } else if self.saga == Saga::Alternating {
+            alternating::as_before(self, &process, dir.path(), true).await?;
         } else if self.saga == Saga::CopyOnly {
             invariants::in_step(&process, &self.old).await?;
         }
@@ -478,7 +497,7 @@ pub(crate) fn policy(
 
 async fn value(process: &Process, plan: &SagaPlan, saga: Saga) -> Result<Vec<u8>> {
     let at = match saga.first() {
-        Saga::Rotation | Saga::Rollback(_) => "sim/kv/payments/db#password".to_owned(),
+        Saga::Rotation | Saga::Alternating | Saga::Rollback(_) => "sim/kv/payments/db#password".to_owned(),
         Saga::Dual => TOKEN.to_owned(),
         Saga::Minted => format!("{}#{}", minted::OBJECTS[0], minted::HALVES[1]),
         Saga::CopyOnly => KEYS[0].to_owned(),

@@ -39,7 +39,7 @@ pub(super) async fn quiet(cx: &Context<'_>, step: &Step, seconds: u64) -> Result
 }
 
 /// When the last consumer had moved, or an operator let it go on all the same.
-fn moved(cx: &Context<'_>) -> DateTime<Utc> {
+pub(super) fn moved(cx: &Context<'_>) -> DateTime<Utc> {
     let moves = |id: &str| {
         cx.record.plan.step(id).is_some_and(|(_, step)| {
             matches!(
@@ -54,6 +54,12 @@ fn moved(cx: &Context<'_>) -> DateTime<Utc> {
         _ => false,
     });
     last.map_or(cx.record.created_at, |(at, _)| *at)
+}
+
+/// When an operator last let it go on.
+pub(super) fn decided(cx: &Context<'_>) -> Option<DateTime<Utc>> {
+    let decisions = |event: &Event| matches!(event, Event::Continued { .. } | Event::Resolved { .. });
+    cx.record.events.iter().rev().find(|(_, event)| decisions(event)).map(|(at, _)| *at)
 }
 
 /// `disable`.
