@@ -26,6 +26,7 @@
 //! | `password_known` | boolean | false: whether there is a password at all could not be read |
 //! | `scram_iterations` | number | iterations of the SCRAM verifier, where there is one |
 //! | `sessions` | number | live sessions now, our own not counted |
+//! | `takes_turns_with` | string | the other one of two roles that take turns |
 //! | `owns_objects` | boolean | it owns objects in some database, so it cannot simply be dropped |
 //!
 //! A grant by membership carries `admin_option` (it may pass the membership on) and `via`, the roles between, where it is indirect.

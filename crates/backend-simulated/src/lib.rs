@@ -25,7 +25,8 @@
 //! | on | key | type | meaning |
 //! | --- | --- | --- | --- |
 //! | role, its password | `superuser`, `createrole`, `replication` | bool | as in `pg_roles` |
-//! | password | `password_method` | string | `scram-sha-256` or `md5` |
+//! | password | `password_method` | string | `scram-sha-256`, `md5`, or `none` while it rests |
+//! | password | `takes_turns_with` | string | the other one of two roles that take turns |
 //! | IAM user | `access_keys` | number | how many keys it has |
 //! | access key | `status` | string | `Active` or `Inactive` |
 //! | access key | `never_used` | bool | the issuer knows and says never |

@@ -1,8 +1,12 @@
 //! Two database users that take turns, on the real servers: name and password in every copy together, the same rights, and no login that fails.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    process::Stdio,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result, ensure};
@@ -25,7 +29,7 @@ use crate::{
 };
 
 /// Moments at which the process is killed, in milliseconds after its start.
-pub(crate) const MOMENTS: &[u64] = &[80, 150, 220, 290, 360, 430, 520, 620, 720, 850, 1000, 1200];
+pub(crate) const MOMENTS: &[u64] = &[80, 200, 320, 440, 560, 700, 850, 1000, 1200];
 
 /// A user's name and password.
 type Login = (String, String);
@@ -39,8 +43,8 @@ pub(crate) fn place(estate: &Estate, mut place: Place) -> Result<Place> {
     Ok(place)
 }
 
-/// What each of the four copies holds, each read at once.
-async fn copies(estate: &Estate) -> Result<Vec<(&'static str, Login)>> {
+/// What each of three copies holds, each read at once.
+async fn held(estate: &Estate) -> Result<Vec<(&'static str, Login)>> {
     let get = async |path: &str| estate.kubernetes.request(Method::GET, path, None).await;
     let secret = get("/api/v1/namespaces/payments/secrets/db").await?.body;
     let password = decoded(&secret["data"]["password"])?.trim_end_matches('\n').to_owned();
@@ -48,11 +52,16 @@ async fn copies(estate: &Estate) -> Result<Vec<(&'static str, Login)>> {
     let url = text(&map["data"], "database-url").to_owned();
     let kv = estate.openbao.request(Method::GET, "kv/data/payments/db", None).await?.body;
     let kv = &kv["data"]["data"];
-    let mut held = vec![
+    Ok(vec![
         ("Secret", (decoded(&secret["data"]["username"])?, password)),
         ("ConfigMap", of_url(&url)?),
         ("KV", (text(kv, "username").to_owned(), text(kv, "password").to_owned())),
-    ];
+    ])
+}
+
+/// The same with the fourth, which takes a second to be asked for.
+async fn copies(estate: &Estate) -> Result<Vec<(&'static str, Login)>> {
+    let mut held = held(estate).await?;
     let get = Call {
         service: "secretsmanager",
         operation: "get_secret_value",
@@ -60,10 +69,8 @@ async fn copies(estate: &Estate) -> Result<Vec<(&'static str, Login)>> {
     };
     let document: Value = serde_json::from_str(text(&estate.ministack.calls(&[get])?[0], "SecretString"))?;
     ensure!(document["host"] == "127.0.0.1", "a field beside the pair was changed");
-    held.push((
-        "Secrets Manager",
-        (text(&document, "username").to_owned(), text(&document, "password").to_owned()),
-    ));
+    let login = (text(&document, "username").to_owned(), text(&document, "password").to_owned());
+    held.push(("Secrets Manager", login));
     Ok(held)
 }
 
@@ -109,11 +116,11 @@ async fn state(client: &Client, role: &str) -> Result<(bool, bool)> {
 async fn read_on(estate: Arc<Estate>, stop: Arc<AtomicBool>) -> Result<(u32, Vec<String>)> {
     let (mut logins, mut failed) = (0, Vec::new());
     while !stop.load(Ordering::SeqCst) {
-        for (place, login) in copies(&estate).await? {
+        for (place, login) in held(&estate).await? {
             logins += 1;
             if !estate.postgres.accepts(&login.0, &login.1).await.unwrap_or(false) {
                 // One that was exchanged between the reading and the login was no torn one.
-                let now = copies(&estate).await?;
+                let now = held(&estate).await?;
                 if now.iter().any(|(other, held)| *other == place && *held == login) {
                     failed.push(format!("{place} as `{}`", login.0));
                 }
@@ -211,7 +218,7 @@ async fn two_users_take_turns_with_the_same_rights() -> Result<()> {
     stop.store(true, Ordering::SeqCst);
     let (logins, failed) = reader.await??;
     println!(
-        "alternating: {logins} logins with what four copies held through three turns, {} failed",
+        "alternating: {logins} logins with what three copies held through three turns, {} failed",
         failed.len()
     );
     ensure!(logins > 50 && failed.is_empty(), "{logins} logins, failed: {failed:?}");
@@ -269,7 +276,7 @@ pub(crate) async fn kill_turns(moments: &[u64], lifecycle: Lifecycle) -> Result<
         let from = in_step(&estate).await?;
         let subject = format!("db/role/{}", from.0);
         place.kill_after(*moment, &["rotate", &subject, "--leave-stale", "--yes", "-o", "json"]).await?;
-        for (place, login) in copies(&estate).await? {
+        for (place, login) in held(&estate).await? {
             let accepted = estate.postgres.accepts(&login.0, &login.1).await?;
             ensure!(accepted, "killed after {moment} ms: {place} holds a login that is not accepted");
         }
@@ -292,7 +299,22 @@ pub(crate) async fn kill_turns(moments: &[u64], lifecycle: Lifecycle) -> Result<
     ))
 }
 
-/// The same, and then back instead of on.
+/// Starts a turn and kills it a moment after the world looks like this. `false`: it was done by then.
+async fn kill_when<F: AsyncFn() -> Result<bool>>(place: &Place, is: F, moment: u64) -> Result<bool> {
+    let arguments = ["rotate", "db/role/app", "--leave-stale", "--yes", "-o", "json"];
+    let mut command = place.command(&arguments)?;
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    while !is().await? && child.try_wait()?.is_none() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(moment)).await;
+    let running = child.try_wait()?.is_none();
+    child.kill()?;
+    child.wait()?;
+    Ok(running)
+}
+
+/// The same, and then back instead of on: before the first copy is written, and after it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_turn_is_taken_back() -> Result<()> {
     let estate = require_lab!(Estate::start().await, Ok(()));
@@ -302,20 +324,21 @@ async fn a_killed_turn_is_taken_back() -> Result<()> {
     let admin = estate.postgres.connect("postgres").await?;
     let before = in_step(&estate).await?;
     let (mut by_saga, mut unwound) = (0, 0);
-    for moment in &[250, 400, 550, 700, 850, 1000] {
-        place.kill_after(*moment, &["rotate", "db/role/app", "--leave-stale", "--yes", "-o", "json"]).await?;
+    for (written, moment) in [(false, 0), (true, 0), (true, 60), (true, 150)] {
+        let is = async || {
+            let woken = state(&admin, "app_alt").await?.0;
+            Ok(if written { held(&estate).await?[0].1.0 == "app_alt" } else { woken })
+        };
+        if !kill_when(&place, is, moment).await? {
+            // It was done: its old user rests, and there is nothing to go back to.
+            break;
+        }
         let rotations = place.list("rotations")?;
         let rest = ["done", "unwound", "rolled-back"];
-        let Some(open) = rotations.iter().find(|rotation| !rest.contains(&text(rotation, "state"))) else {
-            if in_step(&estate).await? == before {
-                continue;
-            }
-            break;
-        };
-        let id = text(open, "rotation_id");
+        let open = rotations.iter().find(|rotation| !rest.contains(&text(rotation, "state")));
+        let id = text(open.context("an open rotation")?, "rotation_id");
         let run = place.run(&["rollback", id, "--yes", "-o", "json"], None)?;
         if run.code == 4 && run.stderr.contains("has ended") {
-            // The old user rests already: there is nothing to go back to.
             break;
         }
         let done = run.expect(0)?.json()?;
@@ -325,17 +348,15 @@ async fn a_killed_turn_is_taken_back() -> Result<()> {
                 ensure!(done["rotations"][0]["old"]["verdict"] == "proven", "{done:#}");
             }
             "unwound" => unwound += 1,
-            other => anyhow::bail!("killed after {moment} ms: {other}: {done:#}"),
+            other => anyhow::bail!("killed {moment} ms after {written}: {other}: {done:#}"),
         }
+        ensure!(in_step(&estate).await? == before, "killed {moment} ms after {written}: another login");
         ensure!(
-            in_step(&estate).await? == before,
-            "killed after {moment} ms: the copies hold something else"
+            estate.postgres.accepts(&before.0, &before.1).await?,
+            "killed {moment} ms after {written}: locked out"
         );
-        ensure!(estate.postgres.accepts(&before.0, &before.1).await?, "killed after {moment} ms: locked out");
-        ensure!(
-            state(&admin, "app_alt").await? == (false, false),
-            "killed after {moment} ms: the other user works"
-        );
+        let other = state(&admin, "app_alt").await?;
+        ensure!(other == (false, false), "killed {moment} ms after {written}: the other user works");
         place.run(&["audit", "verify"], None)?.expect(0)?;
     }
     ensure!(by_saga >= 1, "only {by_saga} kills came after the pivot, {unwound} before it");

@@ -123,16 +123,27 @@ async fn rotate(
     workloads: &[Workload],
     arguments: &[&str],
 ) -> Result<Vec<Tally>> {
+    rotate_within(estate, place, workloads, arguments, Duration::from_millis(500)).await
+}
+
+/// The same with this long a moment before and after.
+async fn rotate_within(
+    estate: &Arc<Estate>,
+    place: &Place,
+    workloads: &[Workload],
+    arguments: &[&str],
+    moment: Duration,
+) -> Result<Vec<Tally>> {
     let stop = Arc::new(AtomicBool::new(false));
     let players: Vec<_> = workloads
         .iter()
         .map(|workload| tokio::spawn(play(Arc::clone(estate), *workload, Arc::clone(&stop))))
         .collect();
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    tokio::time::sleep(moment).await;
     // The program runs beside the players, which must not wait for it.
     let done = tokio::task::block_in_place(|| place.run(arguments, None))?.expect(0)?.json()?;
     ensure!(done["rotations"][0]["state"] == "done", "{done:#}");
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    tokio::time::sleep(moment).await;
     stop.store(true, Ordering::SeqCst);
     let mut tallies = Vec::new();
     for (player, workload) in players.into_iter().zip(workloads) {
@@ -172,7 +183,8 @@ async fn consumers_of_a_secret_id_never_fail_to_log_in() -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn consumers_of_users_that_take_turns_never_fail_to_log_in() -> Result<()> {
     let estate = Arc::new(require_lab!(Estate::start().await, Ok(())));
-    let place = crate::turns::place(&estate, Place::new(estate.directory(), "witness-turns.db"))?;
+    let place = Place::new(estate.directory(), "witness-turns.db");
+    let place = crate::turns::place(&estate, place)?;
     place.run(&["scan"], None)?.expect(3)?;
     let consumer =
         |app, rereads| Workload { namespace: "payments", app, secret: "db", rereads, target: Target::User };
@@ -180,7 +192,9 @@ async fn consumers_of_users_that_take_turns_never_fail_to_log_in() -> Result<()>
     for user in ["app", "app_alt"] {
         let subject = format!("db/role/{user}");
         let arguments = ["rotate", &subject, "--leave-stale", "--yes", "-o", "json"];
-        let tallies = rotate(&estate, &place, &workloads, &arguments).await?;
+        // Three of them, and each login is a SCRAM exchange with a server beside it.
+        let moment = Duration::from_secs(3);
+        let tallies = rotate_within(&estate, &place, &workloads, &arguments, moment).await?;
         for (workload, tally) in workloads.iter().zip(&tallies) {
             println!(
                 "alternating, {user} rests: {}: {} logins of {} pods, {} failed",
