@@ -64,7 +64,12 @@ impl<'a> Stage<'a> {
     async fn credential(&self, mut seen: ObservedCredential) -> MergedCredential {
         self.label(&mut seen.labels);
         self.own(&seen.at, &mut seen.owners);
-        let verifier = self.recogniser.learn(self.engine, &seen.at, seen.kind, seen.verifier.as_ref()).await;
+        // A user that rests has no value: what names it elsewhere is a value that has ended.
+        let rests = seen.attributes.get("password_method").is_some_and(|method| method == "none");
+        let verifier = match rests {
+            true => None,
+            false => self.recogniser.learn(self.engine, &seen.at, seen.kind, seen.verifier.as_ref()).await,
+        };
         MergedCredential {
             at: seen.at,
             kind: seen.kind,

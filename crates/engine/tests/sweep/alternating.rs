@@ -169,7 +169,7 @@ async fn process(world: &World, dir: &Path, grace: Option<TimeDelta>) -> Result<
     Ok(process)
 }
 
-async fn planned(process: &Process, selector: &str) -> Result<Plan> {
+pub(crate) async fn planned(process: &Process, selector: &str) -> Result<Plan> {
     let selector = Selector::parse(selector)?;
     Ok(process.engine.plan_rotation(&selector, &RotateOptions::default()).await?)
 }

@@ -5,6 +5,7 @@
 //! S (no value in the database), and the audit chain.
 
 mod alternating;
+mod grace;
 mod invariants;
 mod journal;
 mod minted;
