@@ -3,6 +3,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use claviger_backend::{
     Backend, BackendInfo, Capability, ErrorKind, Issuer, Permission, Phase, Result, Runtime, ScanSink, Store,
+    Turns,
 };
 use claviger_core::{clock::Clock, model::Scope};
 
@@ -75,6 +76,7 @@ impl Backend for AwsBackend {
             identify: false,
             restore: false,
             revoke: true,
+            alternate: false,
             revoke_cache_seconds: self.propagation.unwrap_or(END_SECONDS),
             read: true,
             write: true,
@@ -113,6 +115,10 @@ impl Backend for AwsBackend {
 
     fn issuer(&self) -> Option<&dyn Issuer> {
         Some(self)
+    }
+
+    fn turns(&self) -> Option<&dyn Turns> {
+        None
     }
 
     fn store(&self) -> Option<&dyn Store> {

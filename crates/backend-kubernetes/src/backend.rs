@@ -3,7 +3,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use claviger_backend::{
     Backend, BackendInfo, Capability, Error, ErrorKind, Issuer, Permission, Phase, Result, Runtime, ScanSink,
-    Store,
+    Store, Turns,
 };
 use claviger_core::{
     clock::Clock,
@@ -89,6 +89,7 @@ impl Backend for KubernetesBackend {
             identify: true,
             restore: false,
             revoke: true,
+            alternate: false,
             revoke_cache_seconds: TOKEN_CACHE_SECONDS,
             read: true,
             write: true,
@@ -117,6 +118,10 @@ impl Backend for KubernetesBackend {
 
     fn issuer(&self) -> Option<&dyn Issuer> {
         Some(self)
+    }
+
+    fn turns(&self) -> Option<&dyn Turns> {
+        None
     }
 
     fn store(&self) -> Option<&dyn Store> {

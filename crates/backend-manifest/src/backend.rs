@@ -3,7 +3,7 @@ use std::{path::PathBuf, sync::Arc};
 use async_trait::async_trait;
 use claviger_backend::{
     Backend, BackendInfo, Capability, Error, ErrorKind, Issuer, Permission, PermissionStatus, Phase, Result,
-    Runtime, ScanSink, Store,
+    Runtime, ScanSink, Store, Turns,
 };
 use claviger_core::{
     clock::Clock,
@@ -176,6 +176,10 @@ impl Backend for ManifestBackend {
     }
 
     fn issuer(&self) -> Option<&dyn Issuer> {
+        None
+    }
+
+    fn turns(&self) -> Option<&dyn Turns> {
         None
     }
 

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use claviger_backend::{
     Backend, BackendInfo, Capability, Issuer, Permission, PermissionStatus, Phase, Result, Runtime, ScanSink,
-    Store,
+    Store, Turns,
 };
 use claviger_core::{clock::Clock, model::Scope};
 
@@ -62,6 +62,7 @@ impl Backend for PostgresqlBackend {
             identify: true,
             restore: true,
             revoke: false,
+            alternate: true,
             revoke_cache_seconds: 0,
             read: false,
             write: false,
@@ -85,6 +86,9 @@ impl Backend for PostgresqlBackend {
         let own = Role::find(&self.session, &client, "check", server, &self.session.target.user).await?;
         let standby = self.session.query(&client, "check", "SELECT pg_is_in_recovery()", &[]).await?;
         let standby = standby.first().is_some_and(|row| row.get(0));
+        let statistics = "SELECT pg_has_role('pg_read_all_stats', 'USAGE')";
+        let statistics = self.session.query(&client, "check", statistics, &[]).await?;
+        let statistics = statistics.first().is_some_and(|row| row.get(0));
         let permission = |flow, name: &str, status| Permission { flow, name: name.to_owned(), status };
         let verifiers = || {
             if server.verifiers {
@@ -108,7 +112,24 @@ impl Backend for PostgresqlBackend {
         Ok(vec![
             permission("scan", "SELECT on pg_roles", PermissionStatus::Present),
             permission("scan", "SELECT (rolname, rolpassword) on pg_authid", verifiers()),
-            permission("rotate", "ALTER ROLE … PASSWORD", alter),
+            permission("rotate", "ALTER ROLE … PASSWORD", alter.clone()),
+            permission(
+                "rotate",
+                "CREATE ROLE, GRANT, ALTER ROLE … SET, COMMENT, for strategy `alternating`",
+                alter,
+            ),
+            permission(
+                "rotate",
+                "pg_read_all_stats, for strategy `alternating`: when and from where sessions were begun",
+                // Sessions are counted without it.
+                if statistics {
+                    PermissionStatus::Present
+                } else {
+                    PermissionStatus::Unknown(format!(
+                        "not granted, and not needed to see whether there are any; a superuser can run: GRANT pg_read_all_stats TO \"{user}\""
+                    ))
+                },
+            ),
             permission(
                 "rotate",
                 "SELECT (rolname, rolpassword) on pg_authid, for a rollback without the old password",
@@ -125,6 +146,10 @@ impl Backend for PostgresqlBackend {
     }
 
     fn issuer(&self) -> Option<&dyn Issuer> {
+        Some(self)
+    }
+
+    fn turns(&self) -> Option<&dyn Turns> {
         Some(self)
     }
 

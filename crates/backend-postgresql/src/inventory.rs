@@ -93,7 +93,8 @@ fn observe(backend: &str, role: Role, now: DateTime<Utc>, items: &mut Vec<Observ
         owners: Vec::new(),
         attributes: attributes.clone(),
     }));
-    if matches!(role.stored, Stored::None) {
+    // One of two roles that take turns is a credential while it rests too: its turn comes again.
+    if matches!(role.stored, Stored::None) && role.takes_turns_with.is_none() {
         return;
     }
     let expires_at = match role.valid_until {
@@ -101,7 +102,8 @@ fn observe(backend: &str, role: Role, now: DateTime<Utc>, items: &mut Vec<Observ
         ValidUntil::Unset | ValidUntil::Never | ValidUntil::Always => None,
     };
     let expired = role.valid_until == ValidUntil::Always || expires_at.is_some_and(|instant| instant <= now);
-    let state = match (role.can_login, expired) {
+    let rests = !role.can_login || matches!(role.stored, Stored::None);
+    let state = match (!rests, expired) {
         (false, _) => CredentialState::Suspended,
         (true, true) => CredentialState::Expired,
         (true, false) => CredentialState::Active,
@@ -153,6 +155,9 @@ fn attributes(role: &Role) -> Attributes {
         ValidUntil::Always => Some("-infinity".to_owned()),
         ValidUntil::At(instant) => Some(instant.to_rfc3339_opts(SecondsFormat::AutoSi, true)),
     };
+    if let Some(partner) = &role.takes_turns_with {
+        attributes.insert("takes_turns_with".to_owned(), json!(partner));
+    }
     if let Some(text) = valid_until {
         attributes.insert("valid_until".to_owned(), json!(text));
     }

@@ -144,35 +144,43 @@ impl Issuer for PostgresqlBackend {
     async fn presence(&self, subject: &Ref) -> Result<Presence> {
         let name = role_of(&self.info.name, "presence", subject)?;
         let (_, role) = self.find("presence", name).await?;
-        Ok(role.map_or(Presence::Absent, |role| {
-            let verifier = match &role.stored {
-                Stored::Unread => "unread".to_owned(),
-                Stored::None => "none".to_owned(),
-                Stored::Verifier(text) => hex::encode(&Sha256::digest(text.as_bytes())[..16]),
-            };
-            Presence::Present(format!("{}:{verifier}", role.oid))
-        }))
+        Ok(role.and_then(|role| token(&role)).map_or(Presence::Absent, Presence::Present))
     }
 
+    /// The role, and the one that it takes turns with.
     async fn siblings(&self, subject: &Ref) -> Result<Vec<Sibling>> {
-        Err(unsupported("siblings", subject, "a role has one password"))
+        let name = role_of(&self.info.name, "siblings", subject)?;
+        let (_, users) = self.turning("siblings", name).await?;
+        Ok(users.iter().map(|user| self.sibling(user)).collect())
     }
 
-    async fn disable(&self, _op: &Operation, subject: &Ref) -> Result<()> {
-        Err(unsupported("disable", subject, "NOLOGIN suspends the role, not its password"))
+    async fn disable(&self, op: &Operation, subject: &Ref) -> Result<()> {
+        self.may_log_in("disable", op, subject, false).await
     }
 
-    async fn enable(&self, _op: &Operation, subject: &Ref) -> Result<()> {
-        Err(unsupported("enable", subject, "NOLOGIN suspends the role, not its password"))
+    async fn enable(&self, op: &Operation, subject: &Ref) -> Result<()> {
+        self.may_log_in("enable", op, subject, true).await
     }
 
-    async fn revoke(&self, _op: &Operation, subject: &Ref, _expect: Option<&str>) -> Result<()> {
+    /// Of one of two roles that take turns: it rests then, and the other works. Alone it would be a role without a password, and its sessions
+    /// would go on.
+    async fn revoke(&self, op: &Operation, subject: &Ref, expect: Option<&str>) -> Result<()> {
         let name = role_of(&self.info.name, "revoke", subject)?;
-        let text = format!(
-            "a password alone cannot be revoked at PostgreSQL: role `{name}` would stay, and its sessions too"
-        );
-        Err(Error::new(ErrorKind::Unsupported, "revoke", text)
-            .with_hint("rotate it: the old password is refused at once"))
+        let (client, users) = self.turning("revoke", name).await?;
+        let Some(role) = users.first().map(|user| &user.role) else { return Ok(()) };
+        if users.len() < 2 {
+            let text = format!(
+                "a password alone cannot be revoked at PostgreSQL: role `{name}` would stay, and its sessions too"
+            );
+            return Err(Error::new(ErrorKind::Unsupported, "revoke", text)
+                .with_hint("rotate it: the old password is refused at once"));
+        }
+        let Some(present) = token(role) else { return Ok(()) };
+        if expect.is_some_and(|expected| *expected != present) {
+            let text = format!("role `{name}` was made anew, or has another password");
+            return Err(Error::new(ErrorKind::Conflict, "revoke", text));
+        }
+        self.change_role(&client, "revoke", op, &statement::rest(name)).await
     }
 
     async fn last_used(&self, _subject: &Ref) -> Result<Option<DateTime<Utc>>> {
@@ -209,7 +217,7 @@ impl PostgresqlBackend {
         Ok((client, role))
     }
 
-    fn missing(&self, operation: &'static str, name: &str) -> Error {
+    pub(crate) fn missing(&self, operation: &'static str, name: &str) -> Error {
         let text = format!("{}: role `{name}` does not exist", self.info.endpoint);
         Error::new(ErrorKind::NotFound, operation, text)
     }
@@ -224,7 +232,37 @@ impl PostgresqlBackend {
     ) -> Result<()> {
         let sql = statement::set_password(name, verifier)
             .ok_or_else(|| Error::new(ErrorKind::Invalid, operation, "what was to be set is no verifier"))?;
-        match self.session.change(client, operation, &sql, op.deadline).await {
+        self.change_role(client, operation, op, &sql).await
+    }
+
+    /// LOGIN or NOLOGIN of one of two roles that take turns: of any other it would suspend more than its password.
+    async fn may_log_in(
+        &self,
+        operation: &'static str,
+        op: &Operation,
+        subject: &Ref,
+        may: bool,
+    ) -> Result<()> {
+        let name = role_of(&self.info.name, operation, subject)?;
+        let (client, users) = self.turning(operation, name).await?;
+        let Some(user) = users.first() else { return Err(self.missing(operation, name)) };
+        if users.len() < 2 {
+            return Err(unsupported(operation, subject, "NOLOGIN suspends the role, not its password"));
+        }
+        if user.role.can_login == may {
+            return Ok(());
+        }
+        self.change_role(&client, operation, op, &statement::may_log_in(name, may)).await
+    }
+
+    pub(crate) async fn change_role(
+        &self,
+        client: &Client,
+        operation: &'static str,
+        op: &Operation,
+        sql: &str,
+    ) -> Result<()> {
+        match self.session.change(client, operation, sql, op.deadline).await {
             Err(error) if error.kind() == ErrorKind::Denied => Err(error.with_hint(
                 "the role needs CREATEROLE, from version 16 on also ADMIN OPTION on the role that is changed; a superuser's password only a superuser changes",
             )),
@@ -247,6 +285,16 @@ impl PostgresqlBackend {
     }
 }
 
+/// Names the role's oid and its verifier. `None`: it has no password, so there is no such credential.
+fn token(role: &Role) -> Option<String> {
+    let verifier = match &role.stored {
+        Stored::None => return None,
+        Stored::Unread => "unread".to_owned(),
+        Stored::Verifier(text) => hex::encode(&Sha256::digest(text.as_bytes())[..16]),
+    };
+    Some(format!("{}:{verifier}", role.oid))
+}
+
 /// Is `value` the password behind the stored verifier of `role`?
 pub(crate) fn opens(stored: &str, role: &str, value: &SecretValue) -> bool {
     match Method::of(stored) {
@@ -257,7 +305,7 @@ pub(crate) fn opens(stored: &str, role: &str, value: &SecretValue) -> bool {
 }
 
 /// The same for each attempt of one operation, so that a repeat sets the very same verifier. Not secret: a salt only has to differ.
-fn salt(key: OperationKey, role: &str) -> [u8; scram::SALT_BYTES] {
+pub(crate) fn salt(key: OperationKey, role: &str) -> [u8; scram::SALT_BYTES] {
     let digest = Sha256::new()
         .chain_update(b"claviger-scram-salt/v1\0")
         .chain_update(key.0.as_bytes())
@@ -267,6 +315,7 @@ fn salt(key: OperationKey, role: &str) -> [u8; scram::SALT_BYTES] {
     salt.copy_from_slice(&digest[..scram::SALT_BYTES]);
     salt
 }
+
 fn unsupported(operation: &'static str, subject: &Ref, why: &str) -> Error {
     Error::new(ErrorKind::Unsupported, operation, format!("{subject}: {why}"))
 }

@@ -26,14 +26,21 @@
 //! | `password_known` | boolean | false: whether there is a password at all could not be read |
 //! | `scram_iterations` | number | iterations of the SCRAM verifier, where there is one |
 //! | `sessions` | number | live sessions now, our own not counted |
+//! | `takes_turns_with` | string | the other one of two roles that take turns |
 //! | `owns_objects` | boolean | it owns objects in some database, so it cannot simply be dropped |
 //!
 //! A grant by membership carries `admin_option` (it may pass the membership on) and `via`, the roles between, where it is indirect.
 //!
+//! # Two roles that take turns
+//!
+//! For a policy that says `alternating`, a role `app` gets `app_alt` beside it (`pair.rs`): a member of it, whose sessions are `app` from their
+//! start. One has the password, the other rests with NOLOGIN and none. A comment on `app_alt` says what it is; a role of that name without
+//! it is somebody else's.
+//!
 //! # To add
 //!
 //! Another predefined role: a line in `privilege.rs`. Another fact about a role: a column in `role.rs` and a line above. Another issuer operation
-//! (quarantine by `NOLOGIN`, sessions): `issuer.rs` and `claviger_backend::Capability`. Versions before 10 have no SCRAM and are
+//! (ending sessions): `issuer.rs` and `claviger_backend::Capability`. Versions before 10 have no SCRAM and are
 //! refused at the first connection.
 
 mod backend;
@@ -41,11 +48,14 @@ mod config;
 mod failure;
 mod inventory;
 mod issuer;
+mod pair;
 mod privilege;
 mod probe;
 mod role;
 mod session;
+mod setting;
 mod statement;
 mod tls;
+mod turns;
 
 pub use self::{backend::PostgresqlBackend, config::PostgresqlConfig};

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// From this version on CREATEROLE reaches only roles that one administers: <https://www.postgresql.org/docs/16/release-16.html>.
-const CREATEROLE_TAMED: i32 = 160_000;
+pub(crate) const CREATEROLE_TAMED: i32 = 160_000;
 
 /// The grants that a role's own attributes are.
 pub(crate) fn of_attributes(backend: &str, role: &Role, server: Server) -> Vec<ObservedGrant> {

@@ -83,7 +83,8 @@ fn doubt(role: &Role, value: &SecretValue) -> Option<&'static str> {
     if role.expired {
         return Some("the role's VALID UNTIL is over: any password is refused");
     }
-    if !role.can_login {
+    // The password is looked at first; one that is not there is refused whatever else holds of the role.
+    if !role.can_login && !matches!(role.stored, Stored::None) {
         return Some("the role has NOLOGIN");
     }
     match &role.stored {

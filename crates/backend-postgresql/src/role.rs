@@ -93,14 +93,27 @@ pub(crate) struct Role {
     pub(crate) sessions: i64,
     pub(crate) owns_objects: bool,
     pub(crate) stored: Stored,
+    /// The role that it takes turns with, where the inventory is read.
+    pub(crate) takes_turns_with: Option<String>,
 }
 
 const COLUMNS: &str = "r.oid, r.rolname::text, r.rolsuper, r.rolcreaterole, r.rolcreatedb, r.rolreplication, r.rolbypassrls, r.rolcanlogin,
     r.rolconnlimit, isfinite(r.rolvaliduntil), extract(epoch FROM r.rolvaliduntil)::float8, coalesce(r.rolvaliduntil < now(), false),
     r.rolname IN (session_user, current_user)";
 
+/// The other one of two roles that take turns, by the comment that [`crate::pair`] knows. One that rests has nothing else that would show it.
+const PARTNER: &str = r#"LEFT JOIN LATERAL (SELECT CASE
+        WHEN right(r.rolname::text, 4) = '_alt'
+            AND position('claviger: takes turns with "' || replace(left(r.rolname::text, -4), '"', '""') || '"'
+                IN coalesce(shobj_description(r.oid, 'pg_authid'), '')) = 1
+        THEN left(r.rolname::text, -4)
+        WHEN EXISTS (SELECT 1 FROM pg_roles t WHERE t.rolname = (r.rolname::text || '_alt')::name
+            AND position('claviger: takes turns with "' || replace(r.rolname::text, '"', '""') || '"'
+                IN coalesce(shobj_description(t.oid, 'pg_authid'), '')) = 1)
+        THEN r.rolname::text || '_alt' END AS partner) p ON true"#;
+
 impl Role {
-    /// The next `limit` roles by name (bytewise) after `after` that can log in, or could with the password that they have.
+    /// The next `limit` roles by name (bytewise) after `after` that can log in, could with the password that they have, or rest until their turn.
     pub(crate) async fn page(
         session: &Session,
         client: &Client,
@@ -112,12 +125,12 @@ impl Role {
         // A pooled or parallel backend is no login. Where backend_type is hidden from us every entry counts.
         let sql = format!(
             "SELECT {COLUMNS}, {password}, coalesce(s.sessions, 0),
-                EXISTS (SELECT 1 FROM pg_shdepend d WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = r.oid AND d.deptype = 'o')
-             FROM pg_roles r {join}
+                EXISTS (SELECT 1 FROM pg_shdepend d WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = r.oid AND d.deptype = 'o'), p.partner
+             FROM pg_roles r {join} {PARTNER}
              LEFT JOIN (SELECT usesysid, count(*) AS sessions FROM pg_stat_activity
                         WHERE pid <> pg_backend_pid() AND coalesce(backend_type, 'client backend') IN ('client backend', 'walsender')
                         GROUP BY usesysid) s ON s.usesysid = r.oid
-             WHERE (r.rolcanlogin {with_password}) AND r.rolname > $1 ORDER BY r.rolname LIMIT $2"
+             WHERE (r.rolcanlogin {with_password} OR p.partner IS NOT NULL) AND r.rolname > $1 ORDER BY r.rolname LIMIT $2"
         );
         let rows =
             session.query(client, "inventory", &sql, &[(&after, Type::TEXT), (&limit, Type::INT8)]).await?;
@@ -134,7 +147,7 @@ impl Role {
     ) -> Result<Option<Self>> {
         let (password, join, _) = password_sql(server);
         let sql = format!(
-            "SELECT {COLUMNS}, {password}, 0::int8, false FROM pg_roles r {join} WHERE r.rolname::text = $1"
+            "SELECT {COLUMNS}, {password}, 0::int8, false, NULL::text FROM pg_roles r {join} WHERE r.rolname::text = $1"
         );
         let rows = session.query(client, operation, &sql, &[(&name, Type::TEXT)]).await?;
         Ok(rows.first().map(|row| Self::from_row(row, server)))
@@ -169,6 +182,7 @@ impl Role {
             own: row.get(12),
             sessions: row.get(14),
             owns_objects: row.get(15),
+            takes_turns_with: row.get(16),
             stored,
         }
     }

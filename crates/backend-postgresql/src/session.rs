@@ -26,8 +26,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// For everything from the first byte to ReadyForQuery, and for each statement.
 pub(crate) const REQUEST: Duration = Duration::from_secs(30);
 /// What the server is told, so that it gives up before we do: an answer "cancelled" is better than no answer.
-const SETTINGS: &str =
-    "SET statement_timeout = '25s'; SET lock_timeout = '10s'; SET search_path = pg_catalog";
+const SETTINGS: &str = "SET statement_timeout = '25s'; SET lock_timeout = '10s'; SET search_path = pg_catalog; SET client_min_messages = error";
 
 /// Who logs in, and to which database.
 pub(crate) struct Login<'a> {

@@ -1,4 +1,4 @@
-//! The one statement that changes a server. PostgreSQL takes no parameters in `ALTER ROLE`, so the text is quoted here.
+//! The statements that change a server. PostgreSQL takes no parameters in `ALTER ROLE`, so the text is quoted here.
 
 /// A stored password: what `pg_authid.rolpassword` may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +29,7 @@ impl Method {
 }
 
 /// A role's name as a quoted identifier.
-fn identifier(role: &str) -> String {
+pub(crate) fn identifier(role: &str) -> String {
     format!("\"{}\"", role.replace('"', "\"\""))
 }
 
@@ -42,6 +42,21 @@ pub(crate) fn set_password(role: &str, verifier: Option<&str>) -> Option<String>
         None => "NULL".to_owned(),
     };
     Some(format!("ALTER ROLE {} PASSWORD {literal}", identifier(role)))
+}
+
+/// `ALTER ROLE … LOGIN PASSWORD`: the role may log in with the password behind this verifier. `None` as above.
+pub(crate) fn let_in(role: &str, verifier: &str) -> Option<String> {
+    Method::of(verifier).map(|_| format!("ALTER ROLE {} LOGIN PASSWORD '{verifier}'", identifier(role)))
+}
+
+/// `ALTER ROLE … NOLOGIN PASSWORD NULL`: the role is there, and nobody logs in as it.
+pub(crate) fn rest(role: &str) -> String {
+    format!("ALTER ROLE {} NOLOGIN PASSWORD NULL", identifier(role))
+}
+
+/// `ALTER ROLE … LOGIN` or `NOLOGIN`; the password stays.
+pub(crate) fn may_log_in(role: &str, may: bool) -> String {
+    format!("ALTER ROLE {} {}", identifier(role), if may { "LOGIN" } else { "NOLOGIN" })
 }
 
 #[cfg(test)]
@@ -79,5 +94,6 @@ mod tests {
     fn a_password_in_the_clear_makes_no_statement() {
         assert!(set_password("a", Some("hunter2")).is_none());
         assert!(set_password("a", Some("x' SUPERUSER --")).is_none());
+        assert!(let_in("a", "hunter2").is_none());
     }
 }

@@ -48,7 +48,7 @@ impl SimulatedBackend {
         .await
     }
 
-    /// Suspends a key, or enables it again.
+    /// Suspends a key or a role, or enables it again.
     pub(crate) async fn suspend(
         &self,
         operation: &'static str,
@@ -57,13 +57,19 @@ impl SimulatedBackend {
         disabled: bool,
     ) -> Result<()> {
         self.mutate(operation, op, subject, |estate, target, _| {
-            let Target::AccessKey { user, id } = target else { return Err(no_issuer(operation, subject)) };
-            let held = estate.cloud.users.get_mut(user).and_then(|user| user.keys.get_mut(id));
-            let key = held.ok_or_else(|| absent(operation, subject))?;
-            if key.disabled == disabled {
+            let held = match target {
+                Target::AccessKey { user, id } => {
+                    let key = estate.cloud.users.get_mut(user).and_then(|user| user.keys.get_mut(id));
+                    key.map(|key| &mut key.disabled)
+                }
+                Target::Role(name) => estate.database.roles.get_mut(name).map(|role| &mut role.nologin),
+                _ => return Err(no_issuer(operation, subject)),
+            };
+            let held = held.ok_or_else(|| absent(operation, subject))?;
+            if *held == disabled {
                 return Ok(Change::nothing(()));
             }
-            key.disabled = disabled;
+            *held = disabled;
             estate.next_revision();
             Ok(Change::made(()))
         })

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use claviger_backend::{
     Backend, BackendInfo, Capability, Effect as Outcome, Error, ErrorKind, Issuer, Operation, Permission,
-    PermissionStatus, Phase, Result, Retry, Runtime, ScanSink, Store,
+    PermissionStatus, Phase, Result, Retry, Runtime, ScanSink, Store, Turns,
 };
 use claviger_core::{clock::Clock, model::Scope, reference::Ref};
 
@@ -87,6 +87,7 @@ impl SimulatedBackend {
             identify: true,
             restore: true,
             revoke: true,
+            alternate: true,
             revoke_cache_seconds: estate.settings.revoke_cache_seconds,
             read: true,
             write: true,
@@ -333,6 +334,10 @@ impl Backend for SimulatedBackend {
     }
 
     fn issuer(&self) -> Option<&dyn Issuer> {
+        Some(self)
+    }
+
+    fn turns(&self) -> Option<&dyn Turns> {
         Some(self)
     }
 

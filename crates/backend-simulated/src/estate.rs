@@ -22,7 +22,7 @@ pub use self::{
         Binding, Cluster, ConfigMap, Container, Deployment, EnvSource, Mount, Namespace, ObjectKind,
         ObjectName, Pod, Rollout, Secret, SecretType, ServiceAccount, Tombstone, Witness,
     },
-    database::{Database, Password, Role},
+    database::{Database, Password, Role, Session},
     demo::demo,
     file::{EstateError, EstateFile},
     planted::Planted,

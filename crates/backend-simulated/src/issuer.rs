@@ -180,6 +180,7 @@ impl Issuer for SimulatedBackend {
     async fn siblings(&self, subject: &Ref) -> Result<Vec<Sibling>> {
         self.look("siblings", subject, |estate, target, now| match &target {
             Target::AccessKey { user, .. } => Ok(self.keys_of(estate, user, now)),
+            Target::Role(name) => Ok(self.turning(estate, name)),
             _ => self.tokens_beside(estate, subject, &target),
         })
         .await
@@ -337,7 +338,7 @@ fn token_is(token: &VaultToken, value: &[u8], now: DateTime<Utc>) -> bool {
 }
 
 /// A function of estate and operation: the same crash sweep gives the same file.
-fn salt(seed: &[u8], key: &str) -> [u8; SALT_BYTES] {
+pub(crate) fn salt(seed: &[u8], key: &str) -> [u8; SALT_BYTES] {
     let digest = Sha256::new().chain_update(seed).chain_update(key.as_bytes()).finalize();
     let mut salt = [0_u8; SALT_BYTES];
     salt.copy_from_slice(&digest[..SALT_BYTES]);

@@ -1,7 +1,8 @@
 //! An estate that lives in one JSON file: what `claviger demo` and the crash sweep run on.
 //!
 //! It stands for a database, a cloud account, a secret store and a cluster at once, with the rules that matter for rotation kept true to
-//! the systems: a role has one password and setting it ends the old one; a path keeps its former versions and takes check-and-set; a
+//! the systems: a role has one password and setting it ends the old one, and two roles can take
+//! turns; a path keeps its former versions and takes check-and-set; a
 //! legacy token is a function of its Secret's name and its ServiceAccount's uid, so that the same name gives the same token again; pods go
 //! on with what they read when they started. It must not know the engine, the journal or any real system. **It holds its values in the
 //! clear**: it plays the target, and a target knows its own secrets.
@@ -24,7 +25,8 @@
 //! | on | key | type | meaning |
 //! | --- | --- | --- | --- |
 //! | role, its password | `superuser`, `createrole`, `replication` | bool | as in `pg_roles` |
-//! | password | `password_method` | string | `scram-sha-256` or `md5` |
+//! | password | `password_method` | string | `scram-sha-256`, `md5`, or `none` while it rests |
+//! | password | `takes_turns_with` | string | the other one of two roles that take turns |
 //! | IAM user | `access_keys` | number | how many keys it has |
 //! | access key | `status` | string | `Active` or `Inactive` |
 //! | access key | `never_used` | bool | the issuer knows and says never |
@@ -54,6 +56,7 @@ mod store;
 pub mod target;
 mod token;
 pub mod token_secret;
+mod turns;
 
 #[cfg(test)]
 mod tests;

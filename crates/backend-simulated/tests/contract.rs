@@ -64,6 +64,7 @@ fn fixture(file: &EstateFile, estate: &Estate) -> Fixture {
         credential: Some(Subject { at: at("sim/db/role/payments_app"), value: password() }),
         mintable: Some(mintable(estate)),
         nameable: Some(Subject { at: at("sim/k8s/shop/Secret/prometheus-token"), value: scraped() }),
+        alternating: Some(Subject { at: at("sim/db/role/payments_app"), value: password() }),
         revocable: Some(Subject { at: at("sim/k8s/ci/Secret/deployer-token"), value: token() }),
         absent_credential: Some(at("sim/db/role/nobody")),
         new_value: Some(Box::new(move || {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use claviger_backend::{
-    Backend, BackendInfo, Capability, Issuer, Permission, Phase, Result, Runtime, ScanSink, Store,
+    Backend, BackendInfo, Capability, Issuer, Permission, Phase, Result, Runtime, ScanSink, Store, Turns,
 };
 use claviger_core::{clock::Clock, fingerprint::FingerprintKey, model::Scope};
 use tokio::sync::Mutex;
@@ -79,6 +79,7 @@ impl Backend for VaultBackend {
             identify: true,
             restore: false,
             revoke: true,
+            alternate: false,
             // Measured on OpenBao 2.7.2: the request after the revocation is refused.
             revoke_cache_seconds: 0,
             read: true,
@@ -115,6 +116,10 @@ impl Backend for VaultBackend {
 
     fn issuer(&self) -> Option<&dyn Issuer> {
         Some(self)
+    }
+
+    fn turns(&self) -> Option<&dyn Turns> {
+        None
     }
 
     fn store(&self) -> Option<&dyn Store> {

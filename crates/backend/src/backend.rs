@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use claviger_core::model::Scope;
 
-use crate::{Capability, Issuer, Phase, Result, Runtime, ScanSink, Store};
+use crate::{Capability, Issuer, Phase, Result, Runtime, ScanSink, Store, Turns};
 
 /// Which backend this is. Holds no secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +68,9 @@ pub trait Backend: Send + Sync {
 
     /// Its role as issuer.
     fn issuer(&self) -> Option<&dyn Issuer>;
+
+    /// Its role as issuer to two users that take turns.
+    fn turns(&self) -> Option<&dyn Turns>;
 
     /// Its role as store.
     fn store(&self) -> Option<&dyn Store>;

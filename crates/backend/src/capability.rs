@@ -24,6 +24,10 @@ pub struct Capability {
     pub disable: bool,
     /// [`Issuer::revoke`](crate::Issuer::revoke).
     pub revoke: bool,
+    /// [`Turns`](crate::Turns): of some credentials, two users can take turns. For such a pair, and for no other credential unless its own flag
+    /// says so, [`Issuer::siblings`](crate::Issuer::siblings), [`disable`](crate::Issuer::disable), [`enable`](crate::Issuer::enable) and
+    /// [`revoke`](crate::Issuer::revoke) work too.
+    pub alternate: bool,
     /// How long after a revocation or suspension the issuer may still accept the value out of a cache, in seconds: a receipt waits this long.
     pub revoke_cache_seconds: u32,
     /// [`Store::read`](crate::Store::read).
@@ -53,10 +57,9 @@ pub enum Overlap {
     /// One: setting the new one ends the old one. Setting is the pivot.
     #[default]
     None,
-    /// Several: the old value goes on beside the new one until it is ended.
+    /// Several: the old value goes on beside the new one until it is ended. Two users that take turns are two credentials:
+    /// [`Turns`](crate::Turns).
     Dual,
-    /// Two users that take turns.
-    Alternating,
 }
 
 /// Where a new value comes from.

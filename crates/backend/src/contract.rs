@@ -24,6 +24,7 @@ mod minting;
 mod naming;
 mod runtime;
 mod store;
+mod turns;
 
 use std::sync::Arc;
 
@@ -65,6 +66,8 @@ pub struct Fixture {
     pub mintable: Option<Subject>,
     /// A credential beside which the issuer makes another under the operation's name.
     pub nameable: Option<Subject>,
+    /// A user that can take turns with another, who is not there or rests.
+    pub alternating: Option<Subject>,
     /// A credential that will be revoked; it is gone afterwards.
     pub revocable: Option<Subject>,
     /// A credential of the same issuer that does not exist.
@@ -101,6 +104,7 @@ pub fn trials(name: &str, backend: Arc<dyn Backend>, fixture: Fixture) -> Vec<Tr
     trials.extend(issuer::trials(&bench));
     trials.extend(minting::trials(&bench));
     trials.extend(naming::trials(&bench));
+    trials.extend(turns::trials(&bench));
     trials.extend(store::trials(&bench));
     trials.extend(runtime::trials(&bench));
     trials.into_iter().map(|trial| trial.named(name)).collect()

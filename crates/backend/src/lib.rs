@@ -1,6 +1,6 @@
 //! The backend contract: what a system must do so that the engine can read it, change it and prove what it did.
 //!
-//! A backend implements [`Backend`] and any of the roles [`Issuer`], [`Store`], [`Runtime`]. What it can do it says in [`Capability`],
+//! A backend implements [`Backend`] and any of the roles [`Issuer`] (with [`Turns`] where two users can take turns), [`Store`], [`Runtime`]. What it can do it says in [`Capability`],
 //! which the planner reads: what a backend cannot do is refused when the plan is made. The contract knows no vendor, no database and
 //! no saga.
 //!
@@ -16,6 +16,7 @@ pub mod layers;
 mod operation;
 mod roles;
 mod sink;
+mod turns;
 
 pub use self::{
     backend::{Backend, BackendInfo, Permission, PermissionStatus},
@@ -27,4 +28,5 @@ pub use self::{
         Runtime, Sibling, Store, StoreState, StoredValue, ValueForm, Verdict,
     },
     sink::{Message, Page, Phase, ScanSink, channel},
+    turns::{Likeness, Pairing, Sessions, Turn, Turns},
 };

@@ -93,6 +93,8 @@ pub struct ObservedCredential {
 pub struct Bundle {
     /// User, role or client id.
     pub user: Option<String>,
+    /// Where that user's name lies, if in one place only: whoever changes it together with the value has to write it there.
+    pub user_at: Option<Beside>,
     /// Host or address.
     pub host: Option<String>,
     /// TCP port.

@@ -4,6 +4,7 @@ mod connection;
 mod inventory;
 mod issue;
 mod probe;
+mod turns;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 

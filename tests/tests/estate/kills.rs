@@ -5,6 +5,7 @@ use anyhow::Result;
 use crate::{
     access_key::kill_access_key,
     recovery::{Lifecycle, kill_password, kill_secret_id},
+    turns::kill_turns,
 };
 
 /// Seventeen moments, so many milliseconds apart.
@@ -33,5 +34,13 @@ async fn no_kill_of_a_secret_id_s_rotation_leaves_an_orphan() -> Result<()> {
 async fn no_kill_of_an_access_key_s_rotation_leaves_an_orphan() -> Result<()> {
     println!("{}", kill_access_key(&moments(60, 320), Lifecycle::Sqlite).await?);
     println!("{}", kill_access_key(&moments(220, 320), Lifecycle::Postgres).await?);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "minutes: part of the campaign"]
+async fn no_kill_of_a_turn_of_two_users_loses_one() -> Result<()> {
+    println!("{}", kill_turns(&moments(40, 85), Lifecycle::Sqlite).await?);
+    println!("{}", kill_turns(&moments(80, 85), Lifecycle::Postgres).await?);
     Ok(())
 }

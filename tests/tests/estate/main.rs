@@ -13,6 +13,7 @@ mod lost_answer;
 mod named_token;
 mod pending;
 mod recovery;
+mod turns;
 mod witness;
 mod workers;
 mod wrong_input;

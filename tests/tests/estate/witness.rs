@@ -24,6 +24,8 @@ use crate::{Place, text};
 enum Target {
     /// As this role at PostgreSQL.
     Role(&'static str),
+    /// As the user whose name it holds.
+    User,
     /// By AppRole at OpenBao.
     AppRole,
 }
@@ -102,6 +104,11 @@ async fn logs_in(estate: &Estate, workload: &Workload, data: &Value) -> Result<b
         Target::Role(role) => {
             Ok(estate.postgres.accepts(role, field("password")?.trim_end_matches('\n')).await?)
         }
+        Target::User => {
+            let (user, password) = (field("username")?, field("password")?);
+            // A user that rests answers with another error: the pod that still held it must be gone by then.
+            Ok(estate.postgres.accepts(&user, password.trim_end_matches('\n')).await.unwrap_or(false))
+        }
         Target::AppRole => {
             let login = json!({"role_id": field("role_id")?, "secret_id": field("secret_id")?});
             Ok(estate.openbao.request(Method::POST, "auth/approle/login", Some(&login)).await?.status == 200)
@@ -116,16 +123,27 @@ async fn rotate(
     workloads: &[Workload],
     arguments: &[&str],
 ) -> Result<Vec<Tally>> {
+    rotate_within(estate, place, workloads, arguments, Duration::from_millis(500)).await
+}
+
+/// The same with this long a moment before and after.
+async fn rotate_within(
+    estate: &Arc<Estate>,
+    place: &Place,
+    workloads: &[Workload],
+    arguments: &[&str],
+    moment: Duration,
+) -> Result<Vec<Tally>> {
     let stop = Arc::new(AtomicBool::new(false));
     let players: Vec<_> = workloads
         .iter()
         .map(|workload| tokio::spawn(play(Arc::clone(estate), *workload, Arc::clone(&stop))))
         .collect();
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    tokio::time::sleep(moment).await;
     // The program runs beside the players, which must not wait for it.
     let done = tokio::task::block_in_place(|| place.run(arguments, None))?.expect(0)?.json()?;
     ensure!(done["rotations"][0]["state"] == "done", "{done:#}");
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    tokio::time::sleep(moment).await;
     stop.store(true, Ordering::SeqCst);
     let mut tallies = Vec::new();
     for (player, workload) in players.into_iter().zip(workloads) {
@@ -158,6 +176,34 @@ async fn consumers_of_a_secret_id_never_fail_to_log_in() -> Result<()> {
     let tallies = rotate(&estate, &place, &[runner], &arguments).await?;
     println!("dual: {} logins of {} pods, {} failed", tallies[0].logins, tallies[0].pods, tallies[0].failed);
     ensure!(tallies[0].failed == 0, "{tallies:?}");
+    Ok(())
+}
+
+/// The same password, and two users that take turns to have one: there and back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn consumers_of_users_that_take_turns_never_fail_to_log_in() -> Result<()> {
+    let estate = Arc::new(require_lab!(Estate::start().await, Ok(())));
+    let place = Place::new(estate.directory(), "witness-turns.db");
+    let place = crate::turns::place(&estate, place)?;
+    place.run(&["scan"], None)?.expect(3)?;
+    let consumer =
+        |app, rereads| Workload { namespace: "payments", app, secret: "db", rereads, target: Target::User };
+    let workloads = [consumer("api", false), consumer("worker", false), consumer("reader", true)];
+    for user in ["app", "app_alt"] {
+        let subject = format!("db/role/{user}");
+        let arguments = ["rotate", &subject, "--leave-stale", "--yes", "-o", "json"];
+        // Three of them, and each login is a SCRAM exchange with a server beside it.
+        let moment = Duration::from_secs(3);
+        let tallies = rotate_within(&estate, &place, &workloads, &arguments, moment).await?;
+        for (workload, tally) in workloads.iter().zip(&tallies) {
+            println!(
+                "alternating, {user} rests: {}: {} logins of {} pods, {} failed",
+                workload.app, tally.logins, tally.pods, tally.failed
+            );
+            ensure!(tally.failed == 0, "{}: {tally:?}", workload.app);
+        }
+        tokio::task::block_in_place(|| place.run(&["scan"], None))?;
+    }
     Ok(())
 }
 

@@ -43,6 +43,27 @@ pub struct Role {
     /// `REPLICATION`.
     #[serde(default)]
     pub replication: bool,
+    /// The role that each of its sessions is: the first of two that take turns.
+    #[serde(default)]
+    pub acts_as: Option<String>,
+    /// The operation that made it, where a backend did.
+    #[serde(default)]
+    pub made_by: Option<String>,
+    /// Sessions of it.
+    #[serde(default)]
+    pub sessions: Vec<Session>,
+}
+
+/// A session of a role.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Session {
+    /// When it was begun.
+    pub begun_at: DateTime<Utc>,
+    /// When it ends.
+    pub ends_at: DateTime<Utc>,
+    /// Where it comes from.
+    pub from: String,
 }
 
 /// What the server keeps of a password.

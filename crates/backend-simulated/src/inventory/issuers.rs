@@ -86,9 +86,12 @@ pub(super) fn database(backend: &SimulatedBackend, estate: &Estate) -> Vec<Obser
         if role.superuser {
             items.push(grant(&at, at.clone(), "superuser", "*", PrivilegeLevel::Admin));
         }
-        let Some(password) = &role.password else { continue };
+        let partner = backend.turning(estate, name).into_iter().nth(1);
+        if role.password.is_none() && partner.is_none() {
+            continue;
+        }
         let mut what = credential(at.clone(), CredentialKind::Password, &at, role.created_at);
-        what.state = match (role.nologin, role.valid_until) {
+        what.state = match (role.nologin || role.password.is_none(), role.valid_until) {
             (true, _) => CredentialState::Suspended,
             (_, Some(until)) if until <= now => CredentialState::Expired,
             _ => CredentialState::Active,
@@ -96,11 +99,14 @@ pub(super) fn database(backend: &SimulatedBackend, estate: &Estate) -> Vec<Obser
         what.rotated_at = Some(role.rotated_at);
         what.expires_at = role.valid_until;
         what.last_used_at = role.last_used_at;
-        what.verifier = Some(match password {
+        what.verifier = role.password.as_ref().map(|password| match password {
             Password::ScramSha256(text) => Verifier::ScramSha256(text.clone()),
             Password::Md5(text) => Verifier::PostgresMd5(text.clone(), name.clone()),
         });
         what.attributes = attributes;
+        if let Some(partner) = partner {
+            what.attributes.insert("takes_turns_with".to_owned(), json!(partner.public_half));
+        }
         items.push(Observation::Credential(what));
     }
     items

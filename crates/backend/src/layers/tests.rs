@@ -21,7 +21,7 @@ use super::{Guarded, LayerConfig, RetryPolicy};
 use crate::{
     Adoption, Backend, BackendInfo, Capability, Effect, Error, ErrorKind, Expect, Field, Identified, Issued,
     Issuer, Offer, Operation, Overlap, Permission, Phase, Presence, Probe, Restore, Result, Retry, Runtime,
-    ScanSink, Sibling, Store, StoreState, StoredValue, ValueForm, Verdict,
+    ScanSink, Sibling, Store, StoreState, StoredValue, Turns, ValueForm, Verdict,
 };
 
 /// What the next call does.
@@ -80,6 +80,9 @@ impl Backend for Scripted {
     }
     fn issuer(&self) -> Option<&dyn Issuer> {
         Some(self)
+    }
+    fn turns(&self) -> Option<&dyn Turns> {
+        None
     }
     fn store(&self) -> Option<&dyn Store> {
         Some(self)
@@ -178,6 +181,7 @@ const ALL: Capability = Capability {
     identify: true,
     restore: true,
     revoke: true,
+    alternate: true,
     revoke_cache_seconds: 0,
     read: true,
     write: true,

@@ -75,16 +75,22 @@ impl Neighbours {
             only(own).or_else(|| only(bare)).or_else(|| only(of_part().collect()))
         };
         let pick = |part| choose(part).map(|neighbour| neighbour.value.clone());
-        let mut bundle = pick(Part::Url)
-            .and_then(|url| database_url::parse_url(&url))
-            .map(|url| url.bundle)
-            .unwrap_or_default();
+        let beside = pick(Part::Url).and_then(|url| database_url::parse_url(&url));
+        // A URL that names the user and holds no password is a second place of the name.
+        let elsewhere =
+            beside.as_ref().is_some_and(|url| url.bundle.user.is_some() && url.password.is_none());
+        let mut bundle = beside.map(|url| Bundle { user_at: None, ..url.bundle }).unwrap_or_default();
         let set = |slot: &mut Option<String>, part| {
             if let Some(value) = pick(part) {
                 *slot = Some(value);
             }
         };
         set(&mut bundle.user, Part::User);
+        if let Some(user) = choose(Part::User) {
+            let same = |other: &&Neighbour| other.part == Part::User && other.value == user.value;
+            let alone = self.0.iter().filter(same).count() == 1 && !elsewhere;
+            bundle.user_at = alone.then(|| Beside::Field(user.at.clone()));
+        }
         set(&mut bundle.host, Part::Host);
         set(&mut bundle.database, Part::Database);
         set(&mut bundle.engine, Part::Engine);
@@ -111,10 +117,12 @@ pub fn bundle_of<'a>(fields: impl Iterator<Item = (&'a str, &'a SecretValue)>) -
 
 /// What a document at `outer` says of its own, in pointers of the field that holds it.
 pub(super) fn within(mut bundle: Bundle, outer: &str) -> Bundle {
-    bundle.aws_access_key_at = bundle.aws_access_key_at.map(|beside| {
+    let inside = |beside: Beside| {
         let (Beside::Field(pointer) | Beside::Within(pointer)) = beside;
         Beside::Within(slot::join(outer, &pointer))
-    });
+    };
+    bundle.aws_access_key_at = bundle.aws_access_key_at.map(inside);
+    bundle.user_at = bundle.user_at.map(inside);
     bundle
 }
 
@@ -123,8 +131,11 @@ pub(super) fn refine(outer: &Bundle, inner: Bundle) -> Bundle {
     // An id and its place belong together.
     let key = if inner.aws_access_key_id.is_some() { &inner } else { outer };
     let aws_access_key_at = key.aws_access_key_at.clone();
+    let named = if inner.user.is_some() { &inner } else { outer };
+    let user_at = named.user_at.clone();
     Bundle {
         aws_access_key_at,
+        user_at,
         user: inner.user.or_else(|| outer.user.clone()),
         host: inner.host.or_else(|| outer.host.clone()),
         port: inner.port.or(outer.port),
@@ -221,6 +232,7 @@ mod tests {
         ];
         let expected = Bundle {
             user: Some("app".into()),
+            user_at: Some(Beside::Field("username".into())),
             host: Some("h".into()),
             port: Some(5432),
             database: Some("pay".into()),
@@ -250,6 +262,17 @@ mod tests {
         assert_eq!(of("LIVE_AWS_SECRET_ACCESS_KEY"), field("LIVE_AWS_ACCESS_KEY_ID"));
         assert_eq!(of("TEST_AWS_SECRET_ACCESS_KEY"), field("TEST_AWS_ACCESS_KEY_ID"));
         assert_eq!(of("AWS_SECRET_ACCESS_KEY"), None, "nobody knows which");
+    }
+
+    #[test]
+    fn a_user_that_is_named_in_two_places_has_no_place() {
+        let at = |fields: &[(&str, &str)]| neighbours(fields).describe("password").user_at;
+        assert_eq!(at(&[("username", "app")]), Some(Beside::Field("username".into())));
+        assert_eq!(at(&[("username", "app"), ("db_user", "app")]), None);
+        assert_eq!(at(&[("username", "app"), ("url", "jdbc:postgresql://h/pay?user=app")]), None);
+        // A URL with a password is a copy of its own.
+        let whole = at(&[("username", "app"), ("url", "postgres://app:pw@h/pay")]);
+        assert_eq!(whole, Some(Beside::Field("username".into())));
     }
 
     #[test]

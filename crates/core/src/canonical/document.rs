@@ -75,7 +75,13 @@ const READERS: &[Reader] = &[
     |value, _| document("kubeconfig", kubeconfig::slots(value.text?)?),
     |value, _| json(value.object()?),
     // A URL without a password is no document: it may be a webhook's, which is a secret as a whole.
-    |value, _| document("connection-string", vec![database_url::parse(value.text?)?.password?]),
+    |value, _| {
+        let connection = database_url::parse(value.text?)?;
+        document(
+            "connection-string",
+            [Some(connection.password?), connection.user].into_iter().flatten().collect(),
+        )
+    },
     |value, _| document("aws-credentials", aws_credentials_file::slots(value.text?)?),
     |value, reading| login_file(value.text?, reading),
     |value, _| manifests(value.text?),

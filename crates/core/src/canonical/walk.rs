@@ -73,7 +73,7 @@ fn walk(bytes: &[u8], key: &str, from: From<'_>, depth: usize, found: &mut Vec<L
 }
 
 fn descend(document: Document, from: From<'_>, depth: usize, found: &mut Vec<Leaf>) {
-    for slot in &document.slots {
+    for slot in document.slots.iter().filter(|slot| slot.says != Says::User) {
         let beside =
             document.neighbours.get(&slot.container).map(|neighbours| neighbours.describe(&slot.key));
         let around = bundle::refine(from.bundle, bundle::within(beside.unwrap_or_default(), from.pointer));

@@ -10,7 +10,10 @@ use super::{
     slot::{Encoding, Says, Slot, Write, percent_decode},
     vendor,
 };
-use crate::{model::CredentialKind, observation::Bundle};
+use crate::{
+    model::CredentialKind,
+    observation::{Beside, Bundle},
+};
 
 /// Longest connection string, in bytes.
 const MOST_BYTES: usize = 8 << 10;
@@ -21,7 +24,12 @@ pub struct Connection {
     pub bundle: Bundle,
     /// Its password, if it has one.
     pub password: Option<Slot>,
+    /// Its user's name, if it stands in one place.
+    pub user: Option<Slot>,
 }
+
+/// The pointer of the user's name; the password has none, as it is what the text is there for.
+const USER: &str = "user";
 
 /// Parses any of the forms; `None` for other texts. A connection string without a password is one, and has no slot.
 pub fn parse(text: &str) -> Option<Connection> {
@@ -34,6 +42,19 @@ pub fn parse(text: &str) -> Option<Connection> {
 fn slot(key: &str, value: &str, range: Range<usize>, encoding: Encoding, bundle: &Bundle) -> Slot {
     let slot = Slot::new(String::new(), key, value, Write::Ranges(vec![(range, encoding)]));
     Slot { says: Says::Secret(CredentialKind::Password), bundle: bundle.clone(), ..slot }
+}
+
+/// The slot of the user's name, which the bundle then tells.
+fn named(
+    value: Option<&str>,
+    range: Option<Range<usize>>,
+    encoding: Encoding,
+    bundle: &mut Bundle,
+) -> Option<Slot> {
+    let (value, range) = (value?, range.filter(|range| !range.is_empty())?);
+    bundle.user_at = Some(Beside::Within(USER.to_owned()));
+    let slot = Slot::new(USER.to_owned(), USER, value, Write::Ranges(vec![(range, encoding)]));
+    Some(Slot { says: Says::User, ..slot })
 }
 
 /// `scheme://[user[:password]@]host[:port][/database][?query]`, also behind `jdbc:`.
@@ -69,7 +90,7 @@ pub fn parse_url(text: &str) -> Option<Connection> {
     (bundle.host, bundle.port) = host_and_port(&text[host_start..end]);
     let (path, query) = path_and_query(text, end);
     bundle.database = percent_decode(path.trim_start_matches('/')).filter(|name| !name.is_empty());
-    let mut password = None;
+    let (mut password, mut users) = (None, Vec::new());
     if let Some(info) = user_info {
         let written = &text[info.clone()];
         let (user, range) = match written.find(':') {
@@ -79,23 +100,29 @@ pub fn parse_url(text: &str) -> Option<Connection> {
             None => (written, None),
         };
         bundle.user = percent_decode(user).filter(|user| !user.is_empty());
+        users.extend(bundle.user.is_some().then(|| info.start..info.start + user.len()));
         password = range.filter(|range| !range.is_empty());
     }
     for (name, range) in parameters(text, query) {
         let value = || percent_decode(&text[range.clone()]).filter(|value| !value.is_empty());
         match name.to_ascii_lowercase().as_str() {
-            "user" | "username" => bundle.user = value().or(bundle.user),
+            "user" | "username" => {
+                users.push(range.clone());
+                bundle.user = value().or(bundle.user);
+            }
             "host" | "hostname" => bundle.host = value().or(bundle.host),
             "dbname" | "database" | "databasename" => bundle.database = value().or(bundle.database),
             "password" | "pwd" if password.is_none() && !range.is_empty() => password = Some(range),
             _ => {}
         }
     }
+    let place = if users.len() == 1 { users.pop() } else { None };
+    let user = named(bundle.user.clone().as_deref(), place, Encoding::Percent, &mut bundle);
     let password = password.and_then(|range| {
         let value = Zeroizing::new(percent_decode(&text[range.clone()])?);
         Some(slot("password", &value, range, Encoding::Percent, &bundle))
     });
-    Some(Connection { bundle, password })
+    Some(Connection { bundle, password, user })
 }
 
 fn is_token(text: &str) -> bool {
@@ -157,7 +184,7 @@ fn parameters(text: &str, query: Range<usize>) -> Vec<(&str, Range<usize>)> {
 /// libpq keywords and values (PostgreSQL manual 34.1.1.1).
 fn parse_libpq(text: &str) -> Option<Connection> {
     let mut bundle = Bundle { engine: Some("postgres".to_owned()), ..Bundle::default() };
-    let (mut password, mut named, mut at) = (None, false, 0);
+    let (mut password, mut users, mut opens, mut at) = (None, Vec::new(), false, 0);
     loop {
         at += text[at..].len() - text[at..].trim_start().len();
         if at == text.len() {
@@ -171,19 +198,24 @@ fn parse_libpq(text: &str) -> Option<Connection> {
         let start = equals + 1 + (text[equals + 1..].len() - text[equals + 1..].trim_start().len());
         let (length, value) = libpq_value(&text[start..])?;
         at = start + length;
-        named |= matches!(name, "host" | "hostaddr" | "user" | "dbname");
+        opens |= matches!(name, "host" | "hostaddr" | "user" | "dbname");
         match name {
             "host" | "hostaddr" => bundle.host = Some(value),
             "port" => bundle.port = value.parse().ok(),
-            "user" => bundle.user = Some(value),
+            "user" => {
+                users.push(start..at);
+                bundle.user = Some(value);
+            }
             "dbname" => bundle.database = Some(value),
             "password" if !value.is_empty() => password = Some((Zeroizing::new(value), start..at)),
             _ => {}
         }
     }
-    let (value, range) = password.filter(|_| named)?;
+    let (value, range) = password.filter(|_| opens)?;
+    let place = if users.len() == 1 { users.pop() } else { None };
+    let user = named(bundle.user.clone().as_deref(), place, Encoding::Libpq, &mut bundle);
     let password = Some(slot("password", &value, range, Encoding::Libpq, &bundle));
-    Some(Connection { bundle, password })
+    Some(Connection { bundle, password, user })
 }
 
 fn libpq_value(text: &str) -> Option<(usize, String)> {
@@ -207,7 +239,7 @@ fn parse_semicolons(text: &str) -> Option<Connection> {
         return None;
     }
     let mut bundle = Bundle::default();
-    let (mut password, mut pairs, mut at) = (None, 0, 0);
+    let (mut password, mut users, mut pairs, mut at) = (None, Vec::new(), 0, 0);
     while at < text.len() {
         let rest = &text[at..];
         if rest.trim_start_matches([';', ' ']).is_empty() {
@@ -233,7 +265,8 @@ fn parse_semicolons(text: &str) -> Option<Connection> {
             }
             "port" => bundle.port = value.parse().ok(),
             "userid" | "user" | "uid" | "username" | "accountname" | "sharedaccesskeyname" => {
-                bundle.user = Some(value)
+                users.push(range);
+                bundle.user = Some(value);
             }
             "database" | "initialcatalog" => bundle.database = Some(value),
             "password" | "pwd" | "accountkey" | "sharedaccesskey" if !value.is_empty() => {
@@ -243,8 +276,10 @@ fn parse_semicolons(text: &str) -> Option<Connection> {
         }
     }
     let (value, range) = password.filter(|_| pairs > 1)?;
+    let place = if users.len() == 1 { users.pop() } else { None };
+    let user = named(bundle.user.clone().as_deref(), place, Encoding::Semicolon, &mut bundle);
     let password = Some(slot("password", &value, range, Encoding::Semicolon, &bundle));
-    Some(Connection { bundle, password })
+    Some(Connection { bundle, password, user })
 }
 
 fn semicolon_value(text: &str) -> Option<(usize, String)> {
@@ -357,5 +392,29 @@ mod tests {
             );
             assert_eq!(after.bundle, before.bundle);
         }
+    }
+
+    #[test]
+    fn a_user_in_one_place_can_be_exchanged() {
+        let new = "n;e w'\"/@:%?#\\";
+        for text in [
+            "postgres://app:p%40s@db.lab:5432/pay?sslmode=disable",
+            "jdbc:postgresql://h/db?user=app&password=pw&ssl=true",
+            "host=h user = app password=old dbname=d",
+            "Server=h;User Id=app;Password=old;Encrypt=true",
+        ] {
+            let before = parse(text).expect("parses");
+            assert_eq!(before.bundle.user_at, Some(Beside::Within("user".to_owned())), "{text}");
+            let Write::Ranges(ranges) = before.user.expect("a user").write else { panic!("ranges") };
+            let written = write_ranges(text, &ranges, new).expect("written");
+            let after = parse(&written).expect("parses");
+            assert_eq!(after.bundle.user.as_deref(), Some(new), "{}", written.as_str());
+            let password = |slot: Option<Slot>| slot.map(|slot| slot.value.expose_text().map(str::to_owned));
+            assert_eq!(password(after.password), password(before.password));
+            let host = (after.bundle.host, after.bundle.database);
+            assert_eq!(host, (before.bundle.host, before.bundle.database));
+        }
+        let twice = parse("postgres://app:pw@h/db?user=other").expect("parses");
+        assert!(twice.user.is_none() && twice.bundle.user_at.is_none(), "nobody knows which one counts");
     }
 }

@@ -21,6 +21,8 @@ pub enum Says {
     Nothing,
     /// As nothing, but held to the standard of configuration wherever the document lies.
     Configuration,
+    /// It is no secret: it names the user whom the secret beside it lets in.
+    User,
 }
 
 /// One place in a document.

@@ -86,6 +86,9 @@ pub enum Event {
         step: String,
         /// Until when.
         until: DateTime<Utc>,
+        /// What was seen when it was asked, where that counts for the answer in the end.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seen: Option<String>,
     },
     /// A step's undo is about to run.
     UndoStarted {

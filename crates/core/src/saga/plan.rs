@@ -30,7 +30,7 @@ pub enum Cause {
     Policy,
 }
 
-/// Where one half of a key pair lies.
+/// Where one half of a pair lies: of a key's id and secret, or of a user's name and password.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Half {
     /// The store's field.
@@ -39,18 +39,18 @@ pub struct Half {
     pub pointer: String,
 }
 
-/// A key id and its secret in one object.
+/// A key id and its secret, or a user's name and password, in one object.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Pair {
     /// The copy, as the inventory has it.
     pub copy: Ref,
     /// The secret.
     pub secret: Half,
-    /// The key's id.
+    /// The key's id, the user's name.
     pub id: Half,
 }
 
-/// The ids of two keys.
+/// The ids of two keys, the names of two users.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Halves {
     /// Of the former one.
@@ -100,6 +100,14 @@ pub enum Action {
     /// Let the issuer make a second value under a name that follows from the operation; the old one goes on working. Under that name it can
     /// be read again.
     MintByName,
+    /// Read user name and password from the copies, show that they are accepted, make the other user's password, seal both.
+    SealUser,
+    /// Let the other of two users that take turns, of this name, log in with the new password, and do what the first may do.
+    WakeUser(String),
+    /// Log in as both users: each must be the same to the target.
+    CompareUsers,
+    /// See in samples that no session of the old user is left: seconds for which there must be none.
+    AwaitNoSessions(u64),
     /// Log in with the new value.
     VerifyNew,
     /// Put the new value into a copy, by compare-and-set.
@@ -154,6 +162,10 @@ impl Action {
             Self::SealNamed(_) => "seal-named",
             Self::CheckConsumer(_) => "check-consumer",
             Self::MintByName => "mint-by-name",
+            Self::SealUser => "seal-user",
+            Self::WakeUser(_) => "wake-user",
+            Self::CompareUsers => "compare-users",
+            Self::AwaitNoSessions(_) => "await-no-sessions",
             Self::VerifyNew => "verify-new",
             Self::WriteCopy => "write-copy",
             Self::WritePairs(_) => "write-pairs",
@@ -183,6 +195,7 @@ impl Action {
                 | Self::AddAtIssuer
                 | Self::MintAtIssuer
                 | Self::MintByName
+                | Self::WakeUser(_)
                 | Self::WriteCopy
                 | Self::WritePairs(_)
                 | Self::ClearPending(_)

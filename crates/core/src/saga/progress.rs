@@ -241,7 +241,7 @@ impl Progress {
                     }
                 }
             }
-            Event::TimerSet { step, until } => {
+            Event::TimerSet { step, until, .. } => {
                 let index = self.started(plan, step).ok_or_else(|| illegal(&self))?;
                 let StepState::Started { attempt } = self.steps[index] else { return Err(illegal(&self)) };
                 self.steps[index] = StepState::Waiting { attempt, until: *until };

@@ -36,7 +36,7 @@ fn events(step: &str) -> Vec<Event> {
         Event::Succeeded { step: step.clone(), output: output.clone() },
         Event::Reconciled { step: step.clone(), happened: Some(output), detail: String::new() },
         Event::Reconciled { step: step.clone(), happened: None, detail: String::new() },
-        Event::TimerSet { step: step.clone(), until: DateTime::UNIX_EPOCH },
+        Event::TimerSet { step: step.clone(), until: DateTime::UNIX_EPOCH, seen: None },
         Event::UndoStarted { step: step.clone() },
         Event::UndoFinished { step: step.clone() },
         Event::UndoFailed { step: step.clone(), reason: "r".into() },

@@ -8,7 +8,7 @@ use claviger_core::canonical::leaves;
 use claviger_core::{
     canonical::{Input, bundle_of, splice},
     model::Place,
-    observation::Bundle,
+    observation::{Beside, Bundle},
 };
 
 /// A password in each wrapping: field name, value.
@@ -74,6 +74,7 @@ fn urls_describe_what_they_open() {
     assert_eq!((leaf.kind, leaf.pointer.as_str()), (Kind::Password, ""));
     let expected = Bundle {
         user: Some("app".into()),
+        user_at: Some(Beside::Within("user".into())),
         host: Some("db.lab".into()),
         port: Some(5432),
         database: Some("pay".into()),

@@ -1,8 +1,8 @@
-//! Copies that hold a key id and its secret: where both halves lie, so that they are changed in one write.
+//! Copies that hold a key id and its secret, or a user's name and password: where both halves lie, so that they are changed in one write.
 
 use std::collections::BTreeMap;
 
-use claviger_backend::{Issuer, Offer, Sibling};
+use claviger_backend::{Issuer, Offer, Pairing, Sibling, Turn, Turns};
 use claviger_core::{
     canonical,
     reference::Ref,
@@ -19,18 +19,18 @@ pub(super) struct Paired<'c> {
     pub(super) without: Vec<(&'c CopyView, String)>,
 }
 
-/// Finds the id beside each copy's secret, and looks whether it is the subject's.
+/// Finds the id beside each copy's secret, and looks whether it is the subject's. `what` the id is called.
 pub(super) async fn paired<'c>(
     engine: &Engine,
     subject: &Ref,
-    id: &str,
+    (what, id): (&str, &str),
     copies: &[&'c CopyView],
 ) -> Result<Paired<'c>, Refusal> {
     let mut objects: BTreeMap<Ref, Vec<Pair>> = BTreeMap::new();
     let mut without = Vec::new();
     for copy in copies {
         let Some(pair) = places(copy) else {
-            without.push((*copy, "no key id is known beside it".to_owned()));
+            without.push((*copy, format!("no {what} is known beside it")));
             continue;
         };
         if pair.secret.field != pair.id.field && !writes_together(engine, copy) {
@@ -38,7 +38,7 @@ pub(super) async fn paired<'c>(
             continue;
         }
         if !holds(engine, &pair.id, id).await? {
-            let reason = format!("{} does not hold the id of {subject}", pair.id.field);
+            let reason = format!("{} does not hold the {what} of {subject}", pair.id.field);
             return Err(refuse(subject, "another-id", format!("{reason}: bring {} in step", copy.at)));
         }
         objects.entry(pair.secret.field.object()).or_default().push(pair);
@@ -56,7 +56,8 @@ fn places(copy: &CopyView) -> Option<Pair> {
         })
     };
     let secret = half("secret_field", "secret_pointer")?;
-    Some(Pair { copy: copy.at.clone(), secret, id: half("key_id_field", "key_id_pointer")? })
+    let id = half("key_id_field", "key_id_pointer").or_else(|| half("user_field", "user_pointer"))?;
+    Some(Pair { copy: copy.at.clone(), secret, id })
 }
 
 fn writes_together(engine: &Engine, copy: &CopyView) -> bool {
@@ -74,10 +75,33 @@ async fn holds(engine: &Engine, half: &Half, id: &str) -> Result<bool, Refusal> 
         }
         Ok(None) => Ok(false),
         Err(error) => {
-            let reason = format!("the key id beside its secret could not be read: {}", error.message());
+            let reason = format!("what stands beside its secret could not be read: {}", error.message());
             Err(refuse(&half.field, "copy-unread", reason))
         }
     }
+}
+
+/// Who takes over from the subject.
+pub(super) async fn turn(turns: &dyn Turns, subject: &Ref) -> Result<Pairing, Refusal> {
+    match turns.pair(subject).await {
+        Ok(Turn::To(pairing)) => Ok(pairing),
+        Ok(Turn::Refused(code, reason)) => Err(refuse(subject, code, reason)),
+        Err(error) => {
+            let reason = format!("its issuer could not be asked: {}", error.message());
+            Err(refuse(subject, "issuer-silent", reason))
+        }
+    }
+}
+
+/// The subject's own name, as copies show it.
+pub(super) async fn name(issuer: &dyn Issuer, subject: &Ref) -> Result<String, Refusal> {
+    let siblings = issuer.siblings(subject).await.map_err(|error| {
+        refuse(subject, "issuer-silent", format!("its issuer could not be asked: {}", error.message()))
+    })?;
+    let own = siblings.into_iter().find(|sibling| sibling.at == *subject);
+    let own =
+        own.ok_or_else(|| refuse(subject, "already-gone", "its issuer no longer has it: scan again"))?;
+    Ok(own.public_half)
 }
 
 /// The subject as its issuer lists it, if it works and another one can be made beside it.

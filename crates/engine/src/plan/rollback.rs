@@ -205,8 +205,8 @@ fn suspended(record: &SagaRecord) -> bool {
 
 /// The ids of the two keys, where copies hold them beside their secrets.
 fn halves(record: &SagaRecord) -> Option<Halves> {
-    let fact = |action: &Action| {
-        let output = record.progress.output(&record.plan, |step| step.action == *action)?;
+    let fact = |is: fn(&Action) -> bool| {
+        let output = record.progress.output(&record.plan, |step| is(&step.action))?;
         output.facts.get(PUBLIC_HALF)?.as_str().map(str::to_owned)
     };
     let taken_over = record.plan.steps.iter().find_map(|step| match &step.action {
@@ -215,7 +215,12 @@ fn halves(record: &SagaRecord) -> Option<Halves> {
     });
     // Of a rollback that is taken back the two change places again.
     let swapped = taken_over.map(|halves| Halves { former: halves.later, later: halves.former });
-    swapped.or_else(|| Some(Halves { former: fact(&Action::SealPair)?, later: fact(&Action::MintAtIssuer)? }))
+    swapped.or_else(|| {
+        Some(Halves {
+            former: fact(|action| matches!(action, Action::SealPair | Action::SealUser))?,
+            later: fact(|action| matches!(action, Action::MintAtIssuer | Action::WakeUser(_)))?,
+        })
+    })
 }
 
 fn restarted(plan: &SagaPlan) -> Vec<(Ref, ConsumerHow)> {

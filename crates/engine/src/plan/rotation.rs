@@ -1,17 +1,21 @@
 //! Plans one rotation: what is refused, which copies and consumers take part, and what the reader should know.
 
+use claviger_backend::Pairing;
 use claviger_core::{
     model::{CopyStage, CredentialState},
     reference::Ref,
     saga::{Action, SagaKind, SagaPlan, StepPhase},
-    view::{CopyView, CredentialDetail},
+    view::{CopyView, CredentialDetail, CredentialView},
 };
 
 use super::{
     Refusal, RotateOptions, named, pair, readers, refuse,
     strategy::{self, End, Holders, Strategy},
 };
-use crate::{Engine, policy::policy_for};
+use crate::{
+    Engine,
+    policy::{Policy, policy_for},
+};
 
 /// Plans one rotation.
 pub(super) async fn plan(
@@ -56,8 +60,11 @@ pub(super) async fn plan(
                 ),
             ));
         }
-        if policy.retain && matches!(strategy, Strategy::Dual(_) | Strategy::Minted(..) | Strategy::Named(..))
-        {
+        let ends = matches!(
+            strategy,
+            Strategy::Dual(_) | Strategy::Minted(..) | Strategy::Named(..) | Strategy::Alternating(..)
+        );
+        if policy.retain && ends {
             return Err(refuse(
                 at,
                 "retain",
@@ -65,9 +72,17 @@ pub(super) async fn plan(
             ));
         }
     }
-    let own = match &strategy {
-        Strategy::Minted(issuer, offer) => Some(pair::room(*issuer, offer, at).await?),
-        _ => None,
+    // What stands beside the secret in its copies, and has to be changed together with it.
+    let (own, pairing) = match &strategy {
+        Strategy::Minted(issuer, offer) => {
+            let own = pair::room(*issuer, offer, at).await?;
+            (Some((KEY_ID, own.public_half)), None)
+        }
+        Strategy::Alternating(issuer, turns) => {
+            let pairing = pair::turn(*turns, at).await?;
+            (Some((USER, pair::name(*issuer, at).await?)), Some(pairing))
+        }
+        _ => (None, None),
     };
     // What lies at the issuer under the subject's name is no copy of it: the new one gets a name of its own.
     let (place, pointed) = match &strategy {
@@ -110,20 +125,20 @@ pub(super) async fn plan(
     }
     let mut left_out = stale;
     let mut objects = Vec::new();
-    if let Some(own) = &own {
-        let paired = pair::paired(engine, at, &own.public_half, &writable).await?;
+    if let Some((what, id)) = &own {
+        let paired = pair::paired(engine, at, (*what, id.as_str()), &writable).await?;
         if let Some((copy, why)) = paired.without.first().filter(|_| !options.leave_stale) {
             return Err(refuse(
                 at,
-                "copy-without-id",
+                if *what == USER { "copy-without-user" } else { "copy-without-id" },
                 format!(
-                    "the id and the secret in {} cannot be changed together: {why}; keep both in one object, or accept that the old key stays there with `--leave-stale`",
+                    "the {what} and the secret in {} cannot be changed together: {why}; keep both in one object, or accept that the old value stays there with `--leave-stale`",
                     copy.at
                 ),
             ));
         }
         if paired.objects.is_empty() {
-            return Err(refuse(at, "no-copy", "no copy of it holds its id beside its secret"));
+            return Err(refuse(at, "no-copy", format!("no copy of it holds its {what} beside its secret")));
         }
         left_out.extend(paired.without.into_iter().map(|(copy, _)| copy));
         objects = paired.objects;
@@ -205,6 +220,16 @@ pub(super) async fn plan(
             }));
             (steps, pivot.unwrap_or_default(), breaks)
         }
+        Strategy::Alternating(issuer, _) => {
+            let pairing = pairing.ok_or_else(|| refuse(at, "no-strategy", "nobody takes over from it"))?;
+            notes.extend(turn_notes(engine, credential, policy, &pairing));
+            let token = super::presence(*issuer, at).await?;
+            let pivot = objects[0][0].copy.clone();
+            let end = End { grace, token, capability: member.backend.capability() };
+            let steps = strategy::alternating(at, &pairing, objects, &running, end);
+            let pivot = format!("{}:{pivot}", Action::WritePairs(Vec::new()).name());
+            (steps, pivot, readers_of(&declared))
+        }
         Strategy::CopyOnly => {
             notes.push(
                 "it has no issuer: nobody can be asked to refuse the old value, and until the last consumer has restarted some work with the old one and some with the new"
@@ -265,6 +290,33 @@ async fn staged(engine: &Engine, copies: &[&CopyView]) -> Result<Vec<(Ref, Strin
         staged.extend(pending.map(|pending| (copy.at.clone(), pending.version)));
     }
     Ok(staged)
+}
+
+/// What the halves are called that stand beside a secret.
+const KEY_ID: &str = "key id";
+const USER: &str = "user name";
+
+/// What the reader should know of two users that take turns.
+fn turn_notes(
+    engine: &Engine,
+    credential: &CredentialView,
+    policy: Option<&Policy>,
+    pairing: &Pairing,
+) -> Vec<String> {
+    let (at, standby) = (&credential.at, &pairing.standby);
+    let mut notes = vec![
+        format!("both users log in until {at} rests, after every consumer below runs as {standby} and no session of {at} is left; sessions are seen in samples: one between two of them is not"),
+        "consumers must read the user's name from the copies too: one that has it from elsewhere fails to log in after its restart".to_owned(),
+    ];
+    notes.extend(pairing.notes.iter().cloned());
+    let next = CredentialView { at: standby.clone(), ..credential.clone() };
+    let holds = policy_for(&engine.estate.policies, &next).ok().flatten();
+    if holds.map(|policy| &policy.name) != policy.map(|policy| &policy.name) {
+        notes.push(format!(
+            "the policy's selector does not match {standby}: its own rotation would be by another one"
+        ));
+    }
+    notes
 }
 
 fn can_write(engine: &Engine, copy: &CopyView) -> bool {

@@ -16,14 +16,19 @@
 //! operation, so that whoever repeats it finds the same value. Copies follow by their value, and those who name the old one are made to name
 //! the new one. Then the end, as of a minted key.
 //!
+//! `alternating/1`, only where a policy asks for it and the target holds one value per user: two users take turns. The one that rests is let in with
+//! a new password and seen to be the same to the target; name and password go into each object together. When every consumer runs as it
+//! and no session of the old one is left, that one may log in no more, loses its password, and must be refused; it rests until its turn.
+//!
 //! `copy-only/1`, where there is no issuer (a signing key, a random value that services share): the first copy is the pivot, the others
 //! follow, then the consumers; at the end every copy must hold the new value. Nobody can refuse the old one, so nothing is proven of it.
 
+mod alternating;
 mod minted;
 mod named;
 mod retire;
 
-use claviger_backend::{Backend, Capability, Issuer, Offer, Overlap, ValueOrigin};
+use claviger_backend::{Backend, Capability, Issuer, Offer, Overlap, Turns, ValueOrigin};
 use claviger_core::{
     model::{ConsumerHow, CopyStage, CredentialKind},
     reference::Ref,
@@ -32,6 +37,7 @@ use claviger_core::{
 };
 
 pub(super) use self::{
+    alternating::alternating,
     minted::{End, minted},
     named::{Holders, named},
 };
@@ -47,6 +53,8 @@ pub(super) enum Strategy<'e> {
     Minted(&'e dyn Issuer, Offer),
     /// The same, where it makes it under a name.
     Named(&'e dyn Issuer, Offer),
+    /// With who ends the old user, and who knows both.
+    Alternating(&'e dyn Issuer, &'e dyn Turns),
     CopyOnly,
 }
 
@@ -55,6 +63,7 @@ impl<'e> Strategy<'e> {
         match self {
             Self::Replace => "replace",
             Self::Dual(_) | Self::Minted(..) | Self::Named(..) => "dual",
+            Self::Alternating(..) => ALTERNATING,
             Self::CopyOnly => COPY_ONLY,
         }
     }
@@ -82,8 +91,12 @@ impl<'e> Strategy<'e> {
         let offered = issuer.and_then(|issuer| Some((issuer, issuer.offer(at)?)));
         let shape = offered.map(|(_, offer)| (offer.overlap, offer.origin));
         let ends = capability.revoke && capability.verify;
+        let asked = wanted.is_some_and(|(_, wanted)| wanted == ALTERNATING);
+        let turns = backend.turns().filter(|_| asked && capability.alternate && capability.verify);
         let strategy = match (offered, shape) {
-            (Some(_), Some((Overlap::None, ValueOrigin::SetByUs))) => Self::Replace,
+            (Some((issuer, _)), Some((Overlap::None, ValueOrigin::SetByUs))) => {
+                turns.map_or(Self::Replace, |turns| Self::Alternating(issuer, turns))
+            }
             (Some((issuer, _)), Some((Overlap::Dual, ValueOrigin::SetByUs)))
                 if ends && capability.identify =>
             {
@@ -131,6 +144,8 @@ impl<'e> Strategy<'e> {
 }
 
 const COPY_ONLY: &str = "copy-only";
+/// Never chosen without being asked for: it makes a second user.
+const ALTERNATING: &str = "alternating";
 
 /// A value that somebody checks must not be changed in its copies alone: whoever reads them would be locked out.
 fn nobody_checks(detail: &CredentialDetail) -> Result<(), Refusal> {

@@ -32,6 +32,8 @@ pub(super) enum Ran {
     Done(Done),
     /// Ask again at this time.
     Wait(DateTime<Utc>),
+    /// The same after a sample that showed this, which counts for the answer in the end.
+    Sampled(DateTime<Utc>, &'static str),
     /// The target refused the value and certainly does not hold it: this one, sealed, takes its place, and the step is run again.
     Replaced(Failure, SealedRow),
 }

@@ -256,7 +256,10 @@ impl Engine {
                     )
                     .await;
             }
-            Ok(Ok(Ran::Wait(until))) => Event::TimerSet { step: step.id.clone(), until },
+            Ok(Ok(Ran::Wait(until))) => Event::TimerSet { step: step.id.clone(), until, seen: None },
+            Ok(Ok(Ran::Sampled(until, seen))) => {
+                Event::TimerSet { step: step.id.clone(), until, seen: Some(seen.to_owned()) }
+            }
             Ok(Ok(Ran::Replaced(failure, row))) => {
                 // The next value is durable together with the failure of the one before it.
                 let event = Event::Failed { step: step.id.clone(), failure };

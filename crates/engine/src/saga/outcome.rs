@@ -67,6 +67,7 @@ impl SagaOutcome {
                 "seal-copies",
                 "seal-pair",
                 "seal-named",
+                "seal-user",
                 "mint-at-issuer",
                 "mint-by-name",
                 "take-over",
@@ -74,9 +75,9 @@ impl SagaOutcome {
             seals.into_iter().find_map(|action| fact(action, key))
         };
         // The value that was sealed first may have been refused and replaced.
-        let new = fact("set-at-issuer", "new").or_else(|| fact("add-at-issuer", "new"));
-        let made = ["mint-at-issuer", "mint-by-name", "add-at-issuer"];
-        let added = made.into_iter().find_map(|action| fact(action, "at"));
+        let any = |actions: &[&str], key: &str| actions.iter().find_map(|action| fact(action, key));
+        let new = any(&["set-at-issuer", "add-at-issuer", "wake-user"], "new");
+        let added = any(&["mint-at-issuer", "mint-by-name", "add-at-issuer", "wake-user"], "at");
         Self {
             rotation_id: record.id,
             credential: record.plan.credential,

@@ -15,8 +15,10 @@ mod quarantine;
 mod repoint;
 mod revoke;
 mod seal;
+mod session;
 mod take_over;
 mod timer;
+mod turn;
 
 use chrono::{DateTime, Utc};
 use claviger_core::{
@@ -61,6 +63,10 @@ pub(super) async fn run(cx: &Context<'_>, step: &Step) -> Result<Ran, Trouble> {
         Action::SealNamed(own) => named::seal(cx, own).await,
         Action::CheckConsumer(from) => repoint::check(cx, step, from).await,
         Action::MintByName => named::mint(cx, step).await,
+        Action::SealUser => pair::seal_user(cx).await,
+        Action::WakeUser(name) => turn::wake(cx, step, name).await,
+        Action::CompareUsers => turn::compare(cx).await,
+        Action::AwaitNoSessions(seconds) => session::none(cx, step, *seconds).await,
         Action::VerifyNew => probe::new(cx, step).await,
         Action::WriteCopy => copies::write(cx, step).await,
         Action::WritePairs(pairs) => pair::write(cx, step, pairs).await,
@@ -88,6 +94,7 @@ pub(super) async fn reconcile(cx: &Context<'_>, step: &Step) -> Result<Seen, Tro
         Action::MintAtIssuer => mint::observe(cx, step).await,
         Action::MintByName => named::observe(cx, step).await,
         Action::Repoint(redirect) => repoint::observe(cx, step, redirect).await,
+        Action::WakeUser(name) => turn::observe(cx, step, name).await,
         Action::WriteCopy => copies::observe(cx, step).await,
         Action::WritePairs(pairs) => pair::observe(cx, pairs).await,
         Action::ClearPending(version) => pending::observe(cx, step, version).await,
@@ -103,8 +110,11 @@ pub(super) async fn reconcile(cx: &Context<'_>, step: &Step) -> Result<Seen, Tro
         | Action::SealPair
         | Action::SealNamed(_)
         | Action::CheckConsumer(_)
+        | Action::SealUser
         | Action::CheckCopy
         | Action::VerifyNew
+        | Action::CompareUsers
+        | Action::AwaitNoSessions(_)
         | Action::AwaitAdoption
         | Action::ControlProbe
         | Action::AwaitCache(_)
@@ -122,6 +132,7 @@ pub(super) async fn undo(cx: &Context<'_>, step: &Step) -> Result<(), Trouble> {
         Action::AddAtIssuer => issue::take_away(cx, step).await,
         Action::MintAtIssuer => mint::take_away(cx, step).await,
         Action::MintByName => named::take_away(cx, step).await,
+        Action::WakeUser(_) => turn::unwake(cx, step).await,
         // A revocation that was refused changed nothing; one that was carried out is never taken back, and never unwound; nor is a
         // rollback, which goes forward or waits.
         Action::Revoke(_)
@@ -140,8 +151,11 @@ pub(super) async fn undo(cx: &Context<'_>, step: &Step) -> Result<(), Trouble> {
         | Action::SealPair
         | Action::SealNamed(_)
         | Action::CheckConsumer(_)
+        | Action::SealUser
         | Action::CheckCopy
         | Action::VerifyNew
+        | Action::CompareUsers
+        | Action::AwaitNoSessions(_)
         | Action::AwaitAdoption
         | Action::ControlProbe
         | Action::AwaitCache(_)

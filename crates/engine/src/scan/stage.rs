@@ -64,7 +64,12 @@ impl<'a> Stage<'a> {
     async fn credential(&self, mut seen: ObservedCredential) -> MergedCredential {
         self.label(&mut seen.labels);
         self.own(&seen.at, &mut seen.owners);
-        let verifier = self.recogniser.learn(self.engine, &seen.at, seen.kind, seen.verifier.as_ref()).await;
+        // A user that rests has no value: what names it elsewhere is a value that has ended.
+        let rests = seen.attributes.get("password_method").is_some_and(|method| method == "none");
+        let verifier = match rests {
+            true => None,
+            false => self.recogniser.learn(self.engine, &seen.at, seen.kind, seen.verifier.as_ref()).await,
+        };
         MergedCredential {
             at: seen.at,
             kind: seen.kind,
@@ -112,7 +117,12 @@ impl<'a> Stage<'a> {
         if leaf.kind == CredentialKind::AccessKey
             && let Some(beside) = &leaf.bundle.aws_access_key_at
         {
-            halves(seen, &leaf.pointer, beside, &mut attributes);
+            halves(seen, &leaf.pointer, ("key_id", beside), &mut attributes);
+        }
+        if leaf.kind == CredentialKind::Password
+            && let Some(beside) = &leaf.bundle.user_at
+        {
+            halves(seen, &leaf.pointer, ("user", beside), &mut attributes);
         }
         let link = self.link(seen, &leaf, &at, &fingerprint, &mut attributes).await;
         let strong = match leaf.strength {
@@ -249,19 +259,19 @@ impl<'a> Stage<'a> {
     }
 }
 
-/// Where a key's two halves lie: what a rotation has to write together.
-fn halves(seen: &ObservedCopy, pointer: &str, id: &Beside, attributes: &mut Attributes) {
+/// Where two halves lie that belong together: what a rotation has to write at once.
+fn halves(seen: &ObservedCopy, pointer: &str, (what, id): (&str, &Beside), attributes: &mut Attributes) {
     let (field, within) = match id {
         Beside::Field(name) => (seen.at.object().field(name), ""),
         Beside::Within(pointer) => (seen.at.clone(), pointer.as_str()),
     };
     for (key, value) in [
-        ("secret_field", seen.at.as_str()),
-        ("secret_pointer", pointer),
-        ("key_id_field", field.as_str()),
-        ("key_id_pointer", within),
+        ("secret_field".to_owned(), seen.at.as_str()),
+        ("secret_pointer".to_owned(), pointer),
+        (format!("{what}_field"), field.as_str()),
+        (format!("{what}_pointer"), within),
     ] {
-        attributes.insert(key.to_owned(), value.into());
+        attributes.insert(key, value.into());
     }
 }
 

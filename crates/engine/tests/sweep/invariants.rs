@@ -16,6 +16,7 @@ use claviger_store::{AuditLog, Inventory, Journal};
 
 use claviger_testkit::database::TestDatabase;
 
+use crate::alternating;
 use crate::world::{COPIES, KEYS, Process, ROLE, Saga, TOKEN, World};
 use crate::{minted, named};
 
@@ -190,6 +191,16 @@ pub(crate) async fn back(
         }
         Saga::Minted => minted::unwound(world, process, dir).await?,
         Saga::Named => named::unwound(world, process, dir).await?,
+        Saga::Alternating => {
+            alternating::as_before(world, process, dir, false).await?;
+            for (value, role) in made.iter().flat_map(|value| [(value, ROLE), (value, alternating::OTHER)]) {
+                let former = role == ROLE && *value == world.old;
+                ensure!(
+                    former || !observer.accepts(role, value, &SystemClock)?,
+                    "a value that was taken back is accepted as {role}"
+                );
+            }
+        }
         Saga::CopyOnly => in_step(process, &world.old).await?,
         other => anyhow::bail!("{other:?} is not taken back"),
     }

@@ -4,6 +4,8 @@
 //! process is dropped, a new one resumes, and the invariants are checked: L (nothing lost), C (copies and consumers work), T (told before),
 //! S (no value in the database), and the audit chain.
 
+mod alternating;
+mod grace;
 mod invariants;
 mod journal;
 mod limits;
@@ -189,6 +191,24 @@ async fn a_refused_effect_of_a_rotation_of_a_named_token_takes_the_new_one_away(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_crash_in_a_turn_of_two_users_loses_one_or_lets_a_third_in() {
+    println!("{}", sweep(Saga::Alternating, Kind::Sqlite).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_crash_in_a_turn_of_two_users_loses_one_or_lets_a_third_in_on_postgres() {
+    println!("{}", sweep(Saga::Alternating, Kind::Postgres).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_effect_of_a_turn_of_two_users_takes_the_new_one_away() {
+    // Letting the other user in and the first object unwind; the other objects, the restarts and the end of the old one wait for an operator.
+    let states = denied(Saga::Alternating).await;
+    assert_eq!(states[..2], ["unwound", "unwound"]);
+    assert_eq!(states[2..], ["paused"; 6]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_crash_in_a_rotation_without_an_issuer_brings_copies_out_of_step() {
     println!("{}", sweep(Saga::CopyOnly, Kind::Sqlite).await);
 }
@@ -230,7 +250,7 @@ async fn a_refused_effect_unwinds_before_the_pivot_and_pauses_after_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_crash_in_a_rollback_loses_a_credential() {
-    for stopped in [Stopped::Rotation, Stopped::Dual] {
+    for stopped in [Stopped::Rotation, Stopped::Dual, Stopped::Alternating] {
         println!("{}", sweep(Saga::Rollback(stopped), Kind::Sqlite).await);
     }
 }
@@ -241,7 +261,9 @@ async fn no_crash_in_any_rollback_loses_a_credential() {
     for stopped in [Stopped::Minted, Stopped::CopyOnly] {
         println!("{}", sweep(Saga::Rollback(stopped), Kind::Sqlite).await);
     }
-    for stopped in [Stopped::Rotation, Stopped::Dual, Stopped::Minted, Stopped::CopyOnly] {
+    for stopped in
+        [Stopped::Rotation, Stopped::Dual, Stopped::Minted, Stopped::Alternating, Stopped::CopyOnly]
+    {
         println!("{}", sweep(Saga::Rollback(stopped), Kind::Postgres).await);
     }
 }
@@ -263,6 +285,7 @@ async fn a_rotation_is_taken_back_wherever_it_stopped() {
         (Saga::Dual, 2, true),
         (Saga::Minted, 12, true),
         (Saga::Named, 12, true),
+        (Saga::Alternating, 12, true),
         (Saga::CopyOnly, 4, false),
     ];
     for (saga, least, retires) in expected {

@@ -36,7 +36,7 @@ use claviger_testkit::database::{Kind, TestDatabase};
 use tempfile::TempDir;
 
 use crate::{
-    invariants,
+    alternating, invariants,
     journal::{CommitFault, FaultyJournal},
     minted, named,
 };
@@ -52,6 +52,8 @@ pub(crate) enum Saga {
     Minted,
     /// Of a value that its issuer makes under a name: a token Secret.
     Named,
+    /// Of a value of which two users take turns to have one: the same database password.
+    Alternating,
     /// Of a value that has no issuer: a signing key in two places.
     CopyOnly,
     Revocation,
@@ -66,6 +68,7 @@ pub(crate) enum Stopped {
     Dual,
     Minted,
     Named,
+    Alternating,
     CopyOnly,
 }
 
@@ -77,6 +80,7 @@ impl Saga {
             Self::Rollback(Stopped::Dual) => Self::Dual,
             Self::Rollback(Stopped::Minted) => Self::Minted,
             Self::Rollback(Stopped::Named) => Self::Named,
+            Self::Rollback(Stopped::Alternating) => Self::Alternating,
             Self::Rollback(Stopped::CopyOnly) => Self::CopyOnly,
             other => other,
         }
@@ -150,6 +154,9 @@ impl World {
         if saga.first() == Saga::Named {
             named::plant(&mut estate);
         }
+        if saga.first() == Saga::Alternating {
+            alternating::plant(&mut estate);
+        }
         if saga == Saga::Revocation {
             // Longer than a dead owner's lease, or the takeover alone would wait long enough.
             estate.settings.revoke_cache_seconds = 3;
@@ -190,6 +197,10 @@ impl World {
             Saga::Named => {
                 let subject = Selector::parse(named::SUBJECT)?;
                 process.engine.plan_rotation(&subject, &RotateOptions::default()).await?
+            }
+            Saga::Alternating => {
+                process.engine.estate.policies.push(policy(alternating::BOTH, Some("alternating"), None)?);
+                alternating::planned(&process, &format!("sim/db/role/{ROLE}")).await?
             }
             Saga::CopyOnly => {
                 process.engine.estate.policies.push(policy(
@@ -288,6 +299,9 @@ impl World {
             Saga::Dual => invariants::token_works(self, process, dir).await,
             Saga::Minted => minted::pairs_work(self, process, dir).await,
             Saga::Named => named::tokens_work(self, process, dir).await,
+            Saga::Alternating | Saga::Rollback(Stopped::Alternating) => {
+                alternating::pairs_work(self, process, dir).await
+            }
             Saga::CopyOnly => invariants::known_values(self, process).await,
             Saga::Revocation => Ok(()),
             Saga::Rollback(Stopped::Rotation) => invariants::nothing_lost(self, process, dir).await,
@@ -310,6 +324,7 @@ impl World {
             Saga::Dual => invariants::dual(self, process, database, dir, began).await,
             Saga::Minted => minted::at_rest(self, process, database, dir, began).await,
             Saga::Named => named::at_rest(self, process, database, dir, began).await,
+            Saga::Alternating => alternating::at_rest(self, process, database, dir, began).await,
             Saga::CopyOnly => invariants::copy_only(self, process, database, dir, began).await,
             Saga::Revocation => invariants::revocation(self, process, database, dir, began).await,
             Saga::Rollback(_) => invariants::back(self, process, database, dir, &[]).await,
@@ -340,6 +355,8 @@ impl World {
             minted::unwound(self, &process, dir.path()).await?;
         } else if self.saga == Saga::Named {
             named::unwound(self, &process, dir.path()).await?;
+        } else if self.saga == Saga::Alternating {
+            alternating::as_before(self, &process, dir.path(), true).await?;
         } else if self.saga == Saga::CopyOnly {
             invariants::in_step(&process, &self.old).await?;
         }
@@ -444,7 +461,7 @@ pub(crate) fn policy(
 
 async fn value(process: &Process, plan: &SagaPlan, saga: Saga) -> Result<Vec<u8>> {
     let at = match saga.first() {
-        Saga::Rotation | Saga::Rollback(_) => "sim/kv/payments/db#password".to_owned(),
+        Saga::Rotation | Saga::Alternating | Saga::Rollback(_) => "sim/kv/payments/db#password".to_owned(),
         Saga::Dual => TOKEN.to_owned(),
         Saga::Minted => format!("{}#{}", minted::OBJECTS[0], minted::HALVES[1]),
         Saga::CopyOnly => KEYS[0].to_owned(),

@@ -52,6 +52,9 @@ impl<'a> Maker<'a> {
             superuser: false,
             createrole: false,
             replication: false,
+            acts_as: None,
+            made_by: None,
+            sessions: Vec::new(),
         };
         self.estate.database.roles.entry(name.to_owned()).or_insert(role)
     }

@@ -17,7 +17,7 @@ use super::{
 };
 
 /// The fact that names the value that came into force: the one that was sealed first may have been refused.
-const NEW: &str = "new";
+pub(super) const NEW: &str = "new";
 
 /// `set-at-issuer`.
 pub(super) async fn set(cx: &Context<'_>, step: &Step) -> Result<Ran, Trouble> {
@@ -32,7 +32,7 @@ pub(super) async fn set(cx: &Context<'_>, step: &Step) -> Result<Ran, Trouble> {
 }
 
 /// What follows from an error of the issuer: where it refused this value, another one.
-async fn refused_value(cx: &Context<'_>, generation: u32, error: Error) -> Result<Ran, Trouble> {
+pub(super) async fn refused_value(cx: &Context<'_>, generation: u32, error: Error) -> Result<Ran, Trouble> {
     if error.kind() != ErrorKind::Invalid || error.effect() != Effect::NotApplied {
         return Err(error.into());
     }
@@ -149,7 +149,11 @@ pub(in crate::saga) fn new_at(cx: &Context<'_>) -> Ref {
 
 /// The ref of the value that a saga added beside the old one, once it did.
 pub(crate) fn added(record: &SagaRecord) -> Option<Ref> {
-    let adds =
-        |step: &Step| matches!(step.action, Action::AddAtIssuer | Action::MintAtIssuer | Action::MintByName);
+    let adds = |step: &Step| {
+        matches!(
+            step.action,
+            Action::AddAtIssuer | Action::MintAtIssuer | Action::MintByName | Action::WakeUser(_)
+        )
+    };
     record.progress.output(&record.plan, adds)?.facts.get(AT)?.as_str().map(Ref::from_text)
 }

@@ -110,13 +110,6 @@ pub(super) fn made(record: &SagaRecord, step: &Step) -> Option<Ref> {
     })
 }
 
-/// A fact of the step with this action.
-pub(super) fn fact(cx: &Context<'_>, action: &Action, key: &str) -> Result<String, Trouble> {
-    let output = cx.record.progress.output(&cx.record.plan, |step| step.action == *action);
-    let fact = output.and_then(|output| output.facts.get(key)?.as_str());
-    fact.map(str::to_owned).ok_or_else(|| permanent(format!("`{}` left no {key}", action.name())))
-}
-
 pub(super) fn offer(cx: &Context<'_>, step: &Step) -> Result<Offer, Trouble> {
     let offer = cx.issuer()?.offer(&step.target);
     offer.ok_or_else(|| permanent(format!("no new value can be issued for {} any more", step.target)))

@@ -1,4 +1,4 @@
-//! Key id and secret in a copy: read together, and changed together, because either alone lets nobody in.
+//! Key id and secret in a copy, or a user's name and password: read together, and changed together, because either alone lets nobody in.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ use claviger_core::{
 use super::{
     super::context::{Context, Done, Ran, Trouble, permanent, temporary},
     Seen,
-    mint::{self, PUBLIC_HALF, SIBLINGS},
+    mint::{PUBLIC_HALF, SIBLINGS},
     seal,
 };
 
@@ -37,7 +37,7 @@ impl Object {
     }
 }
 
-/// Both halves of a key.
+/// Both halves of a key, or of a user's login.
 struct Key {
     id: SecretValue,
     secret: SecretValue,
@@ -47,7 +47,7 @@ impl Key {
     async fn old(cx: &Context<'_>) -> Result<Self, Trouble> {
         let id = match handed_over(cx) {
             Some(halves) => halves.later.clone(),
-            None => mint::fact(cx, &Action::SealPair, PUBLIC_HALF)?,
+            None => fact(cx, |action| matches!(action, Action::SealPair | Action::SealUser))?,
         };
         Ok(Self { id: SecretValue::from_text(id), secret: cx.must_open(Slot::Old).await? })
     }
@@ -55,10 +55,17 @@ impl Key {
     async fn new(cx: &Context<'_>) -> Result<Self, Trouble> {
         let id = match handed_over(cx) {
             Some(halves) => halves.former.clone(),
-            None => mint::fact(cx, &Action::MintAtIssuer, PUBLIC_HALF)?,
+            None => fact(cx, |action| matches!(action, Action::MintAtIssuer | Action::WakeUser(_)))?,
         };
         Ok(Self { id: SecretValue::from_text(id), secret: cx.new_value().await? })
     }
+}
+
+/// The public half that the step with this action left.
+fn fact(cx: &Context<'_>, is: impl Fn(&Action) -> bool) -> Result<String, Trouble> {
+    let output = cx.record.progress.output(&cx.record.plan, |step| is(&step.action));
+    let fact = output.and_then(|output| output.facts.get(PUBLIC_HALF)?.as_str());
+    fact.map(str::to_owned).ok_or_else(|| permanent("the journal does not say which pair it is"))
 }
 
 /// In a rollback: what the plan says of both ids.
@@ -72,6 +79,19 @@ fn handed_over<'a>(cx: &Context<'a>) -> Option<&'a Halves> {
 
 /// `seal-pair`: the copies must hold the subject's id and the secret that is accepted with it.
 pub(super) async fn seal(cx: &Context<'_>) -> Result<Ran, Trouble> {
+    Ok(Ran::Done(sealed(cx).await?))
+}
+
+/// `seal-user`: the same, with the password that the other user will have.
+pub(super) async fn seal_user(cx: &Context<'_>) -> Result<Ran, Trouble> {
+    let mut done = sealed(cx).await?;
+    let new = seal::make(cx).await?;
+    done.seal.push(cx.seal(Slot::New(0), &new)?);
+    done.output.detail = format!("{}; so is the new one", done.output.detail);
+    Ok(Ran::Done(done.fact("new", seal::handle(cx, &new))))
+}
+
+async fn sealed(cx: &Context<'_>) -> Result<Done, Trouble> {
     let subject = &cx.record.plan.subject;
     let issuer = cx.issuer()?;
     let siblings = issuer.siblings(subject).await?;
@@ -88,7 +108,7 @@ pub(super) async fn seal(cx: &Context<'_>) -> Result<Ran, Trouble> {
         for pair in pairs {
             let secret = object.half(&pair.secret).ok_or_else(|| gone(pair))?;
             if object.half(&pair.id).ok_or_else(|| gone(pair))?.expose() != id.expose() {
-                return Err(permanent(format!("the key id beside {} is not {subject}'s", pair.copy)));
+                return Err(permanent(format!("what stands beside {} is not {subject}'s", pair.copy)));
             }
             if old.as_ref().is_some_and(|old| old.expose() != secret.expose()) {
                 return Err(permanent(format!(
@@ -105,11 +125,11 @@ pub(super) async fn seal(cx: &Context<'_>) -> Result<Ran, Trouble> {
         Verdict::Accepted => {}
         Verdict::Refused(evidence) => {
             return Err(permanent(format!(
-                "the key in the copies is not accepted ({evidence}): nothing was changed"
+                "the pair in the copies is not accepted ({evidence}): nothing was changed"
             )));
         }
         Verdict::Inconclusive(why) => {
-            return Err(temporary(format!("whether the present key is accepted cannot be told: {why}")));
+            return Err(temporary(format!("whether the present pair is accepted cannot be told: {why}")));
         }
     }
     let known: Vec<_> = siblings.iter().map(|sibling| sibling.at.as_str()).collect();
@@ -120,7 +140,7 @@ pub(super) async fn seal(cx: &Context<'_>) -> Result<Ran, Trouble> {
             .fact(PUBLIC_HALF, own.public_half.as_str())
             .fact(SIBLINGS, known);
     done.seal.push(cx.seal(Slot::Old, &old)?);
-    Ok(Ran::Done(done))
+    Ok(done)
 }
 
 /// `write-pairs`. The object is read, exactly these halves are replaced, and all of them are written at once if nobody wrote in between.
@@ -213,5 +233,5 @@ async fn read(cx: &Context<'_>, pairs: &[Pair]) -> Result<Object, Trouble> {
 }
 
 fn gone(pair: &Pair) -> Trouble {
-    permanent(format!("{} is gone, or the key id beside it: scan again", pair.copy))
+    permanent(format!("{} is gone, or what stands beside it: scan again", pair.copy))
 }

@@ -78,10 +78,11 @@ pub(super) async fn refused(cx: &Context<'_>) -> Result<Ran, Trouble> {
     let subject = ended(cx);
     let Some(old) = cx.open(Slot::Old).await? else { return attested(cx).await };
     let Probe { verdict, path } = cx.issuer()?.verify(subject, &old).await?;
-    let control = control_path(cx);
+    let controls = control_paths(cx);
+    let same = controls.contains(&path);
+    let control = if same { Some(path.clone()) } else { controls.into_iter().next() };
     match verdict {
         Verdict::Refused(evidence) => {
-            let same = control.as_deref() == Some(path.as_str());
             let (verdict, detail) = match (&control, same) {
                 (Some(_), true) => ("proven", format!("refused: {evidence}")),
                 (Some(_), false) => (
@@ -163,14 +164,18 @@ async fn resurrected(cx: &Context<'_>) -> Result<Option<String>, Trouble> {
     }
 }
 
-/// The path of the positive control: the same value before a revocation, the new value after a rotation.
-fn control_path(cx: &Context<'_>) -> Option<String> {
-    let action = match cx.record.plan.kind {
-        SagaKind::Revocation => ("control-probe", "control"),
-        SagaKind::Rotation => ("verify-new", "path"),
+/// The paths of positive controls: the same value before a revocation; the new value after a rotation, and where the two belong to different
+/// users the old value before it.
+fn control_paths(cx: &Context<'_>) -> Vec<String> {
+    let actions: &[(&str, &str)] = match cx.record.plan.kind {
+        SagaKind::Revocation => &[("control-probe", "control")],
+        SagaKind::Rotation => &[("verify-new", "path"), ("seal-user", "control"), ("take-over", "control")],
     };
-    let output = cx.record.progress.output(&cx.record.plan, |step| step.action.name() == action.0)?;
-    output.facts.get(action.1)?.as_str().map(str::to_owned)
+    let path = |(action, key): &(&str, &str)| {
+        let output = cx.record.progress.output(&cx.record.plan, |step| step.action.name() == *action)?;
+        output.facts.get(*key)?.as_str().map(str::to_owned)
+    };
+    actions.iter().filter_map(path).collect()
 }
 
 /// Writes the result into the inventory (again after a crash: same end state) and makes the receipt.

@@ -72,7 +72,7 @@ pub(super) async fn quiet(cx: &Context<'_>, step: &Step, quiet: Quiet) -> Result
 }
 
 /// When the last consumer had moved, or an operator let it go on all the same: then the second is true.
-fn moved(cx: &Context<'_>) -> (DateTime<Utc>, bool) {
+pub(super) fn moved(cx: &Context<'_>) -> (DateTime<Utc>, bool) {
     let moves = |id: &str| {
         cx.record.plan.step(id).is_some_and(|(_, step)| {
             matches!(
@@ -91,6 +91,12 @@ fn moved(cx: &Context<'_>) -> (DateTime<Utc>, bool) {
         event => decides(event),
     });
     last.map_or((cx.record.created_at, false), |(at, event)| (*at, decides(event)))
+}
+
+/// When an operator last let it go on.
+pub(super) fn decided(cx: &Context<'_>) -> Option<DateTime<Utc>> {
+    let decisions = |event: &Event| matches!(event, Event::Continued { .. } | Event::Resolved { .. });
+    cx.record.events.iter().rev().find(|(_, event)| decisions(event)).map(|(at, _)| *at)
 }
 
 /// `disable`.

@@ -1,7 +1,7 @@
 //! The first step of a rollback: both values were handed over by the saga that is taken back.
 
 use claviger_backend::Verdict;
-use claviger_core::{saga::Action, seal::Slot};
+use claviger_core::{saga::Action, seal::Slot, secret::SecretValue};
 
 use super::{
     super::context::{Context, Done, Ran, Trouble, permanent, temporary},
@@ -16,6 +16,9 @@ pub(super) async fn run(cx: &Context<'_>) -> Result<Ran, Trouble> {
         .fact("old", seal::handle(cx, &later))
         .fact("new", seal::handle(cx, &former));
     let plan = &cx.record.plan;
+    if let Some(control) = control(cx, &later).await? {
+        done = done.fact("control", control);
+    }
     if !plan.steps.iter().any(|step| step.action == Action::RestoreAtIssuer) {
         return Ok(Ran::Done(done));
     }
@@ -36,4 +39,17 @@ pub(super) async fn run(cx: &Context<'_>) -> Result<Ran, Trouble> {
         "{} accepts neither the former value nor the one that followed it: somebody else has changed it since; nothing was changed",
         plan.subject
     )))
+}
+
+/// The path of a login with the value that is to end, as the user that it belongs to: where two users take turns, the login as the other one
+/// says nothing about this one's. `None` where there is no such user, or it is not let in.
+async fn control(cx: &Context<'_>, later: &SecretValue) -> Result<Option<String>, Trouble> {
+    let plan = &cx.record.plan;
+    let ends = plan.steps.iter().find(|step| matches!(step.action, Action::Revoke(_)));
+    let Some(user) = ends.map(|step| &step.target) else { return Ok(None) };
+    if cx.engine.estate.member(user.backend())?.backend.turns().is_none() {
+        return Ok(None);
+    }
+    let probe = cx.issuer()?.verify(user, later).await?;
+    Ok((probe.verdict == Verdict::Accepted).then_some(probe.path))
 }
