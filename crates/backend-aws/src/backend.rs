@@ -68,6 +68,7 @@ impl Backend for AwsBackend {
             inventory: true,
             issue: true,
             issue_mints: true,
+            issue_marks: false,
             siblings: true,
             disable: true,
             verify: true,

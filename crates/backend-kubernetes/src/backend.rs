@@ -83,6 +83,7 @@ impl Backend for KubernetesBackend {
             // Issuing a legacy token is not offered: the way forward is a bound token, see the swap.
             issue: false,
             issue_mints: false,
+            issue_marks: false,
             siblings: false,
             disable: false,
             verify: true,

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
 use claviger_backend::{
-    Effect, Error, ErrorKind, Identified, Issued, Issuer, Offer, Operation, Presence, Probe, Restore, Result,
-    Sibling, Verdict,
+    Effect, Error, ErrorKind, Identified, Issued, Issuer, Offer, Operation, Presence, Probe, Prospect,
+    Restore, Result, Sibling, Verdict,
 };
 use claviger_core::{reference::Ref, secret::SecretValue};
 use http::Method;
@@ -127,6 +127,14 @@ impl Issuer for KubernetesBackend {
             Err(failure) if failure.is_absent() => Ok(Presence::Absent),
             Err(failure) => Err(self.error(failure, "presence", &format!("get {subject}"))),
         }
+    }
+
+    async fn prospect(&self, _subject: &Ref) -> Result<Prospect> {
+        Ok(Prospect::default())
+    }
+
+    async fn made_by(&self, _op: &Operation, subject: &Ref) -> Result<Vec<Ref>> {
+        Err(unsupported("made_by", subject, "a token is found by the name of its Secret"))
     }
 
     async fn siblings(&self, subject: &Ref) -> Result<Vec<Sibling>> {

@@ -55,6 +55,7 @@ impl Backend for PostgresqlBackend {
             inventory: true,
             issue: true,
             issue_mints: false,
+            issue_marks: false,
             siblings: false,
             disable: false,
             verify: true,

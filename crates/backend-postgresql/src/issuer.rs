@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use claviger_backend::{
     Effect, Error, ErrorKind, Identified, Issued, Issuer, Offer, Operation, Overlap, Presence, Probe,
-    Restore, Result, Retry, Sibling, ValueForm,
+    Prospect, Restore, Result, Retry, Sibling, ValueForm,
 };
 use claviger_core::{id::OperationKey, reference::Ref, scram, secret::SecretValue};
 use sha2::{Digest as _, Sha256};
@@ -148,6 +148,14 @@ impl Issuer for PostgresqlBackend {
             };
             Presence::Present(format!("{}:{verifier}", role.oid))
         }))
+    }
+
+    async fn prospect(&self, _subject: &Ref) -> Result<Prospect> {
+        Ok(Prospect::default())
+    }
+
+    async fn made_by(&self, _op: &Operation, subject: &Ref) -> Result<Vec<Ref>> {
+        Err(unsupported("made_by", subject, "a role has one password"))
     }
 
     async fn siblings(&self, subject: &Ref) -> Result<Vec<Sibling>> {

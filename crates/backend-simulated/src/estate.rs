@@ -44,6 +44,8 @@ pub struct Settings {
     pub key_settle_seconds: u32,
     /// How many access keys a cloud user may have, where it is not [`CloudUser::SLOTS`].
     pub key_slots: Option<u32>,
+    /// The secret store makes the values of its tokens itself and tells each once, as real ones do; else it takes ours.
+    pub tokens_are_told: bool,
     /// Characters that the database refuses in a password.
     pub refused_characters: String,
     /// Parts that do not answer: `db`, `iam`, `kv`, `auth`, `k8s`.

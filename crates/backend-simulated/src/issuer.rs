@@ -1,8 +1,8 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Duration, Utc};
 use claviger_backend::{
-    Error, ErrorKind, Identified, Issued, Issuer, Offer, Operation, Overlap, Presence, Probe, Restore,
-    Result, Sibling, ValueForm, ValueOrigin, Verdict,
+    Error, ErrorKind, Identified, Issued, Issuer, Offer, Operation, Overlap, Presence, Probe, Prospect,
+    Restore, Result, Sibling, ValueForm, ValueOrigin, Verdict,
 };
 use claviger_core::{reference::Ref, scram::SALT_BYTES, secret::SecretValue};
 use sha2::{Digest, Sha256};
@@ -11,7 +11,7 @@ use crate::{
     SimulatedBackend, access_key,
     backend::Change,
     estate::{
-        AccessKey, Estate, ObjectKind, Password, Planted, Role, Secret, SecretType, Tombstone, VaultToken,
+        AccessKey, Estate, ObjectKind, Password, Role, Secret, SecretType, Tombstone, VaultToken,
     },
     target::Target,
     token,
@@ -23,7 +23,7 @@ impl Issuer for SimulatedBackend {
     fn offer(&self, subject: &Ref) -> Option<Offer> {
         match Target::parse("offer", subject).ok()? {
             Target::Role(_) => Some(Offer::set_by_us(Overlap::None, ValueForm::Password)),
-            Target::Token(_) => Some(Offer::set_by_us(Overlap::Dual, ValueForm::Uuid)),
+            Target::Token(_) => Some(self.token_offer()),
             Target::AccessKey { .. } => Some(Offer {
                 overlap: Overlap::Dual,
                 origin: ValueOrigin::Minted,
@@ -35,9 +35,18 @@ impl Issuer for SimulatedBackend {
         }
     }
 
+    async fn prospect(&self, subject: &Ref) -> Result<Prospect> {
+        match Target::parse("prospect", subject)? {
+            Target::Token(accessor) => self.token_prospect(subject, &accessor).await,
+            _ => Ok(Prospect::default()),
+        }
+    }
+
     async fn issue(&self, op: &Operation, subject: &Ref, value: Option<&SecretValue>) -> Result<Issued> {
-        if matches!(Target::parse("issue", subject)?, Target::AccessKey { .. }) {
-            return self.mint_key(op, subject, value).await;
+        match Target::parse("issue", subject)? {
+            Target::AccessKey { .. } => return self.mint_key(op, subject, value).await,
+            Target::Token(_) if self.tells => return self.tell_token(op, subject, value).await,
+            _ => {}
         }
         let Some(value) = value else {
             return Err(Error::new(
@@ -163,6 +172,15 @@ impl Issuer for SimulatedBackend {
         .await
     }
 
+    async fn made_by(&self, op: &Operation, subject: &Ref) -> Result<Vec<Ref>> {
+        let key = op.key.to_string();
+        self.look("made_by", subject, |estate, target, _| match &target {
+            Target::Token(_) => Ok(self.tokens_of(estate, &key)),
+            _ => Err(no_issuer("made_by", subject)),
+        })
+        .await
+    }
+
     async fn disable(&self, op: &Operation, subject: &Ref) -> Result<()> {
         self.suspend("disable", op, subject, true).await
     }
@@ -216,30 +234,6 @@ impl Issuer for SimulatedBackend {
 }
 
 impl SimulatedBackend {
-    /// A second token that may do what the first may.
-    async fn add_token(&self, op: &Operation, subject: &Ref, value: &SecretValue) -> Result<Issued> {
-        let key = op.key.to_string();
-        self.mutate("issue", op, subject, |estate, target, now| {
-            let Target::Token(accessor) = target else { return Err(no_issuer("issue", subject)) };
-            let issued = |accessor: &str| Issued {
-                at: self.at(["auth", "token", "accessor", accessor]),
-                minted: None,
-                public_half: None,
-            };
-            let tokens = &mut estate.secret_store.tokens;
-            if let Some((known, _)) = tokens.iter().find(|(_, token)| token.value.is(value.expose())) {
-                return Ok(Change::nothing(issued(known)));
-            }
-            let mut token = tokens.get(accessor).ok_or_else(|| absent("issue", subject))?.clone();
-            (token.value, token.created_at) = (Planted::from_secret(value), now);
-            let accessor = hex::encode(&Sha256::digest(key.as_bytes())[..12]);
-            tokens.insert(accessor.clone(), token);
-            estate.next_revision();
-            Ok(Change::made(issued(&accessor)))
-        })
-        .await
-    }
-
     /// Whose value is this?
     pub(crate) fn owner_of(&self, estate: &Estate, value: &[u8]) -> Option<Ref> {
         if let Some(claims) = token::read(&estate.key, value) {

@@ -53,6 +53,7 @@ mod runtime;
 mod store;
 pub mod target;
 mod token;
+mod vault_token;
 
 #[cfg(test)]
 mod tests;

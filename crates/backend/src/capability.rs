@@ -9,6 +9,9 @@ pub struct Capability {
     pub issue: bool,
     /// Of some credentials the issuer makes the value itself, and tells it once.
     pub issue_mints: bool,
+    /// Of some credentials the issuer makes the value itself, tells it once, and keeps our operation key with it:
+    /// [`Issuer::made_by`](crate::Issuer::made_by).
+    pub issue_marks: bool,
     /// [`Issuer::siblings`](crate::Issuer::siblings).
     pub siblings: bool,
     /// [`Issuer::verify`](crate::Issuer::verify): logs in with a value.
@@ -59,6 +62,8 @@ pub enum ValueOrigin {
     SetByUs,
     /// The issuer makes it and tells us once (an IAM key).
     Minted,
+    /// The same, and it keeps our operation key with it (a Vault token).
+    MintedMarked,
     /// The issuer makes it for a name that we choose and can read again (a Kubernetes token Secret).
     MintedByName,
 }

@@ -20,6 +20,7 @@ mod bench;
 mod description;
 mod inventory;
 mod issuer;
+mod marking;
 mod minting;
 mod runtime;
 mod store;
@@ -62,6 +63,8 @@ pub struct Fixture {
     pub credential: Option<Subject>,
     /// A credential beside which the issuer can make another; its identity has a slot free.
     pub mintable: Option<Subject>,
+    /// A credential beside which the issuer can make another that carries our mark.
+    pub marked: Option<Subject>,
     /// A credential that will be revoked; it is gone afterwards.
     pub revocable: Option<Subject>,
     /// A credential of the same issuer that does not exist.
@@ -93,6 +96,7 @@ pub fn trials(name: &str, backend: Arc<dyn Backend>, fixture: Fixture) -> Vec<Tr
     trials.extend(inventory::trials(&bench));
     trials.extend(issuer::trials(&bench));
     trials.extend(minting::trials(&bench));
+    trials.extend(marking::trials(&bench));
     trials.extend(store::trials(&bench));
     trials.extend(runtime::trials(&bench));
     trials.into_iter().map(|trial| trial.named(name)).collect()

@@ -11,6 +11,7 @@ mod journey;
 mod kills;
 mod lost_answer;
 mod recovery;
+mod token;
 mod witness;
 mod workers;
 mod wrong_input;

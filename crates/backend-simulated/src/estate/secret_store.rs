@@ -60,6 +60,9 @@ pub struct VaultToken {
     /// When it ends; `None` is never.
     #[serde(default)]
     pub expires_at: Option<DateTime<Utc>>,
+    /// Operation key of who had it made.
+    #[serde(default)]
+    pub made_by: Option<String>,
 }
 
 impl KvEntry {

@@ -12,8 +12,8 @@ use tokio::{sync::Semaphore, time::Instant};
 use super::{Call, LayerConfig, check, limit, retry, timeout, trace};
 use crate::{
     Adoption, Backend, BackendInfo, Capability, Error, ErrorKind, Expect, Field, Identified, Issued, Issuer,
-    Offer, Operation, Permission, Phase, Presence, Probe, Restore, Result, Runtime, ScanSink, Sibling, Store,
-    StoreState, StoredValue, ValueOrigin,
+    Offer, Operation, Permission, Phase, Presence, Probe, Prospect, Restore, Result, Runtime, ScanSink,
+    Sibling, Store, StoreState, StoredValue, ValueOrigin,
 };
 
 /// A backend behind the layers. It has the roles of the backend within.
@@ -137,6 +137,13 @@ impl Issuer for Guarded {
         self.inner.issuer().filter(|_| self.capability().issue)?.offer(subject)
     }
 
+    async fn prospect(&self, subject: &Ref) -> Result<Prospect> {
+        self.call(Call::reads("issuer.prospect", &self.config).at(subject), || async move {
+            self.inner_issuer(self.capability().issue, Some(subject), "prospect")?.prospect(subject).await
+        })
+        .await
+    }
+
     async fn issue(&self, op: &Operation, subject: &Ref, value: Option<&SecretValue>) -> Result<Issued> {
         self.call(Call::changes("issuer.issue", op).at(subject), || async move {
             let issuer = self.inner_issuer(self.capability().issue, Some(subject), "issue")?;
@@ -195,6 +202,14 @@ impl Issuer for Guarded {
     async fn siblings(&self, subject: &Ref) -> Result<Vec<Sibling>> {
         self.call(Call::reads("issuer.siblings", &self.config).at(subject), || async move {
             self.inner_issuer(self.capability().siblings, Some(subject), "siblings")?.siblings(subject).await
+        })
+        .await
+    }
+
+    async fn made_by(&self, op: &Operation, subject: &Ref) -> Result<Vec<Ref>> {
+        self.call(Call::reads("issuer.made_by", &self.config).at(subject), || async move {
+            let claimed = self.capability().issue_marks;
+            self.inner_issuer(claimed, Some(subject), "made_by")?.made_by(op, subject).await
         })
         .await
     }

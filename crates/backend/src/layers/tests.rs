@@ -20,8 +20,8 @@ use tokio::time::{Instant, sleep};
 use super::{Guarded, LayerConfig, RetryPolicy};
 use crate::{
     Adoption, Backend, BackendInfo, Capability, Effect, Error, ErrorKind, Expect, Field, Identified, Issued,
-    Issuer, Offer, Operation, Overlap, Permission, Phase, Presence, Probe, Restore, Result, Retry, Runtime,
-    ScanSink, Sibling, Store, StoreState, StoredValue, ValueForm, Verdict,
+    Issuer, Offer, Operation, Overlap, Permission, Phase, Presence, Probe, Prospect, Restore, Result, Retry,
+    Runtime, ScanSink, Sibling, Store, StoreState, StoredValue, ValueForm, Verdict,
 };
 
 /// What the next call does.
@@ -94,6 +94,9 @@ impl Issuer for Scripted {
     fn offer(&self, _: &Ref) -> Option<Offer> {
         Some(Offer::set_by_us(Overlap::None, ValueForm::Password))
     }
+    async fn prospect(&self, _: &Ref) -> Result<Prospect> {
+        self.act().await.map(|()| Prospect::default())
+    }
     async fn issue(&self, _: &Operation, subject: &Ref, _: Option<&SecretValue>) -> Result<Issued> {
         self.act().await.map(|()| Issued { at: subject.clone(), minted: None, public_half: None })
     }
@@ -113,6 +116,9 @@ impl Issuer for Scripted {
         self.act().await.map(|()| Presence::Absent)
     }
     async fn siblings(&self, _: &Ref) -> Result<Vec<Sibling>> {
+        self.act().await.map(|()| Vec::new())
+    }
+    async fn made_by(&self, _: &Operation, _: &Ref) -> Result<Vec<Ref>> {
         self.act().await.map(|()| Vec::new())
     }
     async fn disable(&self, _: &Operation, _: &Ref) -> Result<()> {
@@ -159,6 +165,7 @@ const ALL: Capability = Capability {
     inventory: true,
     issue: true,
     issue_mints: true,
+    issue_marks: true,
     siblings: true,
     disable: true,
     verify: true,

@@ -66,6 +66,8 @@ pub enum Action {
     SealValues,
     /// Read the old value from the copies, make the new one, seal both: where no issuer can say whether it is accepted.
     SealCopies,
+    /// Read the old value from the copies, show that it is accepted, seal it: where the issuer makes the new one.
+    SealAccepted,
     /// Read the value from a copy and seal it, where it can be had.
     SealOld,
     /// Could this copy be written?
@@ -83,6 +85,9 @@ pub enum Action {
     SealPair,
     /// Let the issuer make a second key beside the old one, which goes on working. What it makes it tells once.
     MintAtIssuer,
+    /// Let the issuer make another one beside the old one, which goes on working. It tells the value once, and keeps our operation key with
+    /// it, by which one whose value was lost is found.
+    MintMarked,
     /// Log in with the new value.
     VerifyNew,
     /// Put the new value into a copy, by compare-and-set.
@@ -123,6 +128,7 @@ impl Action {
         match self {
             Self::SealValues => "seal-values",
             Self::SealCopies => "seal-copies",
+            Self::SealAccepted => "seal-accepted",
             Self::SealOld => "seal-old",
             Self::CheckCopy => "check-copy",
             Self::TakeOver(_) => "take-over",
@@ -131,6 +137,7 @@ impl Action {
             Self::AddAtIssuer => "add-at-issuer",
             Self::SealPair => "seal-pair",
             Self::MintAtIssuer => "mint-at-issuer",
+            Self::MintMarked => "mint-marked",
             Self::VerifyNew => "verify-new",
             Self::WriteCopy => "write-copy",
             Self::WritePairs(_) => "write-pairs",
@@ -157,6 +164,7 @@ impl Action {
                 | Self::RestoreAtIssuer
                 | Self::AddAtIssuer
                 | Self::MintAtIssuer
+                | Self::MintMarked
                 | Self::WriteCopy
                 | Self::WritePairs(_)
                 | Self::Refresh(_)

@@ -1,5 +1,6 @@
 //! Plans one rotation: what is refused, which copies and consumers take part, and what the reader should know.
 
+use claviger_backend::Backend;
 use claviger_core::{
     model::{CopyStage, CredentialState},
     reference::Ref,
@@ -44,6 +45,7 @@ pub(super) async fn plan(
             "it is the credential that claviger's own connection uses: rotating it would lock claviger out; use another account for the connection",
         ));
     }
+    let mut notes = prospect(member.backend.as_ref(), at, &strategy).await?;
     if let Some(policy) = policy {
         if policy.approvals > 0 {
             return Err(refuse(
@@ -55,7 +57,7 @@ pub(super) async fn plan(
                 ),
             ));
         }
-        if policy.retain && matches!(strategy, Strategy::Dual(_) | Strategy::Minted(..)) {
+        if policy.retain && matches!(strategy, Strategy::Dual(_) | Strategy::Minted(..) | Strategy::Told(_)) {
             return Err(refuse(
                 at,
                 "retain",
@@ -117,7 +119,6 @@ pub(super) async fn plan(
             capability.refresh && capability.adopted && member.backend.runtime().is_some()
         })
     });
-    let mut notes = Vec::new();
     let first_copy = format!("{}:{}", Action::WriteCopy.name(), writable[0].at);
     let grace = policy.and_then(|policy| policy.grace).map(|grace| grace.num_seconds());
     let grace = grace.and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or(0);
@@ -140,9 +141,23 @@ pub(super) async fn plan(
                 "whether somebody unknown still uses the old value is not measured: whoever does is cut off when it is ended"
                     .to_owned(),
             );
-            let ending = super::presence(*issuer, at).await?;
-            let capability = member.backend.capability();
-            let steps = strategy::dual(at, &writable, &running, grace, ending, capability);
+            let token = super::presence(*issuer, at).await?;
+            let end = End { grace, token, capability: member.backend.capability() };
+            let steps = strategy::dual(at, &writable, &running, end);
+            (steps, first_copy, readers_of(&declared))
+        }
+        Strategy::Told(issuer) => {
+            notes.push(
+                "both are accepted until the old one is ended, after every consumer below runs on the new one; that is told once and gets a name of its own, which the next scan lists"
+                    .to_owned(),
+            );
+            notes.push(
+                "whether somebody unknown still uses the old one is not measured, as its issuer keeps no last use: whoever does is cut off when it is ended"
+                    .to_owned(),
+            );
+            let token = super::presence(*issuer, at).await?;
+            let end = End { grace, token, capability: member.backend.capability() };
+            let steps = strategy::told(at, &writable, &running, end);
             (steps, first_copy, readers_of(&declared))
         }
         Strategy::Minted(issuer, offer) => {
@@ -189,6 +204,19 @@ pub(super) async fn plan(
         reversible_until,
         notes,
     })
+}
+
+/// What the issuer says of another value for this credential: a refusal, or what the reader should know.
+async fn prospect(backend: &dyn Backend, at: &Ref, strategy: &Strategy<'_>) -> Result<Vec<String>, Refusal> {
+    let issuer = backend.issuer().filter(|_| !matches!(strategy, Strategy::CopyOnly));
+    let Some(issuer) = issuer else { return Ok(Vec::new()) };
+    let prospect = issuer.prospect(at).await.map_err(|error| {
+        refuse(at, "issuer-silent", format!("its issuer could not be asked: {}", error.message()))
+    })?;
+    match prospect.refused {
+        Some((code, reason)) => Err(refuse(at, code, reason)),
+        None => Ok(prospect.notes),
+    }
 }
 
 fn can_write(engine: &Engine, copy: &CopyView) -> bool {

@@ -12,12 +12,15 @@
 //! secret sealed, and waited for until every server of the issuer knows it. Id and secret go into each object together. When every consumer
 //! runs on it and nobody is seen to use the old one, that is suspended and must be refused; only then is it deleted, and refused again.
 //!
+//! `dual-told/1`, where it holds several, makes each itself and keeps our mark with it (a token): as `dual/1`, but the value is told once. What a
+//! crash lost is found by the mark, taken away, and made again.
+//!
 //! `copy-only/1`, where there is no issuer (a signing key, a random value that services share): the first copy is the pivot, the others
 //! follow, then the consumers; at the end every copy must hold the new value. Nobody can refuse the old one, so nothing is proven of it.
 
 mod minted;
 
-use claviger_backend::{Backend, Capability, Issuer, Offer, Overlap, ValueOrigin};
+use claviger_backend::{Backend, Issuer, Offer, Overlap, ValueOrigin};
 use claviger_core::{
     model::{ConsumerHow, CopyStage, CredentialKind},
     reference::Ref,
@@ -36,6 +39,8 @@ pub(super) enum Strategy<'e> {
     Dual(&'e dyn Issuer),
     /// The same, where the issuer makes the value.
     Minted(&'e dyn Issuer, Offer),
+    /// The same, where copies hold nothing but the value, and the issuer keeps a mark with it.
+    Told(&'e dyn Issuer),
     CopyOnly,
 }
 
@@ -43,14 +48,18 @@ impl<'e> Strategy<'e> {
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Replace => "replace",
-            Self::Dual(_) | Self::Minted(..) => "dual",
+            Self::Dual(_) | Self::Minted(..) | Self::Told(_) => "dual",
             Self::CopyOnly => COPY_ONLY,
         }
     }
 
     /// The definition of its steps.
     pub(super) fn definition(&self) -> String {
-        let variant = if matches!(self, Self::Minted(..)) { "-minted" } else { "" };
+        let variant = match self {
+            Self::Minted(..) => "-minted",
+            Self::Told(_) => "-told",
+            Self::Replace | Self::Dual(_) | Self::CopyOnly => "",
+        };
         format!("{}{variant}/1", self.name())
     }
 
@@ -78,6 +87,11 @@ impl<'e> Strategy<'e> {
                 if ends && capability.siblings =>
             {
                 Self::Minted(issuer, offer)
+            }
+            (Some((issuer, _)), Some((Overlap::Dual, ValueOrigin::MintedMarked)))
+                if ends && capability.issue_marks =>
+            {
+                Self::Told(issuer)
             }
             (Some(_), _) => {
                 let text = "its issuer would need a strategy that this version does not have";
@@ -155,33 +169,51 @@ pub(super) fn dual(
     subject: &Ref,
     copies: &[&CopyView],
     consumers: &[(Ref, ConsumerHow)],
-    grace: u64,
-    ending: String,
-    capability: Capability,
+    end: End,
+) -> Vec<Step> {
+    let detail = "add the new value; the old one goes on working";
+    let add = Step::new(Action::AddAtIssuer, subject.clone(), StepPhase::BeforePivot, detail);
+    beside(prepare(Action::SealValues, subject, copies), add, copies, consumers, end)
+}
+
+pub(super) fn told(
+    subject: &Ref,
+    copies: &[&CopyView],
+    consumers: &[(Ref, ConsumerHow)],
+    end: End,
+) -> Vec<Step> {
+    let detail =
+        "have another one made that may do the same, and seal its value; the old one goes on working";
+    let make = Step::new(Action::MintMarked, subject.clone(), StepPhase::BeforePivot, detail);
+    beside(prepare(Action::SealAccepted, subject, copies), make, copies, consumers, end)
+}
+
+/// What follows once there is a new value beside the old one.
+fn beside(
+    mut steps: Vec<Step>,
+    make: Step,
+    copies: &[&CopyView],
+    consumers: &[(Ref, ConsumerHow)],
+    end: End,
 ) -> Vec<Step> {
     use StepPhase::{AfterPivot, BeforePivot};
-    let mut steps = prepare(Action::SealValues, subject, copies);
-    let target = subject.clone();
-    steps.push(Step::new(
-        Action::AddAtIssuer,
-        target.clone(),
-        BeforePivot,
-        "add the new value; the old one goes on working",
-    ));
+    let target = make.target.clone();
+    steps.push(make);
     steps.push(Step::new(Action::VerifyNew, target.clone(), BeforePivot, "log in with the new value"));
     steps.extend(write_all(copies));
     steps.extend(adopt(consumers));
+    let End { grace, token, capability } = end;
     if grace > 0 {
         let detail = format!("leave the old value for {grace} s, in case somebody still has it");
         steps.push(Step::new(Action::AwaitGrace(grace), target.clone(), AfterPivot, detail));
     }
-    steps.push(Step::new(Action::Revoke(Some(ending)), target.clone(), AfterPivot, "end the old value"));
+    steps.push(Step::new(Action::Revoke(Some(token)), target.clone(), AfterPivot, "end the old value"));
     if capability.revoke_cache_seconds > 0 {
         let seconds = capability.revoke_cache_seconds;
         let detail = format!("wait {seconds} s, until no cache may still accept it");
-        steps.push(Step::new(Action::AwaitCache(seconds), target, AfterPivot, detail));
+        steps.push(Step::new(Action::AwaitCache(seconds), target.clone(), AfterPivot, detail));
     }
-    steps.push(refused(subject));
+    steps.push(refused(&target));
     steps
 }
 
@@ -201,15 +233,16 @@ fn write_all(copies: &[&CopyView]) -> Vec<Step> {
 }
 
 fn prepare(seal: Action, subject: &Ref, copies: &[&CopyView]) -> Vec<Step> {
-    let accepted = if seal == Action::SealValues { " and show that it is accepted" } else { "" };
+    let (accepted, sealed) = match seal {
+        Action::SealValues => (" and show that it is accepted", "make a new one; seal both in the journal"),
+        Action::SealAccepted => (" and show that it is accepted", "seal it in the journal"),
+        _ => ("", "make a new one; seal both in the journal"),
+    };
     let mut steps = vec![Step::new(
         seal,
         subject.clone(),
         StepPhase::BeforePivot,
-        format!(
-            "read the value from {}{accepted}; make a new one; seal both in the journal",
-            plural(copies.len(), "copy", "copies")
-        ),
+        format!("read the value from {}{accepted}; {sealed}", plural(copies.len(), "copy", "copies")),
     )];
     for copy in copies {
         let detail = "ask whether this copy may be written";

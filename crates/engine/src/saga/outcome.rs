@@ -62,12 +62,22 @@ impl SagaOutcome {
                 .and_then(|output| output.facts.get(key).cloned())
         };
         let sealed = |key: &str| {
-            let seals = ["seal-values", "seal-copies", "seal-pair", "mint-at-issuer", "take-over"];
+            let seals = [
+                "seal-values",
+                "seal-copies",
+                "seal-pair",
+                "seal-accepted",
+                "mint-at-issuer",
+                "mint-marked",
+                "take-over",
+            ];
             seals.into_iter().find_map(|action| fact(action, key))
         };
         // The value that was sealed first may have been refused and replaced.
         let new = fact("set-at-issuer", "new").or_else(|| fact("add-at-issuer", "new"));
-        let added = fact("mint-at-issuer", "at").or_else(|| fact("add-at-issuer", "at"));
+        let added = fact("mint-at-issuer", "at")
+            .or_else(|| fact("mint-marked", "at"))
+            .or_else(|| fact("add-at-issuer", "at"));
         Self {
             rotation_id: record.id,
             credential: record.plan.credential,

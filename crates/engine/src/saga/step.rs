@@ -6,6 +6,7 @@
 mod adoption;
 mod copies;
 pub(super) mod issue;
+mod marked;
 mod mint;
 mod pair;
 mod probe;
@@ -39,14 +40,15 @@ pub(super) enum Seen {
     NotHappened(String),
     /// It may have happened and not be seen yet: ask again then.
     Later(DateTime<Utc>),
-    /// It made this, and nobody can ever know its value: take it away, then it did not happen.
-    Orphan(Ref),
+    /// It made these, and nobody can ever know their values: take them away, then it did not happen.
+    Orphans(Vec<Ref>),
 }
 
 pub(super) async fn run(cx: &Context<'_>, step: &Step) -> Result<Ran, Trouble> {
     match &step.action {
         Action::SealValues => seal::both(cx).await,
         Action::SealCopies => seal::copies(cx).await,
+        Action::SealAccepted => seal::accepted(cx).await,
         Action::SealOld => seal::old(cx).await,
         Action::TakeOver(_) => take_over::run(cx).await,
         Action::RestoreAtIssuer => issue::restore(cx, step).await,
@@ -55,6 +57,7 @@ pub(super) async fn run(cx: &Context<'_>, step: &Step) -> Result<Ran, Trouble> {
         Action::AddAtIssuer => issue::add(cx, step).await,
         Action::SealPair => pair::seal(cx).await,
         Action::MintAtIssuer => mint::mint(cx, step).await,
+        Action::MintMarked => marked::mint(cx, step).await,
         Action::VerifyNew => probe::new(cx, step).await,
         Action::WriteCopy => copies::write(cx, step).await,
         Action::WritePairs(pairs) => pair::write(cx, step, pairs).await,
@@ -78,6 +81,7 @@ pub(super) async fn reconcile(cx: &Context<'_>, step: &Step) -> Result<Seen, Tro
         Action::SetAtIssuer | Action::RestoreAtIssuer => issue::observe(cx).await,
         Action::AddAtIssuer => issue::observe_added(cx).await,
         Action::MintAtIssuer => mint::observe(cx, step).await,
+        Action::MintMarked => marked::observe(cx, step).await,
         Action::WriteCopy => copies::observe(cx, step).await,
         Action::WritePairs(pairs) => pair::observe(cx, pairs).await,
         Action::Disable => quarantine::observe(cx, step).await,
@@ -87,6 +91,7 @@ pub(super) async fn reconcile(cx: &Context<'_>, step: &Step) -> Result<Seen, Tro
         Action::Refresh(_)
         | Action::SealValues
         | Action::SealCopies
+        | Action::SealAccepted
         | Action::SealOld
         | Action::TakeOver(_)
         | Action::SealPair
@@ -108,6 +113,7 @@ pub(super) async fn undo(cx: &Context<'_>, step: &Step) -> Result<(), Trouble> {
         Action::SetAtIssuer => issue::take_back(cx, step).await,
         Action::AddAtIssuer => issue::take_away(cx, step).await,
         Action::MintAtIssuer => mint::take_away(cx, step).await,
+        Action::MintMarked => marked::take_away(cx, step).await,
         // A revocation that was refused changed nothing; one that was carried out is never taken back, and never unwound; nor is a
         // rollback, which goes forward or waits.
         Action::Revoke(_)
@@ -119,6 +125,7 @@ pub(super) async fn undo(cx: &Context<'_>, step: &Step) -> Result<(), Trouble> {
         | Action::Refresh(_)
         | Action::SealValues
         | Action::SealCopies
+        | Action::SealAccepted
         | Action::SealOld
         | Action::TakeOver(_)
         | Action::SealPair
@@ -138,7 +145,7 @@ pub(super) async fn undo(cx: &Context<'_>, step: &Step) -> Result<(), Trouble> {
 /// What the undo of a step changes: its target, or what it made.
 pub(super) fn undo_target(record: &SagaRecord, step: &Step) -> Ref {
     match step.action {
-        Action::AddAtIssuer | Action::MintAtIssuer => {
+        Action::AddAtIssuer | Action::MintAtIssuer | Action::MintMarked => {
             mint::made(record, step).unwrap_or_else(|| step.target.clone())
         }
         _ => step.target.clone(),

@@ -48,6 +48,8 @@ pub(crate) enum Saga {
     Rotation,
     /// Of a value at a target that holds several: a token of the secret store.
     Dual,
+    /// The same, where the store makes the token itself and tells it once.
+    Told,
     /// Of a value that its issuer makes, of which copies hold two halves: an access key.
     Minted,
     /// Of a value that has no issuer: a signing key in two places.
@@ -62,6 +64,7 @@ pub(crate) enum Saga {
 pub(crate) enum Stopped {
     Rotation,
     Dual,
+    Told,
     Minted,
     CopyOnly,
 }
@@ -72,6 +75,7 @@ impl Saga {
         match self {
             Self::Rollback(Stopped::Rotation) => Self::Rotation,
             Self::Rollback(Stopped::Dual) => Self::Dual,
+            Self::Rollback(Stopped::Told) => Self::Told,
             Self::Rollback(Stopped::Minted) => Self::Minted,
             Self::Rollback(Stopped::CopyOnly) => Self::CopyOnly,
             other => other,
@@ -143,6 +147,7 @@ impl World {
         if saga.first() == Saga::Minted {
             minted::plant(&mut estate, &random);
         }
+        estate.settings.tokens_are_told = saga.first() == Saga::Told;
         if saga == Saga::Revocation {
             // Longer than a dead owner's lease, or the takeover alone would wait long enough.
             estate.settings.revoke_cache_seconds = 3;
@@ -161,7 +166,7 @@ impl World {
                     )
                     .await?
             }
-            Saga::Dual => {
+            Saga::Dual | Saga::Told => {
                 let mut found = None;
                 for token in process.engine.select(&Selector::parse("kind=token")?).await? {
                     let detail = process.store.credential(SystemClock.now(), token.id).await?;
@@ -274,12 +279,14 @@ impl World {
     pub(crate) async fn nothing_lost(&self, process: &Process, dir: &Path) -> Result<()> {
         match self.saga {
             Saga::Rotation => invariants::nothing_lost(self, process, dir).await,
-            Saga::Dual => invariants::token_works(self, process, dir).await,
+            Saga::Dual | Saga::Told => invariants::token_works(self, process, dir).await,
             Saga::Minted => minted::pairs_work(self, process, dir).await,
             Saga::CopyOnly => invariants::known_values(self, process).await,
             Saga::Revocation => Ok(()),
             Saga::Rollback(Stopped::Rotation) => invariants::nothing_lost(self, process, dir).await,
-            Saga::Rollback(Stopped::Dual) => invariants::token_works(self, process, dir).await,
+            Saga::Rollback(Stopped::Dual | Stopped::Told) => {
+                invariants::token_works(self, process, dir).await
+            }
             Saga::Rollback(Stopped::Minted) => minted::pairs_work(self, process, dir).await,
             Saga::Rollback(Stopped::CopyOnly) => invariants::known_values(self, process).await,
         }
@@ -294,7 +301,7 @@ impl World {
     ) -> Result<()> {
         match self.saga {
             Saga::Rotation => invariants::rotation(self, process, database, dir, began).await,
-            Saga::Dual => invariants::dual(self, process, database, dir, began).await,
+            Saga::Dual | Saga::Told => invariants::dual(self, process, database, dir, began).await,
             Saga::Minted => minted::at_rest(self, process, database, dir, began).await,
             Saga::CopyOnly => invariants::copy_only(self, process, database, dir, began).await,
             Saga::Revocation => invariants::revocation(self, process, database, dir, began).await,
@@ -320,7 +327,7 @@ impl World {
             ensure!(resumed[0].state == "done", "after the pause: {:?}", resumed[0].reason);
             self.at_rest(&later, &database, dir.path(), true).await?;
             later.store.close().await;
-        } else if self.saga == Saga::Dual {
+        } else if matches!(self.saga, Saga::Dual | Saga::Told) {
             invariants::one_token(self, dir.path(), &self.old)?;
         } else if self.saga == Saga::Minted {
             minted::unwound(self, &process, dir.path()).await?;
@@ -479,7 +486,7 @@ pub(crate) fn policy(
 async fn value(process: &Process, plan: &SagaPlan, saga: Saga) -> Result<Vec<u8>> {
     let at = match saga.first() {
         Saga::Rotation | Saga::Rollback(_) => "sim/kv/payments/db#password".to_owned(),
-        Saga::Dual => TOKEN.to_owned(),
+        Saga::Dual | Saga::Told => TOKEN.to_owned(),
         Saga::Minted => format!("{}#{}", minted::OBJECTS[0], minted::HALVES[1]),
         Saga::CopyOnly => KEYS[0].to_owned(),
         Saga::Revocation => format!("{}#token", plan.subject),

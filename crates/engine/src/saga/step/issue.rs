@@ -149,6 +149,7 @@ pub(in crate::saga) fn new_at(cx: &Context<'_>) -> Ref {
 
 /// The ref of the value that a saga added beside the old one, once it did.
 pub(crate) fn added(record: &SagaRecord) -> Option<Ref> {
-    let adds = |step: &Step| matches!(step.action, Action::AddAtIssuer | Action::MintAtIssuer);
+    let adds =
+        |step: &Step| matches!(step.action, Action::AddAtIssuer | Action::MintAtIssuer | Action::MintMarked);
     record.progress.output(&record.plan, adds)?.facts.get(AT)?.as_str().map(Ref::from_text)
 }

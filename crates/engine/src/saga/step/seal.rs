@@ -67,29 +67,42 @@ pub(super) async fn copies(cx: &Context<'_>) -> Result<Ran, Trouble> {
     Ok(Ran::Done(done))
 }
 
+/// The value in all copies, how many they are, and the path at which the issuer accepted it.
+async fn held_and_accepted(cx: &Context<'_>) -> Result<(SecretValue, usize, String), Trouble> {
+    let (old, count) = held(cx).await?;
+    let probe = cx.issuer()?.verify(&cx.record.plan.subject, &old).await?;
+    match probe.verdict {
+        Verdict::Accepted => Ok((old, count, probe.path)),
+        Verdict::Refused(evidence) => Err(permanent(format!(
+            "the value in the copies is not the one that is accepted ({evidence}): nothing was changed"
+        ))),
+        Verdict::Inconclusive(why) => {
+            Err(temporary(format!("whether the present value is accepted cannot be told: {why}")))
+        }
+    }
+}
+
+/// `seal-accepted`: the issuer makes the new value, so there is only the old one to seal.
+pub(super) async fn accepted(cx: &Context<'_>) -> Result<Ran, Trouble> {
+    let (old, count, path) = held_and_accepted(cx).await?;
+    let mut done = Done::new(format!("read from {count} of {count} copies and accepted; it is sealed"))
+        .fact("old", handle(cx, &old))
+        .fact("control", path);
+    done.seal.push(cx.seal(Slot::Old, &old)?);
+    Ok(Ran::Done(done))
+}
+
 /// `seal-values`: the copies must hold the value that the issuer accepts.
 pub(super) async fn both(cx: &Context<'_>) -> Result<Ran, Trouble> {
     let plan = &cx.record.plan;
-    let (old, count) = held(cx).await?;
-    let probe = cx.issuer()?.verify(&plan.subject, &old).await?;
-    match probe.verdict {
-        Verdict::Accepted => {}
-        Verdict::Refused(evidence) => {
-            return Err(permanent(format!(
-                "the value in the copies is not the one that is accepted ({evidence}): nothing was changed"
-            )));
-        }
-        Verdict::Inconclusive(why) => {
-            return Err(temporary(format!("whether the present value is accepted cannot be told: {why}")));
-        }
-    }
+    let (old, count, path) = held_and_accepted(cx).await?;
     let offer = offer(cx)?;
     let new = make(cx).await?;
     let mut done =
         Done::new(format!("read from {count} of {count} copies and accepted; the new value is sealed"))
             .fact("old", handle(cx, &old))
             .fact("new", handle(cx, &new))
-            .fact("control", probe.path);
+            .fact("control", path);
     done.seal.push(cx.seal(Slot::Old, &old)?);
     done.seal.push(cx.seal(Slot::New(0), &new)?);
     // Where the old value goes on there is nothing to be put back.
