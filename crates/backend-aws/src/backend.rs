@@ -69,6 +69,7 @@ impl Backend for AwsBackend {
             issue: true,
             issue_mints: true,
             issue_marks: false,
+            issue_asked: false,
             siblings: true,
             disable: true,
             verify: true,

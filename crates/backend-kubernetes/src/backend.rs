@@ -84,6 +84,7 @@ impl Backend for KubernetesBackend {
             issue: false,
             issue_mints: false,
             issue_marks: false,
+            issue_asked: false,
             siblings: false,
             disable: false,
             verify: true,

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
 use claviger_backend::{
-    Effect, Error, ErrorKind, Identified, Issued, Issuer, Offer, Operation, Presence, Probe, Prospect,
+    Effect, Error, ErrorKind, Held, Identified, Issued, Issuer, Offer, Operation, Presence, Probe, Prospect,
     Restore, Result, Sibling, Verdict,
 };
 use claviger_core::{reference::Ref, secret::SecretValue};
@@ -135,6 +135,10 @@ impl Issuer for KubernetesBackend {
 
     async fn made_by(&self, _op: &Operation, subject: &Ref) -> Result<Vec<Ref>> {
         Err(unsupported("made_by", subject, "a token is found by the name of its Secret"))
+    }
+
+    async fn held(&self, subject: &Ref) -> Result<Option<Held>> {
+        Err(unsupported("held", subject, "a token is read from its Secret"))
     }
 
     async fn siblings(&self, subject: &Ref) -> Result<Vec<Sibling>> {

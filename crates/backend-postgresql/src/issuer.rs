@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use claviger_backend::{
-    Effect, Error, ErrorKind, Identified, Issued, Issuer, Offer, Operation, Overlap, Presence, Probe,
+    Effect, Error, ErrorKind, Held, Identified, Issued, Issuer, Offer, Operation, Overlap, Presence, Probe,
     Prospect, Restore, Result, Retry, Sibling, ValueForm,
 };
 use claviger_core::{id::OperationKey, reference::Ref, scram, secret::SecretValue};
@@ -156,6 +156,10 @@ impl Issuer for PostgresqlBackend {
 
     async fn made_by(&self, _op: &Operation, subject: &Ref) -> Result<Vec<Ref>> {
         Err(unsupported("made_by", subject, "a role has one password"))
+    }
+
+    async fn held(&self, subject: &Ref) -> Result<Option<Held>> {
+        Err(unsupported("held", subject, "a password is not shown"))
     }
 
     async fn siblings(&self, subject: &Ref) -> Result<Vec<Sibling>> {

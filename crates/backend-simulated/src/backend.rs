@@ -83,6 +83,7 @@ impl SimulatedBackend {
             issue: true,
             issue_mints: true,
             issue_marks: estate.settings.tokens_are_told,
+            issue_asked: true,
             siblings: true,
             disable: true,
             verify: true,

@@ -26,7 +26,7 @@ pub use self::{
     demo::demo,
     file::{EstateError, EstateFile},
     planted::Planted,
-    secret_store::{KvEntry, KvVersion, SecretStore, VaultToken},
+    secret_store::{KvEntry, KvVersion, SecretStore, StaticRole, VaultToken},
 };
 
 /// Format of the file.

@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Duration, Utc};
 use claviger_backend::{
-    Error, ErrorKind, Identified, Issued, Issuer, Offer, Operation, Overlap, Presence, Probe, Prospect,
+    Error, ErrorKind, Held, Identified, Issued, Issuer, Offer, Operation, Overlap, Presence, Probe, Prospect,
     Restore, Result, Sibling, ValueForm, ValueOrigin, Verdict,
 };
 use claviger_core::{reference::Ref, scram::SALT_BYTES, secret::SecretValue};
@@ -10,9 +10,8 @@ use sha2::{Digest, Sha256};
 use crate::{
     SimulatedBackend, access_key,
     backend::Change,
-    estate::{
-        AccessKey, Estate, ObjectKind, Password, Role, Secret, SecretType, Tombstone, VaultToken,
-    },
+    estate::{AccessKey, Estate, ObjectKind, Password, Role, Secret, SecretType, Tombstone, VaultToken},
+    static_role,
     target::Target,
     token,
 };
@@ -24,6 +23,7 @@ impl Issuer for SimulatedBackend {
         match Target::parse("offer", subject).ok()? {
             Target::Role(_) => Some(Offer::set_by_us(Overlap::None, ValueForm::Password)),
             Target::Token(_) => Some(self.token_offer()),
+            Target::StaticRole(_) => Some(static_role::offer()),
             Target::AccessKey { .. } => Some(Offer {
                 overlap: Overlap::Dual,
                 origin: ValueOrigin::Minted,
@@ -38,6 +38,7 @@ impl Issuer for SimulatedBackend {
     async fn prospect(&self, subject: &Ref) -> Result<Prospect> {
         match Target::parse("prospect", subject)? {
             Target::Token(accessor) => self.token_prospect(subject, &accessor).await,
+            Target::StaticRole(name) => self.static_prospect(subject, &name).await,
             _ => Ok(Prospect::default()),
         }
     }
@@ -46,6 +47,7 @@ impl Issuer for SimulatedBackend {
         match Target::parse("issue", subject)? {
             Target::AccessKey { .. } => return self.mint_key(op, subject, value).await,
             Target::Token(_) if self.tells => return self.tell_token(op, subject, value).await,
+            Target::StaticRole(_) => return self.change_static(op, subject, value).await,
             _ => {}
         }
         let Some(value) = value else {
@@ -181,6 +183,14 @@ impl Issuer for SimulatedBackend {
         .await
     }
 
+    async fn held(&self, subject: &Ref) -> Result<Option<Held>> {
+        self.look("held", subject, |estate, target, _| match target {
+            Target::StaticRole(name) => Ok(static_role::held(estate, &name)),
+            _ => Err(no_issuer("held", subject)),
+        })
+        .await
+    }
+
     async fn disable(&self, op: &Operation, subject: &Ref) -> Result<()> {
         self.suspend("disable", op, subject, true).await
     }
@@ -192,6 +202,9 @@ impl Issuer for SimulatedBackend {
     async fn revoke(&self, op: &Operation, subject: &Ref, expect: Option<&str>) -> Result<()> {
         let expect = expect.map(str::to_owned);
         self.mutate("revoke", op, subject, |estate, target, now| {
+            if matches!(target, Target::StaticRole(_)) {
+                return Err(no_issuer("revoke", subject));
+            }
             let Some(present) = presence_of(estate, "revoke", subject, target)? else {
                 return Ok(Change::nothing(()));
             };
@@ -357,6 +370,7 @@ fn presence_of(
             .and_then(|role| role.password.as_ref().map(|_| role.version.to_string())),
         Target::AccessKey { id, .. } => access_key(estate, target).map(|_| id.clone()),
         Target::Token(accessor) => estate.secret_store.tokens.get(accessor).map(|_| accessor.clone()),
+        Target::StaticRole(name) => static_role::held(estate, name).map(|held| held.version),
         Target::Object { .. } => token_secret(estate, operation, subject, target)?
             .map(|secret| format!("{}:{}", secret.uid, secret.version)),
         _ => return Err(no_issuer(operation, subject)),
@@ -395,7 +409,7 @@ fn revoke(estate: &mut Estate, target: &Target, now: DateTime<Utc>) {
                 });
             }
         }
-        Target::Kv { .. } | Target::Deployment { .. } | Target::Literal { .. } => {}
+        Target::StaticRole(_) | Target::Kv { .. } | Target::Deployment { .. } | Target::Literal { .. } => {}
     }
 }
 

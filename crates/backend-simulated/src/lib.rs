@@ -50,6 +50,7 @@ mod inventory;
 mod issuer;
 pub mod observer;
 mod runtime;
+mod static_role;
 mod store;
 pub mod target;
 mod token;

@@ -16,7 +16,7 @@ use claviger_backend::{
 };
 use claviger_backend_simulated::{
     EstateFile, SimulatedBackend, SimulatedConfig,
-    estate::{Estate, demo},
+    estate::{Estate, Password, Planted, StaticRole, demo},
     observer::Observer,
 };
 use claviger_core::{
@@ -43,6 +43,12 @@ fn bench(file: &EstateFile, told: bool) -> (Arc<SimulatedBackend>, Fixture) {
     let now = Utc.with_ymd_and_hms(2030, 6, 1, 0, 0, 0).single().expect("a date");
     let mut estate = demo(&SeededRandom::new(11), now);
     estate.settings.tokens_are_told = told;
+    let held = Planted::text("engine-0123456789abcdef");
+    let mut role = estate.database.roles["payments_app"].clone();
+    role.password = Some(Password::scram(held.expose(), &[3; 16]));
+    estate.database.roles.insert("static_app".into(), role);
+    let held = StaticRole { role: "static_app".into(), value: held, rotated_at: now, rotations: 0 };
+    estate.secret_store.static_roles.insert("app".into(), held);
     file.create(&estate).expect("an estate");
     let config = SimulatedConfig { path: file.path().to_owned() };
     let backend = SimulatedBackend::open("sim", config, Arc::new(ManualClock::new(now))).expect("opens");
@@ -61,6 +67,10 @@ fn fixture(file: &EstateFile, estate: &Estate) -> Fixture {
         credential: Some(Subject { at: at("sim/db/role/payments_app"), value: password() }),
         mintable: Some(mintable(estate)),
         marked: Some(marked(estate)),
+        asked: Some(Subject {
+            at: at("sim/database/static-roles/app"),
+            value: estate.secret_store.static_roles["app"].value.secret(),
+        }),
         revocable: Some(Subject { at: at("sim/k8s/ci/Secret/deployer-token"), value: token() }),
         absent_credential: Some(at("sim/db/role/nobody")),
         new_value: Some(Box::new(move || {

@@ -76,6 +76,7 @@ impl Backend for VaultBackend {
             issue: true,
             issue_mints: false,
             issue_marks: true,
+            issue_asked: true,
             siblings: false,
             disable: false,
             verify: true,

@@ -83,6 +83,9 @@ fn needs(mounts: &[Mount]) -> Vec<Need> {
                 needs.push(need("scan", format!("{path}/config/*"), &["list", "read"]));
                 needs.push(need("scan", format!("{path}/static-roles/*"), &["list", "read"]));
                 needs.push(need("scan", format!("{path}/static-creds/*"), &["read"]));
+                needs.push(need("rotate", format!("{path}/static-roles/*"), &["read"]));
+                needs.push(need("rotate", format!("{path}/static-creds/*"), &["read"]));
+                needs.push(need("rotate", format!("{path}/rotate-role/*"), &["update"]));
             }
             MountKind::Pki => {
                 needs.push(need("scan", format!("{path}/certs"), &["list"]));

@@ -1,6 +1,7 @@
 //! Tokens and secret-ids at their issuer: whose is this value, is it accepted, is it gone.
 
 mod probe;
+mod static_role;
 mod token;
 
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use claviger_backend::{
-    Effect, Error, ErrorKind, Identified, Issued, Issuer, Offer, Operation, Overlap, Presence, Probe,
+    Effect, Error, ErrorKind, Held, Identified, Issued, Issuer, Offer, Operation, Overlap, Presence, Probe,
     Prospect, Restore, Result, Sibling, ValueForm, ValueOrigin,
 };
 use claviger_core::{reference::Ref, secret::SecretValue};
@@ -169,7 +170,8 @@ impl VaultBackend {
     }
 }
 
-/// Tokens and AppRole secret-ids. Passwords of static roles and certificates are listed by the inventory and not handled here yet.
+/// Tokens, AppRole secret-ids, and the passwords of static roles, which the database engine makes and holds: it is asked to change one, and shows
+/// it. Whether one logs in with it is for the database to say. Certificates are listed by the inventory and not handled here yet.
 ///
 /// A destroyed secret-id stops logging in at once, but **the tokens that it gave live on** until they end: they are credentials of their own
 /// (`auth/token/accessor/…`, identity = the role) and are revoked by their own plans.
@@ -186,6 +188,13 @@ impl Issuer for VaultBackend {
                 slots: None,
                 settles_within: 0,
             }),
+            Subject::StaticRole { .. } => Some(Offer {
+                overlap: Overlap::None,
+                origin: ValueOrigin::Asked,
+                form: ValueForm::NotOurs,
+                slots: None,
+                settles_within: 0,
+            }),
             Subject::Path { .. } => None,
         }
     }
@@ -193,6 +202,7 @@ impl Issuer for VaultBackend {
     async fn prospect(&self, subject: &Ref) -> Result<Prospect> {
         match Names::subject(subject) {
             Subject::Token { accessor } => self.token_prospect(&accessor).await,
+            Subject::StaticRole { mount, name } => self.static_prospect(&mount, &name).await,
             Subject::SecretId { .. } | Subject::Path { .. } => Ok(Prospect::default()),
         }
     }
@@ -211,11 +221,16 @@ impl Issuer for VaultBackend {
                     let at = self.names.secret_id(&mount, &role, &added);
                     Ok(Issued { at, minted: None, public_half: None })
                 }
-                Subject::Token { .. } if value.is_some() => {
-                    Err(Error::new(ErrorKind::Invalid, "issue", "the server makes a token's value itself"))
+                Subject::Token { .. } | Subject::StaticRole { .. } if value.is_some() => {
+                    let text = "the server makes the value of a token or a static role itself";
+                    Err(Error::new(ErrorKind::Invalid, "issue", text))
                 }
+                Subject::StaticRole { mount, name } => self.ask(subject, &mount, &name).await,
                 Subject::Token { accessor } => self.make_token(op, subject, &accessor).await,
-                Subject::Path { .. } => Self::unsupported("issue", "only tokens and secret-ids are made"),
+                Subject::Path { .. } => Self::unsupported(
+                    "issue",
+                    "only tokens, secret-ids and passwords of static roles are made",
+                ),
             }
         };
         match tokio::time::timeout(op.deadline, issued).await {
@@ -237,7 +252,9 @@ impl Issuer for VaultBackend {
             Subject::SecretId { mount, role, accessor } => {
                 self.probe_secret_id(&mount, &role, &accessor, value).await
             }
-            Subject::Path { .. } => Self::unsupported("verify", "only tokens and secret-ids can be tried"),
+            Subject::StaticRole { .. } | Subject::Path { .. } => {
+                Self::unsupported("verify", "only tokens and secret-ids can be tried")
+            }
         }
     }
 
@@ -270,8 +287,15 @@ impl Issuer for VaultBackend {
                 let found = secret_id_by_accessor(&self.api, "presence", &mount, &role, &accessor).await?;
                 found.map(|found| format!("{accessor}@{}", found.creation_time))
             }
+            Subject::StaticRole { mount, name } => {
+                let found = self.static_role("presence", &mount, &name).await?;
+                found.map(|found| found.last_vault_rotation)
+            }
             Subject::Path { .. } => {
-                return Self::unsupported("presence", "only tokens and secret-ids are looked up");
+                return Self::unsupported(
+                    "presence",
+                    "only tokens, secret-ids and static roles are looked up",
+                );
             }
         };
         Ok(found.map_or(Presence::Absent, Presence::Present))
@@ -285,6 +309,13 @@ impl Issuer for VaultBackend {
         match Names::subject(subject) {
             Subject::Token { .. } => self.marked_tokens(op).await,
             _ => Self::unsupported("made_by", "only tokens carry a mark"),
+        }
+    }
+
+    async fn held(&self, subject: &Ref) -> Result<Option<Held>> {
+        match Names::subject(subject) {
+            Subject::StaticRole { mount, name } => self.shown("held", &mount, &name).await,
+            _ => Self::unsupported("held", "only the password of a static role is shown"),
         }
     }
 
@@ -371,7 +402,9 @@ impl VaultBackend {
                 );
                 self.api.typed(call, destroyed).await
             }
-            Subject::Path { .. } => Self::unsupported("revoke", "only tokens and secret-ids are revoked"),
+            Subject::StaticRole { .. } | Subject::Path { .. } => {
+                Self::unsupported("revoke", "only tokens and secret-ids are revoked")
+            }
         }
     }
 }

@@ -16,6 +16,7 @@
 //!
 //! To add a rule of the contract: the sentence at the method in `roles.rs` or `backend.rs`, and a trial in the file of its role here.
 
+mod asking;
 mod bench;
 mod description;
 mod inventory;
@@ -65,6 +66,8 @@ pub struct Fixture {
     pub mintable: Option<Subject>,
     /// A credential beside which the issuer can make another that carries our mark.
     pub marked: Option<Subject>,
+    /// A credential whose value the issuer makes, holds and shows; it has another one afterwards.
+    pub asked: Option<Subject>,
     /// A credential that will be revoked; it is gone afterwards.
     pub revocable: Option<Subject>,
     /// A credential of the same issuer that does not exist.
@@ -97,6 +100,7 @@ pub fn trials(name: &str, backend: Arc<dyn Backend>, fixture: Fixture) -> Vec<Tr
     trials.extend(issuer::trials(&bench));
     trials.extend(minting::trials(&bench));
     trials.extend(marking::trials(&bench));
+    trials.extend(asking::trials(&bench));
     trials.extend(store::trials(&bench));
     trials.extend(runtime::trials(&bench));
     trials.into_iter().map(|trial| trial.named(name)).collect()

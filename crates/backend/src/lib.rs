@@ -23,7 +23,7 @@ pub use self::{
     error::{Effect, Error, ErrorKind, Result, Retry},
     operation::Operation,
     roles::{
-        Adoption, Expect, Field, Identified, Issued, Issuer, Offer, Presence, Probe, Prospect, Restore,
+        Adoption, Expect, Field, Held, Identified, Issued, Issuer, Offer, Presence, Probe, Prospect, Restore,
         Runtime, Sibling, Store, StoreState, StoredValue, ValueForm, Verdict,
     },
     sink::{Message, Page, Phase, ScanSink, channel},

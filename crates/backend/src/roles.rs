@@ -89,12 +89,14 @@ pub struct Prospect {
     pub refused: Option<(&'static str, String)>,
     /// What the reader of the plan should know.
     pub notes: Vec<String>,
+    /// The field in which the issuer itself shows the value, where it does: it follows by itself, and nobody writes it.
+    pub shown_at: Option<Ref>,
 }
 
 impl Prospect {
     /// None can be made.
     pub fn refuse(code: &'static str, reason: impl Into<String>) -> Self {
-        Self { refused: Some((code, reason.into())), notes: Vec::new() }
+        Self { refused: Some((code, reason.into())), ..Self::default() }
     }
 }
 
@@ -108,6 +110,14 @@ pub enum Presence {
     Present(String),
     /// No.
     Absent,
+}
+
+/// A value as its issuer holds it.
+pub struct Held {
+    /// The value.
+    pub value: SecretValue,
+    /// Another one after each change, and only then.
+    pub version: String,
 }
 
 /// The issuer recognised a value.
@@ -131,7 +141,8 @@ pub trait Issuer: Send + Sync {
     /// beside the one that is there, with all that belongs to it (limits, metadata), and gets a ref of its own.
     ///
     /// Repeat with the same value: succeeds, same end state, same ref. **Repeat of a minting: another credential**; whoever lost the answer finds
-    /// the first one by [`Issuer::siblings`], or by [`Issuer::made_by`] where it is marked. One that comes out otherwise than its subject is taken
+    /// the first one by [`Issuer::siblings`], or by [`Issuer::made_by`] where it is marked. Where it changes the value itself when asked: another value each time, and whoever lost the answer
+    /// reads it by [`Issuer::held`]. One that comes out otherwise than its subject is taken
     /// away again: `Invalid`. No slot free: `Invalid` with `Effect::NotApplied`. Absent subject: `NotFound`. A value against the target's rules: `Invalid`
     /// with `Effect::NotApplied`. Cancellation: effect unknown.
     async fn issue(&self, op: &Operation, subject: &Ref, value: Option<&SecretValue>) -> Result<Issued>;
@@ -159,6 +170,9 @@ pub trait Issuer: Send + Sync {
     /// subject: what was made for it all the same. What was looked through already need not be again: a target with very much to look through
     /// answers `Unavailable` until it is done.
     async fn made_by(&self, op: &Operation, subject: &Ref) -> Result<Vec<Ref>>;
+
+    /// The value that the issuer holds and shows, where it changes it itself. Absent: `None`.
+    async fn held(&self, subject: &Ref) -> Result<Option<Held>>;
 
     /// Suspends the credential: it is refused until it is enabled again. Repeat: succeeds, same end state. Absent: `NotFound`. Cancellation:
     /// effect unknown; [`Issuer::siblings`] tells.

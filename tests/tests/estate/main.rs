@@ -11,6 +11,7 @@ mod journey;
 mod kills;
 mod lost_answer;
 mod recovery;
+mod static_role;
 mod token;
 mod witness;
 mod workers;

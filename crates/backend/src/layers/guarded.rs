@@ -11,9 +11,9 @@ use tokio::{sync::Semaphore, time::Instant};
 
 use super::{Call, LayerConfig, check, limit, retry, timeout, trace};
 use crate::{
-    Adoption, Backend, BackendInfo, Capability, Error, ErrorKind, Expect, Field, Identified, Issued, Issuer,
-    Offer, Operation, Permission, Phase, Presence, Probe, Prospect, Restore, Result, Runtime, ScanSink,
-    Sibling, Store, StoreState, StoredValue, ValueOrigin,
+    Adoption, Backend, BackendInfo, Capability, Error, ErrorKind, Expect, Field, Held, Identified, Issued,
+    Issuer, Offer, Operation, Permission, Phase, Presence, Probe, Prospect, Restore, Result, Runtime,
+    ScanSink, Sibling, Store, StoreState, StoredValue, ValueOrigin,
 };
 
 /// A backend behind the layers. It has the roles of the backend within.
@@ -210,6 +210,14 @@ impl Issuer for Guarded {
         self.call(Call::reads("issuer.made_by", &self.config).at(subject), || async move {
             let claimed = self.capability().issue_marks;
             self.inner_issuer(claimed, Some(subject), "made_by")?.made_by(op, subject).await
+        })
+        .await
+    }
+
+    async fn held(&self, subject: &Ref) -> Result<Option<Held>> {
+        self.call(Call::reads("issuer.held", &self.config).at(subject), || async move {
+            let claimed = self.capability().issue_asked;
+            self.inner_issuer(claimed, Some(subject), "held")?.held(subject).await
         })
         .await
     }

@@ -19,9 +19,9 @@ use tokio::time::{Instant, sleep};
 
 use super::{Guarded, LayerConfig, RetryPolicy};
 use crate::{
-    Adoption, Backend, BackendInfo, Capability, Effect, Error, ErrorKind, Expect, Field, Identified, Issued,
-    Issuer, Offer, Operation, Overlap, Permission, Phase, Presence, Probe, Prospect, Restore, Result, Retry,
-    Runtime, ScanSink, Sibling, Store, StoreState, StoredValue, ValueForm, Verdict,
+    Adoption, Backend, BackendInfo, Capability, Effect, Error, ErrorKind, Expect, Field, Held, Identified,
+    Issued, Issuer, Offer, Operation, Overlap, Permission, Phase, Presence, Probe, Prospect, Restore, Result,
+    Retry, Runtime, ScanSink, Sibling, Store, StoreState, StoredValue, ValueForm, Verdict,
 };
 
 /// What the next call does.
@@ -121,6 +121,9 @@ impl Issuer for Scripted {
     async fn made_by(&self, _: &Operation, _: &Ref) -> Result<Vec<Ref>> {
         self.act().await.map(|()| Vec::new())
     }
+    async fn held(&self, _: &Ref) -> Result<Option<Held>> {
+        self.act().await.map(|()| None)
+    }
     async fn disable(&self, _: &Operation, _: &Ref) -> Result<()> {
         self.act().await
     }
@@ -166,6 +169,7 @@ const ALL: Capability = Capability {
     issue: true,
     issue_mints: true,
     issue_marks: true,
+    issue_asked: true,
     siblings: true,
     disable: true,
     verify: true,

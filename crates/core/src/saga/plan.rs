@@ -68,6 +68,8 @@ pub enum Action {
     SealCopies,
     /// Read the old value from the copies, show that it is accepted, seal it: where the issuer makes the new one.
     SealAccepted,
+    /// Read the value from the copies and from the issuer that shows it, which must be the same; seal it, and note which one the issuer has.
+    SealHeld,
     /// Read the value from a copy and seal it, where it can be had.
     SealOld,
     /// Could this copy be written?
@@ -88,6 +90,8 @@ pub enum Action {
     /// Let the issuer make another one beside the old one, which goes on working. It tells the value once, and keeps our operation key with
     /// it, by which one whose value was lost is found.
     MintMarked,
+    /// Have the issuer, which makes and holds the value itself, change it; read the new one and seal it. The pivot: the issuer takes no value.
+    AskIssuer,
     /// Log in with the new value.
     VerifyNew,
     /// Put the new value into a copy, by compare-and-set.
@@ -120,6 +124,8 @@ pub enum Action {
     ProveRefused,
     /// Read every copy: each must hold the new value. What can be shown where there is no issuer.
     Conclude,
+    /// Take the issuer's word that it holds the new value: what can be shown where nobody can be logged in at.
+    Attest,
 }
 
 impl Action {
@@ -129,6 +135,7 @@ impl Action {
             Self::SealValues => "seal-values",
             Self::SealCopies => "seal-copies",
             Self::SealAccepted => "seal-accepted",
+            Self::SealHeld => "seal-held",
             Self::SealOld => "seal-old",
             Self::CheckCopy => "check-copy",
             Self::TakeOver(_) => "take-over",
@@ -138,6 +145,7 @@ impl Action {
             Self::SealPair => "seal-pair",
             Self::MintAtIssuer => "mint-at-issuer",
             Self::MintMarked => "mint-marked",
+            Self::AskIssuer => "ask-issuer",
             Self::VerifyNew => "verify-new",
             Self::WriteCopy => "write-copy",
             Self::WritePairs(_) => "write-pairs",
@@ -153,6 +161,7 @@ impl Action {
             Self::ProveDisabled => "prove-disabled",
             Self::ProveRefused => "prove-refused",
             Self::Conclude => "conclude",
+            Self::Attest => "attest",
         }
     }
 
@@ -165,6 +174,7 @@ impl Action {
                 | Self::AddAtIssuer
                 | Self::MintAtIssuer
                 | Self::MintMarked
+                | Self::AskIssuer
                 | Self::WriteCopy
                 | Self::WritePairs(_)
                 | Self::Refresh(_)

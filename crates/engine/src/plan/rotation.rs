@@ -1,6 +1,6 @@
 //! Plans one rotation: what is refused, which copies and consumers take part, and what the reader should know.
 
-use claviger_backend::Backend;
+use claviger_backend::{Backend, Prospect};
 use claviger_core::{
     model::{CopyStage, CredentialState},
     reference::Ref,
@@ -9,7 +9,7 @@ use claviger_core::{
 };
 
 use super::{
-    Refusal, RotateOptions, pair, readers, refuse,
+    Refusal, RotateOptions, asked, pair, readers, refuse,
     strategy::{self, End, Strategy},
 };
 use crate::{Engine, policy::policy_for};
@@ -37,6 +37,7 @@ pub(super) async fn plan(
         )
     })?;
     let policy = policy_for(&engine.estate.policies, credential);
+    asked::not_held_by_another(detail)?;
     let strategy = Strategy::choose(member.backend.as_ref(), detail, policy)?;
     if detail.credential.attributes.get("own").and_then(serde_json::Value::as_bool) == Some(true) {
         return Err(refuse(
@@ -45,7 +46,12 @@ pub(super) async fn plan(
             "it is the credential that claviger's own connection uses: rotating it would lock claviger out; use another account for the connection",
         ));
     }
-    let mut notes = prospect(member.backend.as_ref(), at, &strategy).await?;
+    let Prospect { mut notes, shown_at, .. } = prospect(member.backend.as_ref(), at, &strategy).await?;
+    let gathered = match &strategy {
+        Strategy::Asked => Some(asked::gathered(engine, detail, shown_at.as_ref()).await?),
+        _ => None,
+    };
+    let detail = gathered.as_ref().map_or(detail, |gathered| &gathered.detail);
     if let Some(policy) = policy {
         if policy.approvals > 0 {
             return Err(refuse(
@@ -85,7 +91,8 @@ pub(super) async fn plan(
             ),
         ));
     }
-    if writable.is_empty() {
+    // What its issuer shows, whoever needs it can read there.
+    if writable.is_empty() && gathered.is_none() {
         return Err(refuse(
             at,
             "no-copy",
@@ -119,7 +126,8 @@ pub(super) async fn plan(
             capability.refresh && capability.adopted && member.backend.runtime().is_some()
         })
     });
-    let first_copy = format!("{}:{}", Action::WriteCopy.name(), writable[0].at);
+    let first_copy =
+        writable.first().map_or_else(String::new, |copy| format!("{}:{}", Action::WriteCopy.name(), copy.at));
     let grace = policy.and_then(|policy| policy.grace).map(|grace| grace.num_seconds());
     let grace = grace.and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or(0);
     let readers_of =
@@ -176,6 +184,20 @@ pub(super) async fn plan(
             let pivot = format!("{}:{pivot}", Action::WritePairs(Vec::new()).name());
             (steps, pivot, readers_of(&declared))
         }
+        Strategy::Asked => {
+            let login = gathered.as_ref().and_then(|gathered| gathered.login.as_ref());
+            notes.push(format!(
+                "{at} holds one value at a time, which its issuer makes: between the change and the restart of its consumers, new logins with the old value fail, and the change cannot be taken back"
+            ));
+            if login.is_none() {
+                notes.push(
+                    "nowhere in the estate can be logged in with it: that the old value is refused will be its issuer's word (`attested`)"
+                        .to_owned(),
+                );
+            }
+            let steps = strategy::asked(at, login, &writable, &running);
+            (steps, Action::AskIssuer.name().to_owned(), readers_of(&readers(detail)))
+        }
         Strategy::CopyOnly => {
             notes.push(
                 "it has no issuer: nobody can be asked to refuse the old value, and until the last consumer has restarted some work with the old one and some with the new"
@@ -207,15 +229,15 @@ pub(super) async fn plan(
 }
 
 /// What the issuer says of another value for this credential: a refusal, or what the reader should know.
-async fn prospect(backend: &dyn Backend, at: &Ref, strategy: &Strategy<'_>) -> Result<Vec<String>, Refusal> {
+async fn prospect(backend: &dyn Backend, at: &Ref, strategy: &Strategy<'_>) -> Result<Prospect, Refusal> {
     let issuer = backend.issuer().filter(|_| !matches!(strategy, Strategy::CopyOnly));
-    let Some(issuer) = issuer else { return Ok(Vec::new()) };
+    let Some(issuer) = issuer else { return Ok(Prospect::default()) };
     let prospect = issuer.prospect(at).await.map_err(|error| {
         refuse(at, "issuer-silent", format!("its issuer could not be asked: {}", error.message()))
     })?;
-    match prospect.refused {
+    match prospect.refused.clone() {
         Some((code, reason)) => Err(refuse(at, code, reason)),
-        None => Ok(prospect.notes),
+        None => Ok(prospect),
     }
 }
 

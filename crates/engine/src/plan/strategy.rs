@@ -15,6 +15,10 @@
 //! `dual-told/1`, where it holds several, makes each itself and keeps our mark with it (a token): as `dual/1`, but the value is told once. What a
 //! crash lost is found by the mark, taken away, and made again.
 //!
+//! `replace-asked/1`, where the issuer makes and holds the value by itself (a static role of a database engine): it is asked to change it, which is
+//! the pivot and cannot be taken back; then as `replace/1`. The proof is made where one logs in with the value, if that is in the estate;
+//! else the issuer's word is all there is.
+//!
 //! `copy-only/1`, where there is no issuer (a signing key, a random value that services share): the first copy is the pivot, the others
 //! follow, then the consumers; at the end every copy must hold the new value. Nobody can refuse the old one, so nothing is proven of it.
 
@@ -41,13 +45,15 @@ pub(super) enum Strategy<'e> {
     Minted(&'e dyn Issuer, Offer),
     /// The same, where copies hold nothing but the value, and the issuer keeps a mark with it.
     Told(&'e dyn Issuer),
+    /// Where the issuer changes the value itself.
+    Asked,
     CopyOnly,
 }
 
 impl<'e> Strategy<'e> {
     pub(super) fn name(&self) -> &'static str {
         match self {
-            Self::Replace => "replace",
+            Self::Replace | Self::Asked => "replace",
             Self::Dual(_) | Self::Minted(..) | Self::Told(_) => "dual",
             Self::CopyOnly => COPY_ONLY,
         }
@@ -58,6 +64,7 @@ impl<'e> Strategy<'e> {
         let variant = match self {
             Self::Minted(..) => "-minted",
             Self::Told(_) => "-told",
+            Self::Asked => "-asked",
             Self::Replace | Self::Dual(_) | Self::CopyOnly => "",
         };
         format!("{}{variant}/1", self.name())
@@ -88,6 +95,7 @@ impl<'e> Strategy<'e> {
             {
                 Self::Minted(issuer, offer)
             }
+            (Some(_), Some((Overlap::None, ValueOrigin::Asked))) if capability.issue_asked => Self::Asked,
             (Some((issuer, _)), Some((Overlap::Dual, ValueOrigin::MintedMarked)))
                 if ends && capability.issue_marks =>
             {
@@ -217,6 +225,27 @@ fn beside(
     steps
 }
 
+pub(super) fn asked(
+    subject: &Ref,
+    login: Option<&Ref>,
+    copies: &[&CopyView],
+    consumers: &[(Ref, ConsumerHow)],
+) -> Vec<Step> {
+    use StepPhase::{AfterPivot, Pivot};
+    let mut steps = prepare(Action::SealHeld, subject, copies);
+    let detail = "have its issuer change the value, and read the new one; the old one ends";
+    steps.push(Step::new(Action::AskIssuer, subject.clone(), Pivot, detail));
+    let verify =
+        |login: &Ref| Step::new(Action::VerifyNew, login.clone(), AfterPivot, "log in with the new value");
+    steps.extend(login.map(verify));
+    steps.extend(copies.iter().map(|copy| write(copy, AfterPivot)));
+    steps.extend(adopt(consumers));
+    let detail = "see that its issuer holds the new value: nowhere here can be logged in with the old one";
+    let attest = || Step::new(Action::Attest, subject.clone(), AfterPivot, detail);
+    steps.push(login.map_or_else(attest, refused));
+    steps
+}
+
 pub(super) fn copy_only(subject: &Ref, copies: &[&CopyView], consumers: &[(Ref, ConsumerHow)]) -> Vec<Step> {
     let mut steps = prepare(Action::SealCopies, subject, copies);
     steps.extend(write_all(copies));
@@ -236,6 +265,7 @@ fn prepare(seal: Action, subject: &Ref, copies: &[&CopyView]) -> Vec<Step> {
     let (accepted, sealed) = match seal {
         Action::SealValues => (" and show that it is accepted", "make a new one; seal both in the journal"),
         Action::SealAccepted => (" and show that it is accepted", "seal it in the journal"),
+        Action::SealHeld => (", which must be the one that its issuer holds", "seal it in the journal"),
         _ => ("", "make a new one; seal both in the journal"),
     };
     let mut steps = vec![Step::new(

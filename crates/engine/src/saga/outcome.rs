@@ -67,6 +67,7 @@ impl SagaOutcome {
                 "seal-copies",
                 "seal-pair",
                 "seal-accepted",
+                "seal-held",
                 "mint-at-issuer",
                 "mint-marked",
                 "take-over",
@@ -74,7 +75,9 @@ impl SagaOutcome {
             seals.into_iter().find_map(|action| fact(action, key))
         };
         // The value that was sealed first may have been refused and replaced.
-        let new = fact("set-at-issuer", "new").or_else(|| fact("add-at-issuer", "new"));
+        let new = fact("set-at-issuer", "new")
+            .or_else(|| fact("ask-issuer", "new"))
+            .or_else(|| fact("add-at-issuer", "new"));
         let added = fact("mint-at-issuer", "at")
             .or_else(|| fact("mint-marked", "at"))
             .or_else(|| fact("add-at-issuer", "at"));
@@ -85,7 +88,7 @@ impl SagaOutcome {
             state: record.progress.state.word().to_owned(),
             reason: record.progress.state.reason(),
             steps: steps(record),
-            old: serde_json::json!({ "handle": sealed("old"), "verdict": fact("prove-refused", "verdict").or_else(|| fact("conclude", "verdict")) }),
+            old: serde_json::json!({ "handle": sealed("old"), "verdict": fact("prove-refused", "verdict").or_else(|| fact("conclude", "verdict")).or_else(|| fact("attest", "verdict")) }),
             new: serde_json::json!({ "handle": new.or_else(|| sealed("new")), "ref": added }),
             receipts,
         }

@@ -4,6 +4,7 @@
 //! its operation key or expectation. `reconcile` only observes. `undo` is only called before the pivot succeeded, and is idempotent.
 
 mod adoption;
+mod asked;
 mod copies;
 pub(super) mod issue;
 mod marked;
@@ -26,7 +27,7 @@ use claviger_store::port::SagaRecord;
 use super::context::{Context, Done, Ran, Trouble};
 
 pub(crate) use self::mint::PUBLIC_HALF;
-pub(super) use self::{issue::new_at, seal::read_leaf};
+pub(super) use self::{asked::is_asked, issue::new_at, seal::read_leaf};
 
 /// What an observation says of an interrupted step.
 #[expect(
@@ -49,6 +50,7 @@ pub(super) async fn run(cx: &Context<'_>, step: &Step) -> Result<Ran, Trouble> {
         Action::SealValues => seal::both(cx).await,
         Action::SealCopies => seal::copies(cx).await,
         Action::SealAccepted => seal::accepted(cx).await,
+        Action::SealHeld => asked::seal(cx).await,
         Action::SealOld => seal::old(cx).await,
         Action::TakeOver(_) => take_over::run(cx).await,
         Action::RestoreAtIssuer => issue::restore(cx, step).await,
@@ -58,6 +60,7 @@ pub(super) async fn run(cx: &Context<'_>, step: &Step) -> Result<Ran, Trouble> {
         Action::SealPair => pair::seal(cx).await,
         Action::MintAtIssuer => mint::mint(cx, step).await,
         Action::MintMarked => marked::mint(cx, step).await,
+        Action::AskIssuer => asked::ask(cx, step).await,
         Action::VerifyNew => probe::new(cx, step).await,
         Action::WriteCopy => copies::write(cx, step).await,
         Action::WritePairs(pairs) => pair::write(cx, step, pairs).await,
@@ -71,8 +74,9 @@ pub(super) async fn run(cx: &Context<'_>, step: &Step) -> Result<Ran, Trouble> {
         Action::Disable => quarantine::disable(cx, step).await,
         Action::Enable => quarantine::enable(cx, step).await,
         Action::ProveDisabled => probe::disabled(cx).await,
-        Action::ProveRefused => probe::refused(cx).await,
+        Action::ProveRefused => probe::refused(cx, step).await,
         Action::Conclude => probe::concluded(cx).await,
+        Action::Attest => asked::attest(cx).await,
     }
 }
 
@@ -82,6 +86,7 @@ pub(super) async fn reconcile(cx: &Context<'_>, step: &Step) -> Result<Seen, Tro
         Action::AddAtIssuer => issue::observe_added(cx).await,
         Action::MintAtIssuer => mint::observe(cx, step).await,
         Action::MintMarked => marked::observe(cx, step).await,
+        Action::AskIssuer => asked::observe(cx, step).await,
         Action::WriteCopy => copies::observe(cx, step).await,
         Action::WritePairs(pairs) => pair::observe(cx, pairs).await,
         Action::Disable => quarantine::observe(cx, step).await,
@@ -92,6 +97,7 @@ pub(super) async fn reconcile(cx: &Context<'_>, step: &Step) -> Result<Seen, Tro
         | Action::SealValues
         | Action::SealCopies
         | Action::SealAccepted
+        | Action::SealHeld
         | Action::SealOld
         | Action::TakeOver(_)
         | Action::SealPair
@@ -104,7 +110,8 @@ pub(super) async fn reconcile(cx: &Context<'_>, step: &Step) -> Result<Seen, Tro
         | Action::AwaitQuiet(_)
         | Action::ProveDisabled
         | Action::ProveRefused
-        | Action::Conclude => Ok(Seen::NotHappened("it may safely be done again".to_owned())),
+        | Action::Conclude
+        | Action::Attest => Ok(Seen::NotHappened("it may safely be done again".to_owned())),
     }
 }
 
@@ -114,9 +121,10 @@ pub(super) async fn undo(cx: &Context<'_>, step: &Step) -> Result<(), Trouble> {
         Action::AddAtIssuer => issue::take_away(cx, step).await,
         Action::MintAtIssuer => mint::take_away(cx, step).await,
         Action::MintMarked => marked::take_away(cx, step).await,
-        // A revocation that was refused changed nothing; one that was carried out is never taken back, and never unwound; nor is a
-        // rollback, which goes forward or waits.
+        // A revocation, or a change that the issuer was asked for, that was refused changed nothing; one that was carried out is never taken
+        // back, and never unwound; nor is a rollback, which goes forward or waits.
         Action::Revoke(_)
+        | Action::AskIssuer
         | Action::RestoreAtIssuer
         | Action::Disable
         | Action::Enable
@@ -126,6 +134,7 @@ pub(super) async fn undo(cx: &Context<'_>, step: &Step) -> Result<(), Trouble> {
         | Action::SealValues
         | Action::SealCopies
         | Action::SealAccepted
+        | Action::SealHeld
         | Action::SealOld
         | Action::TakeOver(_)
         | Action::SealPair
@@ -138,7 +147,8 @@ pub(super) async fn undo(cx: &Context<'_>, step: &Step) -> Result<(), Trouble> {
         | Action::AwaitQuiet(_)
         | Action::ProveDisabled
         | Action::ProveRefused
-        | Action::Conclude => Ok(()),
+        | Action::Conclude
+        | Action::Attest => Ok(()),
     }
 }
 

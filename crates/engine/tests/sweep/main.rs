@@ -4,6 +4,8 @@
 //! process is dropped, a new one resumes, and the invariants are checked: L (nothing lost), C (copies and consumers work), T (told before),
 //! S (no value in the database), and the audit chain.
 
+mod asked;
+mod grace;
 mod invariants;
 mod journal;
 mod minted;
@@ -163,6 +165,21 @@ async fn no_crash_in_a_rotation_of_a_told_token_loses_one_or_leaves_an_orphan_on
 async fn a_refused_effect_of_a_rotation_of_a_told_token_takes_the_new_one_away() {
     // Making and the first copy unwind; the end of the old token waits for an operator.
     assert_eq!(denied(Saga::Told).await, ["unwound", "unwound", "paused"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_crash_in_a_rotation_by_an_engine_loses_a_credential() {
+    println!("{}", sweep(Saga::Asked, Kind::Sqlite).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_crash_in_a_rotation_by_an_engine_loses_a_credential_on_postgres() {
+    println!("{}", sweep(Saga::Asked, Kind::Postgres).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_effect_of_a_rotation_by_an_engine_unwinds_or_waits() {
+    assert_eq!(denied(Saga::Asked).await, ["unwound", "paused", "paused", "paused", "paused", "paused"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -36,7 +36,7 @@ use claviger_testkit::database::{Kind, TestDatabase};
 use tempfile::TempDir;
 
 use crate::{
-    invariants,
+    asked, invariants,
     journal::{CommitFault, FaultyJournal},
     minted,
 };
@@ -50,6 +50,8 @@ pub(crate) enum Saga {
     Dual,
     /// The same, where the store makes the token itself and tells it once.
     Told,
+    /// Of a value that its issuer makes, holds and shows: a database password by its static role.
+    Asked,
     /// Of a value that its issuer makes, of which copies hold two halves: an access key.
     Minted,
     /// Of a value that has no issuer: a signing key in two places.
@@ -144,8 +146,10 @@ impl World {
         let template = tempfile::tempdir()?;
         let random = SeededRandom::new(7);
         let mut estate = estate::demo(&random, SystemClock.now());
-        if saga.first() == Saga::Minted {
-            minted::plant(&mut estate, &random);
+        match saga.first() {
+            Saga::Minted => minted::plant(&mut estate, &random),
+            Saga::Asked => asked::plant(&mut estate),
+            _ => {}
         }
         estate.settings.tokens_are_told = saga.first() == Saga::Told;
         if saga == Saga::Revocation {
@@ -181,6 +185,7 @@ impl World {
                     .plan_rotation(&Selector::parse(token.as_str())?, &RotateOptions::default())
                     .await?
             }
+            Saga::Asked => asked::plan(&process, asked::SUBJECT).await?,
             Saga::Minted => {
                 let key = minted::subject(&estate);
                 process.engine.plan_rotation(&Selector::parse(&key)?, &RotateOptions::default()).await?
@@ -279,6 +284,7 @@ impl World {
     pub(crate) async fn nothing_lost(&self, process: &Process, dir: &Path) -> Result<()> {
         match self.saga {
             Saga::Rotation => invariants::nothing_lost(self, process, dir).await,
+            Saga::Asked => asked::nothing_lost(self, process, dir).await,
             Saga::Dual | Saga::Told => invariants::token_works(self, process, dir).await,
             Saga::Minted => minted::pairs_work(self, process, dir).await,
             Saga::CopyOnly => invariants::known_values(self, process).await,
@@ -300,7 +306,7 @@ impl World {
         began: bool,
     ) -> Result<()> {
         match self.saga {
-            Saga::Rotation => invariants::rotation(self, process, database, dir, began).await,
+            Saga::Rotation | Saga::Asked => invariants::rotation(self, process, database, dir, began).await,
             Saga::Dual | Saga::Told => invariants::dual(self, process, database, dir, began).await,
             Saga::Minted => minted::at_rest(self, process, database, dir, began).await,
             Saga::CopyOnly => invariants::copy_only(self, process, database, dir, began).await,
@@ -354,38 +360,6 @@ impl World {
         self.at_rest(&process, &database, dir.path(), outcome.state == "done").await?;
         process.store.close().await;
         Ok((outcome.state, refused))
-    }
-
-    /// Runs a rotation whose policy leaves the old value for a while, in two processes.
-    pub(crate) async fn run_with_grace(&self, grace: chrono::TimeDelta) -> Result<()> {
-        let dir = tempfile::tempdir()?;
-        copy(self.template.path(), dir.path())?;
-        let database = self.database.copy().await?;
-        let mut process = open(dir.path(), &database, Trial::default()).await?;
-        process.engine.estate.policies.push(policy("kind=token", None, Some(grace))?);
-        let selector = Selector::parse(self.plan.subject.as_str())?;
-        let plan = process.engine.plan_rotation(&selector, &RotateOptions::default()).await?;
-        let plan = plan.subjects.into_iter().next().context("a plan")?;
-        let id = process.engine.begin(plan, Cause::Manual, None).await?;
-        let hasty = RunOptions { linger: Duration::ZERO, ..RUN };
-        let begun = SystemClock.now();
-        let outcome = process.engine.drive(id, &hasty, &Silent).await?;
-        ensure!(outcome.state == "waiting", "{}: {:?}", outcome.state, outcome.reason);
-        let early = process.resume(None, &hasty).await?;
-        ensure!(early.iter().all(|outcome| outcome.state == "waiting"), "it went on too early");
-        let tokens = self.observer(dir.path()).estate()?.secret_store.tokens;
-        ensure!(tokens.values().any(|token| token.value.is(&self.old)), "the old value was ended too early");
-        process.store.close().await;
-        drop(process);
-        let later = open(dir.path(), &database, Trial::default()).await?;
-        let outcome = later.resume(None, &RUN).await?;
-        ensure!(outcome.len() == 1 && outcome[0].state == "done", "{:?}", outcome[0].reason);
-        let estate = self.observer(dir.path()).estate()?;
-        let ended = estate.effects.iter().find(|effect| effect.operation == "revoke").context("the end")?;
-        ensure!(ended.at - begun >= grace, "the old value was ended after {}", ended.at - begun);
-        self.at_rest(&later, &database, dir.path(), true).await?;
-        later.store.close().await;
-        Ok(())
     }
 
     pub(crate) fn observer(&self, dir: &Path) -> Observer {
@@ -485,7 +459,7 @@ pub(crate) fn policy(
 
 async fn value(process: &Process, plan: &SagaPlan, saga: Saga) -> Result<Vec<u8>> {
     let at = match saga.first() {
-        Saga::Rotation | Saga::Rollback(_) => "sim/kv/payments/db#password".to_owned(),
+        Saga::Rotation | Saga::Asked | Saga::Rollback(_) => "sim/kv/payments/db#password".to_owned(),
         Saga::Dual | Saga::Told => TOKEN.to_owned(),
         Saga::Minted => format!("{}#{}", minted::OBJECTS[0], minted::HALVES[1]),
         Saga::CopyOnly => KEYS[0].to_owned(),
