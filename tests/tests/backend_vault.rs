@@ -1,5 +1,7 @@
 //! The Vault backend against a real OpenBao.
 
+#[path = "backend_vault/contract.rs"]
+mod contract;
 #[path = "backend_vault/faults.rs"]
 mod faults;
 #[path = "backend_vault/issuer.rs"]
@@ -10,6 +12,8 @@ mod issuers;
 mod kv;
 #[path = "backend_vault/store.rs"]
 mod store;
+#[path = "backend_vault/tokens.rs"]
+mod tokens;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 

@@ -70,6 +70,8 @@ impl Backend for AwsBackend {
             issue: true,
             issue_mints: true,
             issue_by_name: false,
+            issue_marks: false,
+            issue_asked: false,
             siblings: true,
             disable: true,
             verify: true,

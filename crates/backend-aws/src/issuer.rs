@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use aws_sdk_iam::types::StatusType;
 use chrono::{DateTime, Utc};
 use claviger_backend::{
-    Effect, Error, ErrorKind, Identified, Issued, Issuer, Offer, Operation, Overlap, Presence, Probe,
-    Restore, Result, Sibling, ValueForm, ValueOrigin, Verdict,
+    Effect, Error, ErrorKind, Held, Identified, Issued, Issuer, Offer, Operation, Overlap, Presence, Probe,
+    Prospect, Restore, Result, Sibling, ValueForm, ValueOrigin, Verdict,
 };
 use claviger_core::{reference::Ref, secret::SecretValue};
 
@@ -161,6 +161,21 @@ impl Issuer for AwsBackend {
         let (user, id) = self.key("presence", subject)?;
         let state = self.key_state("presence", user, id).await?;
         Ok(state.map_or(Presence::Absent, |(token, _)| Presence::Present(token)))
+    }
+
+    async fn prospect(&self, _subject: &Ref) -> Result<Prospect> {
+        Ok(Prospect::default())
+    }
+
+    /// IAM keeps nothing of ours with a key.
+    async fn made_by(&self, _op: &Operation, subject: &Ref) -> Result<Vec<Ref>> {
+        let message = format!("{subject}: an access key carries no mark; it is found in its user's list");
+        Err(Error::new(ErrorKind::Unsupported, "made_by", message))
+    }
+
+    async fn held(&self, subject: &Ref) -> Result<Option<Held>> {
+        let message = format!("{subject}: the secret of an access key is told once");
+        Err(Error::new(ErrorKind::Unsupported, "held", message))
     }
 
     async fn siblings(&self, subject: &Ref) -> Result<Vec<Sibling>> {

@@ -85,6 +85,8 @@ impl Backend for KubernetesBackend {
             issue_by_name: true,
             siblings: true,
             disable: true,
+            issue_marks: false,
+            issue_asked: false,
             verify: true,
             identify: true,
             restore: false,

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
 use claviger_backend::{
-    Effect, Error, ErrorKind, Identified, Issued, Issuer, Offer, Operation, Overlap, Presence, Probe,
-    Restore, Result, Sibling, ValueForm, ValueOrigin, Verdict,
+    Effect, Error, ErrorKind, Held, Identified, Issued, Issuer, Offer, Operation, Overlap, Presence, Probe,
+    Prospect, Restore, Result, Sibling, ValueForm, ValueOrigin, Verdict,
 };
 use claviger_core::{reference::Ref, secret::SecretValue};
 use http::Method;
@@ -146,6 +146,18 @@ impl Issuer for KubernetesBackend {
             Err(failure) if failure.is_absent() => Ok(Presence::Absent),
             Err(failure) => Err(self.error(failure, "presence", &format!("get {subject}"))),
         }
+    }
+
+    async fn prospect(&self, _subject: &Ref) -> Result<Prospect> {
+        Ok(Prospect::default())
+    }
+
+    async fn made_by(&self, _op: &Operation, subject: &Ref) -> Result<Vec<Ref>> {
+        Err(unsupported("made_by", subject, "a token is found by the name of its Secret"))
+    }
+
+    async fn held(&self, subject: &Ref) -> Result<Option<Held>> {
+        Err(unsupported("held", subject, "a token is read from its Secret"))
     }
 
     async fn siblings(&self, subject: &Ref) -> Result<Vec<Sibling>> {

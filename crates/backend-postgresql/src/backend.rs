@@ -56,6 +56,8 @@ impl Backend for PostgresqlBackend {
             issue: true,
             issue_mints: false,
             issue_by_name: false,
+            issue_marks: false,
+            issue_asked: false,
             siblings: false,
             disable: false,
             verify: true,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use claviger_backend::{
-    Effect, Error, ErrorKind, Identified, Issued, Issuer, Offer, Operation, Overlap, Presence, Probe,
-    Restore, Result, Retry, Sibling, ValueForm,
+    Effect, Error, ErrorKind, Held, Identified, Issued, Issuer, Offer, Operation, Overlap, Presence, Probe,
+    Prospect, Restore, Result, Retry, Sibling, ValueForm,
 };
 use claviger_core::{id::OperationKey, reference::Ref, scram, secret::SecretValue};
 use sha2::{Digest as _, Sha256};
@@ -145,6 +145,18 @@ impl Issuer for PostgresqlBackend {
         let name = role_of(&self.info.name, "presence", subject)?;
         let (_, role) = self.find("presence", name).await?;
         Ok(role.and_then(|role| token(&role)).map_or(Presence::Absent, Presence::Present))
+    }
+
+    async fn prospect(&self, _subject: &Ref) -> Result<Prospect> {
+        Ok(Prospect::default())
+    }
+
+    async fn made_by(&self, _op: &Operation, subject: &Ref) -> Result<Vec<Ref>> {
+        Err(unsupported("made_by", subject, "a role has one password"))
+    }
+
+    async fn held(&self, subject: &Ref) -> Result<Option<Held>> {
+        Err(unsupported("held", subject, "a password is not shown"))
     }
 
     /// The role, and the one that it takes turns with.

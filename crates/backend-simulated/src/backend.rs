@@ -36,6 +36,8 @@ pub struct SimulatedBackend {
     capability: Capability,
     /// Slots for keys of a cloud user, and how long a new one settles, in seconds.
     pub(crate) keys: (u32, u32),
+    /// Does the secret store make the values of tokens itself?
+    pub(crate) tells: bool,
     faults: Arc<dyn FaultPlan>,
     boundaries: AtomicU64,
     crash: Crash,
@@ -81,6 +83,8 @@ impl SimulatedBackend {
             issue: true,
             issue_mints: true,
             issue_by_name: true,
+            issue_marks: estate.settings.tokens_are_told,
+            issue_asked: true,
             siblings: true,
             disable: true,
             verify: true,
@@ -107,6 +111,7 @@ impl SimulatedBackend {
             file,
             capability,
             keys: (slots, estate.settings.key_settle_seconds),
+            tells: estate.settings.tokens_are_told,
             faults: Arc::new(NoFaults),
             boundaries: AtomicU64::new(0),
             crash: Crash::new(),

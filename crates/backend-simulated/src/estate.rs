@@ -26,7 +26,7 @@ pub use self::{
     demo::demo,
     file::{EstateError, EstateFile},
     planted::Planted,
-    secret_store::{KvEntry, KvVersion, SecretStore, VaultToken},
+    secret_store::{KvEntry, KvVersion, SecretStore, StaticRole, VaultToken},
 };
 
 /// Format of the file.
@@ -44,6 +44,8 @@ pub struct Settings {
     pub key_settle_seconds: u32,
     /// How many access keys a cloud user may have, where it is not [`CloudUser::SLOTS`].
     pub key_slots: Option<u32>,
+    /// The secret store makes the values of its tokens itself and tells each once, as real ones do; else it takes ours.
+    pub tokens_are_told: bool,
     /// Characters that the database refuses in a password.
     pub refused_characters: String,
     /// Parts that do not answer: `db`, `iam`, `kv`, `auth`, `k8s`.

@@ -29,6 +29,8 @@ pub(crate) async fn issuers(backend: &SimulatedBackend, estate: &Estate, sink: &
     ] {
         scope(estate, sink, &Scope::new(part, ""), part, items).await?;
     }
+    let area = Scope::new("database", "static-roles");
+    scope(estate, sink, &area, "auth", issuers::static_roles(backend, estate)).await?;
     for (name, namespace) in &estate.cluster.namespaces {
         let area = Scope::new(format!("k8s/{name}"), "service-accounts");
         if namespace.denied {
@@ -44,6 +46,8 @@ pub(crate) async fn issuers(backend: &SimulatedBackend, estate: &Estate, sink: &
 /// Copies and consumers.
 pub(crate) async fn stores(backend: &SimulatedBackend, estate: &Estate, sink: &mut ScanSink) -> Result<()> {
     scope(estate, sink, &Scope::new("kv", ""), "kv", kv::copies(backend, estate)).await?;
+    let area = Scope::new("database", "static-creds");
+    scope(estate, sink, &area, "auth", backend.shown_fields(estate)).await?;
     for (path, _) in estate.secret_store.paths.iter().filter(|(_, entry)| entry.denied) {
         deny(sink, &Scope::new("kv", path.clone())).await?;
     }
@@ -93,7 +97,7 @@ fn owners(source: &str, labels: &Labels) -> Vec<OwnerEvidence> {
 }
 
 /// A copy with nothing but its place and value.
-fn copy(at: Ref, key: &str, place: Place, value: &Planted) -> ObservedCopy {
+pub(crate) fn copy(at: Ref, key: &str, place: Place, value: &Planted) -> ObservedCopy {
     ObservedCopy {
         at,
         key: key.to_owned(),

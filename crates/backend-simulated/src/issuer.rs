@@ -1,8 +1,8 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Duration, Utc};
 use claviger_backend::{
-    Error, ErrorKind, Identified, Issued, Issuer, Offer, Operation, Overlap, Presence, Probe, Restore,
-    Result, Sibling, ValueForm, ValueOrigin, Verdict,
+    Error, ErrorKind, Held, Identified, Issued, Issuer, Offer, Operation, Overlap, Presence, Probe, Prospect,
+    Restore, Result, Sibling, ValueForm, ValueOrigin, Verdict,
 };
 use claviger_core::{reference::Ref, scram::SALT_BYTES, secret::SecretValue};
 use sha2::{Digest, Sha256};
@@ -10,9 +10,8 @@ use sha2::{Digest, Sha256};
 use crate::{
     SimulatedBackend, access_key,
     backend::Change,
-    estate::{
-        AccessKey, Estate, ObjectKind, Password, Planted, Role, Secret, SecretType, Tombstone, VaultToken,
-    },
+    estate::{AccessKey, Estate, ObjectKind, Password, Role, Secret, SecretType, Tombstone, VaultToken},
+    static_role,
     target::Target,
     token,
     token_secret::{day_of, still_cached},
@@ -25,7 +24,8 @@ impl Issuer for SimulatedBackend {
     fn offer(&self, subject: &Ref) -> Option<Offer> {
         match Target::parse("offer", subject).ok()? {
             Target::Role(_) => Some(Offer::set_by_us(Overlap::None, ValueForm::Password)),
-            Target::Token(_) => Some(Offer::set_by_us(Overlap::Dual, ValueForm::Uuid)),
+            Target::Token(_) => Some(self.token_offer()),
+            Target::StaticRole(_) => Some(static_role::offer()),
             Target::AccessKey { .. } => Some(Offer {
                 overlap: Overlap::Dual,
                 origin: ValueOrigin::Minted,
@@ -46,9 +46,20 @@ impl Issuer for SimulatedBackend {
         }
     }
 
+    async fn prospect(&self, subject: &Ref) -> Result<Prospect> {
+        match Target::parse("prospect", subject)? {
+            Target::Token(accessor) => self.token_prospect(subject, &accessor).await,
+            Target::StaticRole(name) => self.static_prospect(subject, &name).await,
+            _ => Ok(Prospect::default()),
+        }
+    }
+
     async fn issue(&self, op: &Operation, subject: &Ref, value: Option<&SecretValue>) -> Result<Issued> {
-        if matches!(Target::parse("issue", subject)?, Target::AccessKey { .. }) {
-            return self.mint_key(op, subject, value).await;
+        match Target::parse("issue", subject)? {
+            Target::AccessKey { .. } => return self.mint_key(op, subject, value).await,
+            Target::Token(_) if self.tells => return self.tell_token(op, subject, value).await,
+            Target::StaticRole(_) => return self.change_static(op, subject, value).await,
+            _ => {}
         }
         if matches!(Target::parse("issue", subject)?, Target::Object { .. }) {
             if value.is_some() {
@@ -186,6 +197,23 @@ impl Issuer for SimulatedBackend {
         .await
     }
 
+    async fn made_by(&self, op: &Operation, subject: &Ref) -> Result<Vec<Ref>> {
+        let key = op.key.to_string();
+        self.look("made_by", subject, |estate, target, _| match &target {
+            Target::Token(_) => Ok(self.tokens_of(estate, &key)),
+            _ => Err(no_issuer("made_by", subject)),
+        })
+        .await
+    }
+
+    async fn held(&self, subject: &Ref) -> Result<Option<Held>> {
+        self.look("held", subject, |estate, target, _| match target {
+            Target::StaticRole(name) => Ok(static_role::held(estate, &name)),
+            _ => Err(no_issuer("held", subject)),
+        })
+        .await
+    }
+
     async fn disable(&self, op: &Operation, subject: &Ref) -> Result<()> {
         match Target::parse("disable", subject)? {
             Target::Object { .. } => self.invalidate("disable", op, subject, true).await,
@@ -203,6 +231,9 @@ impl Issuer for SimulatedBackend {
     async fn revoke(&self, op: &Operation, subject: &Ref, expect: Option<&str>) -> Result<()> {
         let expect = expect.map(str::to_owned);
         self.mutate("revoke", op, subject, |estate, target, now| {
+            if matches!(target, Target::StaticRole(_)) {
+                return Err(no_issuer("revoke", subject));
+            }
             let Some(present) = presence_of(estate, "revoke", subject, target)? else {
                 return Ok(Change::nothing(()));
             };
@@ -245,30 +276,6 @@ impl Issuer for SimulatedBackend {
 }
 
 impl SimulatedBackend {
-    /// A second token that may do what the first may.
-    async fn add_token(&self, op: &Operation, subject: &Ref, value: &SecretValue) -> Result<Issued> {
-        let key = op.key.to_string();
-        self.mutate("issue", op, subject, |estate, target, now| {
-            let Target::Token(accessor) = target else { return Err(no_issuer("issue", subject)) };
-            let issued = |accessor: &str| Issued {
-                at: self.at(["auth", "token", "accessor", accessor]),
-                minted: None,
-                public_half: None,
-            };
-            let tokens = &mut estate.secret_store.tokens;
-            if let Some((known, _)) = tokens.iter().find(|(_, token)| token.value.is(value.expose())) {
-                return Ok(Change::nothing(issued(known)));
-            }
-            let mut token = tokens.get(accessor).ok_or_else(|| absent("issue", subject))?.clone();
-            (token.value, token.created_at) = (Planted::from_secret(value), now);
-            let accessor = hex::encode(&Sha256::digest(key.as_bytes())[..12]);
-            tokens.insert(accessor.clone(), token);
-            estate.next_revision();
-            Ok(Change::made(issued(&accessor)))
-        })
-        .await
-    }
-
     /// Whose value is this?
     pub(crate) fn owner_of(&self, estate: &Estate, value: &[u8]) -> Option<Ref> {
         if let Some(claims) = token::read(&estate.key, value) {
@@ -398,6 +405,7 @@ fn presence_of(
             .and_then(|role| role.password.as_ref().map(|_| role.version.to_string())),
         Target::AccessKey { id, .. } => access_key(estate, target).map(|_| id.clone()),
         Target::Token(accessor) => estate.secret_store.tokens.get(accessor).map(|_| accessor.clone()),
+        Target::StaticRole(name) => static_role::held(estate, name).map(|held| held.version),
         Target::Object { .. } => token_secret(estate, operation, subject, target)?
             // A token follows from the Secret's name and not from what is written to it.
             .map(|secret| match secret.kind {
@@ -440,7 +448,7 @@ fn revoke(estate: &mut Estate, target: &Target, now: DateTime<Utc>) {
                 });
             }
         }
-        Target::Kv { .. } | Target::Deployment { .. } | Target::Literal { .. } => {}
+        Target::StaticRole(_) | Target::Kv { .. } | Target::Deployment { .. } | Target::Literal { .. } => {}
     }
 }
 

@@ -52,11 +52,13 @@ mod inventory;
 mod issuer;
 pub mod observer;
 mod runtime;
+mod static_role;
 mod store;
 pub mod target;
 mod token;
 pub mod token_secret;
 mod turns;
+mod vault_token;
 
 #[cfg(test)]
 mod tests;

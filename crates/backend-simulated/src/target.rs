@@ -19,6 +19,8 @@ pub enum Target {
     },
     /// `auth/token/accessor/<accessor>`.
     Token(String),
+    /// `database/static-roles/<name>`.
+    StaticRole(String),
     /// `kv/<path>#<key>`.
     Kv {
         /// The path.
@@ -69,6 +71,7 @@ impl Target {
                 Some(Self::AccessKey { user: (*user).to_owned(), id: (*id).to_owned() })
             }
             (["auth", "token", "accessor", accessor], None) => Some(Self::Token((*accessor).to_owned())),
+            (["database", "static-roles", name], None) => Some(Self::StaticRole((*name).to_owned())),
             (["kv", path @ ..], Some(key)) if !path.is_empty() => {
                 Some(Self::Kv { path: path.join("/"), key: field_of(key) })
             }
@@ -84,6 +87,7 @@ impl Target {
     pub fn part(&self) -> &'static str {
         match self {
             Self::Role(_) => "db",
+            Self::StaticRole(_) => "auth",
             Self::AccessKey { .. } => "iam",
             Self::Token(_) => "auth",
             Self::Kv { .. } => "kv",

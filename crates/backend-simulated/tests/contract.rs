@@ -16,7 +16,7 @@ use claviger_backend::{
 };
 use claviger_backend_simulated::{
     EstateFile, SimulatedBackend, SimulatedConfig,
-    estate::{EnvSource, Estate, demo},
+    estate::{EnvSource, Estate, Password, Planted, StaticRole, demo},
     observer::Observer,
 };
 use claviger_core::{
@@ -27,9 +27,11 @@ fn main() -> ExitCode {
     let arguments = libtest_mimic::Arguments::from_args();
     let folder = tempfile::tempdir().expect("a folder for estates");
     let mut all = Vec::new();
-    for (name, layers) in [("simulated", false), ("simulated_guarded", true)] {
+    for (name, layers, told) in
+        [("simulated", false, false), ("simulated_guarded", true, false), ("simulated_told", true, true)]
+    {
         let file = EstateFile::new(folder.path().join(format!("{name}.json")));
-        let (backend, fixture) = bench(&file);
+        let (backend, fixture) = bench(&file, told);
         let backend: Arc<dyn Backend> =
             if layers { Arc::new(Guarded::new(backend, LayerConfig::default())) } else { backend };
         all.extend(trials(name, backend, fixture));
@@ -37,12 +39,19 @@ fn main() -> ExitCode {
     libtest_mimic::run(&arguments, all).exit_code()
 }
 
-fn bench(file: &EstateFile) -> (Arc<SimulatedBackend>, Fixture) {
+fn bench(file: &EstateFile, told: bool) -> (Arc<SimulatedBackend>, Fixture) {
     let now = Utc.with_ymd_and_hms(2030, 6, 1, 0, 0, 0).single().expect("a date");
     let mut estate = demo(&SeededRandom::new(11), now);
     let payments = estate.cluster.namespaces.get_mut("payments").expect("its namespace");
     let next = payments.secrets["db"].clone();
     payments.secrets.insert("db-next".to_owned(), next);
+    estate.settings.tokens_are_told = told;
+    let held = Planted::text("engine-0123456789abcdef");
+    let mut role = estate.database.roles["payments_app"].clone();
+    role.password = Some(Password::scram(held.expose(), &[3; 16]));
+    estate.database.roles.insert("static_app".into(), role);
+    let held = StaticRole { role: "static_app".into(), value: held, rotated_at: now, rotations: 0 };
+    estate.secret_store.static_roles.insert("app".into(), held);
     file.create(&estate).expect("an estate");
     let config = SimulatedConfig { path: file.path().to_owned() };
     let backend = SimulatedBackend::open("sim", config, Arc::new(ManualClock::new(now))).expect("opens");
@@ -65,6 +74,11 @@ fn fixture(file: &EstateFile, estate: &Estate) -> Fixture {
         mintable: Some(mintable(estate)),
         nameable: Some(Subject { at: at("sim/k8s/shop/Secret/prometheus-token"), value: scraped() }),
         alternating: Some(Subject { at: at("sim/db/role/payments_app"), value: password() }),
+        marked: Some(marked(estate)),
+        asked: Some(Subject {
+            at: at("sim/database/static-roles/app"),
+            value: estate.secret_store.static_roles["app"].value.secret(),
+        }),
         revocable: Some(Subject { at: at("sim/k8s/ci/Secret/deployer-token"), value: token() }),
         absent_credential: Some(at("sim/db/role/nobody")),
         new_value: Some(Box::new(move || {
@@ -103,4 +117,12 @@ fn mintable(estate: &Estate) -> Subject {
     let (id, key) = estate.cloud.users["shop-assets"].keys.first_key_value().expect("a key");
     let at = Ref::new("sim", ["iam", "user", "shop-assets", "access-key", id]);
     Subject { at, value: key.secret.secret() }
+}
+
+/// A token that is no root token.
+fn marked(estate: &Estate) -> Subject {
+    let ordinary = |policies: &[String]| !policies.iter().any(|policy| policy == "root");
+    let found = estate.secret_store.tokens.iter().find(|(_, token)| ordinary(&token.policies));
+    let (accessor, token) = found.expect("a token");
+    Subject { at: Ref::new("sim", ["auth", "token", "accessor", accessor]), value: token.value.secret() }
 }

@@ -13,7 +13,7 @@ use crate::{
     client::Api,
     config::{MountFilter, VaultConfig},
     inventory::Survey,
-    issuer::Roles,
+    issuer::{Marks, Roles},
     mounts::Mount,
     names::Names,
 };
@@ -30,6 +30,8 @@ pub struct VaultBackend {
     pub(crate) roles: Mutex<Option<Roles>>,
     /// Mounts that refs were resolved to.
     pub(crate) known: Mutex<Vec<Mount>>,
+    /// Which operation made the tokens that were looked at.
+    pub(crate) marks: Mutex<Marks>,
 }
 
 impl VaultBackend {
@@ -48,6 +50,7 @@ impl VaultBackend {
             version_key: config.version_key,
             roles: Mutex::new(None),
             known: Mutex::new(Vec::new()),
+            marks: Mutex::new(Marks::new()),
         })
     }
 }
@@ -73,6 +76,8 @@ impl Backend for VaultBackend {
             issue: true,
             issue_mints: false,
             issue_by_name: false,
+            issue_marks: true,
+            issue_asked: true,
             siblings: false,
             disable: false,
             verify: true,

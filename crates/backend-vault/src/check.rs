@@ -49,6 +49,11 @@ fn needs(mounts: &[Mount]) -> Vec<Need> {
         need("scan", "sys/leases/lookup/*", &["list", "sudo"]),
         need("scan", "auth/token/accessors", &["list", "sudo"]),
         need("scan", "auth/token/lookup-accessor", &["update"]),
+        need("rotate", "auth/token/create-orphan", &["update", "sudo"]),
+        need("rotate", "auth/token/create/+", &["update"]),
+        need("rotate", "auth/token/roles/+", &["read"]),
+        need("rotate", "auth/token/accessors", &["list", "sudo"]),
+        need("rotate", "auth/token/revoke-accessor", &["update"]),
         need("revoke", "auth/token/lookup", &["update"]),
         need("revoke", "auth/token/revoke-accessor", &["update"]),
     ];
@@ -78,6 +83,9 @@ fn needs(mounts: &[Mount]) -> Vec<Need> {
                 needs.push(need("scan", format!("{path}/config/*"), &["list", "read"]));
                 needs.push(need("scan", format!("{path}/static-roles/*"), &["list", "read"]));
                 needs.push(need("scan", format!("{path}/static-creds/*"), &["read"]));
+                needs.push(need("rotate", format!("{path}/static-roles/*"), &["read"]));
+                needs.push(need("rotate", format!("{path}/static-creds/*"), &["read"]));
+                needs.push(need("rotate", format!("{path}/rotate-role/*"), &["update"]));
             }
             MountKind::Pki => {
                 needs.push(need("scan", format!("{path}/certs"), &["list"]));

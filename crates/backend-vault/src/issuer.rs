@@ -1,19 +1,22 @@
 //! Tokens and secret-ids at their issuer: whose is this value, is it accepted, is it gone.
 
 mod probe;
+mod static_role;
+mod token;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use claviger_backend::{
-    Effect, Error, ErrorKind, Identified, Issued, Issuer, Offer, Operation, Overlap, Presence, Probe,
-    Restore, Result, Sibling, ValueForm,
+    Effect, Error, ErrorKind, Held, Identified, Issued, Issuer, Offer, Operation, Overlap, Presence, Probe,
+    Prospect, Restore, Result, Sibling, ValueForm, ValueOrigin,
 };
 use claviger_core::{reference::Ref, secret::SecretValue};
 use serde::Deserialize;
 use serde_json::json;
 
+pub(crate) use self::token::Marks;
 use crate::{
     backend::VaultBackend,
     client::Api,
@@ -167,36 +170,73 @@ impl VaultBackend {
     }
 }
 
-/// Tokens and AppRole secret-ids. Passwords of static roles and certificates are listed by the inventory and not handled here yet.
+/// Tokens, AppRole secret-ids, and the passwords of static roles, which the database engine makes and holds: it is asked to change one, and shows
+/// it. Whether one logs in with it is for the database to say. Certificates are listed by the inventory and not handled here yet.
 ///
 /// A destroyed secret-id stops logging in at once, but **the tokens that it gave live on** until they end: they are credentials of their own
 /// (`auth/token/accessor/…`, identity = the role) and are revoked by their own plans.
 #[async_trait]
 impl Issuer for VaultBackend {
-    /// A role may have any number of secret-ids.
+    /// A role may have any number of secret-ids, and there may be any number of tokens that may do the same.
     fn offer(&self, subject: &Ref) -> Option<Offer> {
-        matches!(Names::subject(subject), Subject::SecretId { .. })
-            .then(|| Offer::set_by_us(Overlap::Dual, ValueForm::Uuid))
+        match Names::subject(subject) {
+            Subject::SecretId { .. } => Some(Offer::set_by_us(Overlap::Dual, ValueForm::Uuid)),
+            Subject::Token { .. } => Some(Offer {
+                overlap: Overlap::Dual,
+                origin: ValueOrigin::MintedMarked,
+                form: ValueForm::NotOurs,
+                slots: None,
+                settles_within: 0,
+                last_used_grain: 0,
+            }),
+            Subject::StaticRole { .. } => Some(Offer {
+                overlap: Overlap::None,
+                origin: ValueOrigin::Asked,
+                form: ValueForm::NotOurs,
+                slots: None,
+                settles_within: 0,
+                last_used_grain: 0,
+            }),
+            Subject::Path { .. } => None,
+        }
     }
 
-    /// Adds a secret-id whose value we chose, so that an answer that was lost loses nothing. It has the limits and the metadata of the one it follows.
+    async fn prospect(&self, subject: &Ref) -> Result<Prospect> {
+        match Names::subject(subject) {
+            Subject::Token { accessor } => self.token_prospect(&accessor).await,
+            Subject::StaticRole { mount, name } => self.static_prospect(&mount, &name).await,
+            Subject::SecretId { .. } | Subject::Path { .. } => Ok(Prospect::default()),
+        }
+    }
+
+    /// Adds a secret-id whose value we chose, so that an answer that was lost loses nothing, or has a token made, which carries our operation
+    /// key. Either has the limits and the metadata of the one it follows.
     async fn issue(&self, op: &Operation, subject: &Ref, value: Option<&SecretValue>) -> Result<Issued> {
-        let Subject::SecretId { mount, role, accessor } = Names::subject(subject) else {
-            return Self::unsupported("issue", "only secret-ids are made");
-        };
-        let Some(value) = value.and_then(SecretValue::expose_text) else {
-            return Err(Error::new(
-                ErrorKind::Invalid,
-                "issue",
-                "the value of a secret-id has to be given, as text",
-            ));
-        };
-        let added = self.add_secret_id(&mount, &role, &accessor, value);
-        match tokio::time::timeout(op.deadline, added).await {
-            Ok(added) => {
-                let at = self.names.secret_id(&mount, &role, &added?);
-                Ok(Issued { at, minted: None, public_half: None })
+        let issued = async {
+            match Names::subject(subject) {
+                Subject::SecretId { mount, role, accessor } => {
+                    let value = value.and_then(SecretValue::expose_text).ok_or_else(|| {
+                        let text = "the value of a secret-id has to be given, as text";
+                        Error::new(ErrorKind::Invalid, "issue", text)
+                    })?;
+                    let added = self.add_secret_id(&mount, &role, &accessor, value).await?;
+                    let at = self.names.secret_id(&mount, &role, &added);
+                    Ok(Issued { at, minted: None, public_half: None })
+                }
+                Subject::Token { .. } | Subject::StaticRole { .. } if value.is_some() => {
+                    let text = "the server makes the value of a token or a static role itself";
+                    Err(Error::new(ErrorKind::Invalid, "issue", text))
+                }
+                Subject::StaticRole { mount, name } => self.ask(subject, &mount, &name).await,
+                Subject::Token { accessor } => self.make_token(op, subject, &accessor).await,
+                Subject::Path { .. } => Self::unsupported(
+                    "issue",
+                    "only tokens, secret-ids and passwords of static roles are made",
+                ),
             }
+        };
+        match tokio::time::timeout(op.deadline, issued).await {
+            Ok(issued) => issued,
             Err(_) => Err(Error::new(
                 ErrorKind::Unavailable,
                 "issue",
@@ -218,7 +258,9 @@ impl Issuer for VaultBackend {
             Subject::SecretId { mount, role, accessor } => {
                 self.probe_secret_id(&mount, &role, &accessor, value).await
             }
-            Subject::Path { .. } => Self::unsupported("verify", "only tokens and secret-ids can be tried"),
+            Subject::StaticRole { .. } | Subject::Path { .. } => {
+                Self::unsupported("verify", "only tokens and secret-ids can be tried")
+            }
         }
     }
 
@@ -246,13 +288,20 @@ impl Issuer for VaultBackend {
         let found = match Names::subject(subject) {
             Subject::Token { accessor } => token_by_accessor(&self.api, "presence", &accessor)
                 .await?
-                .map(|token| format!("{accessor}@{}", token.creation_time())),
+                .map(|token| format!("{accessor}@{}", token.creation_time)),
             Subject::SecretId { mount, role, accessor } => {
                 let found = secret_id_by_accessor(&self.api, "presence", &mount, &role, &accessor).await?;
                 found.map(|found| format!("{accessor}@{}", found.creation_time))
             }
+            Subject::StaticRole { mount, name } => {
+                let found = self.static_role("presence", &mount, &name).await?;
+                found.map(|found| found.last_vault_rotation)
+            }
             Subject::Path { .. } => {
-                return Self::unsupported("presence", "only tokens and secret-ids are looked up");
+                return Self::unsupported(
+                    "presence",
+                    "only tokens, secret-ids and static roles are looked up",
+                );
             }
         };
         Ok(found.map_or(Presence::Absent, Presence::Present))
@@ -260,6 +309,20 @@ impl Issuer for VaultBackend {
 
     async fn siblings(&self, _subject: &Ref) -> Result<Vec<Sibling>> {
         Self::unsupported("siblings", "tokens and secret-ids are found by their value")
+    }
+
+    async fn made_by(&self, op: &Operation, subject: &Ref) -> Result<Vec<Ref>> {
+        match Names::subject(subject) {
+            Subject::Token { .. } => self.marked_tokens(op).await,
+            _ => Self::unsupported("made_by", "only tokens carry a mark"),
+        }
+    }
+
+    async fn held(&self, subject: &Ref) -> Result<Option<Held>> {
+        match Names::subject(subject) {
+            Subject::StaticRole { mount, name } => self.shown("held", &mount, &name).await,
+            _ => Self::unsupported("held", "only the password of a static role is shown"),
+        }
     }
 
     async fn disable(&self, _op: &Operation, _subject: &Ref) -> Result<()> {
@@ -345,7 +408,9 @@ impl VaultBackend {
                 );
                 self.api.typed(call, destroyed).await
             }
-            Subject::Path { .. } => Self::unsupported("revoke", "only tokens and secret-ids are revoked"),
+            Subject::StaticRole { .. } | Subject::Path { .. } => {
+                Self::unsupported("revoke", "only tokens and secret-ids are revoked")
+            }
         }
     }
 }

@@ -41,14 +41,17 @@
 //! | userpass user | `token_policies`, `token_bound_cidrs`, `token_ttl`, `token_max_ttl` | as above; its password has `no_expiry` |
 //! | policy (grant) | `rules`, `rules_count` | the first 20 as text; number |
 //! | database connection | `plugin`, `username`, `host`, `allowed_roles`, `verify_connection`, `root_of_mount`, `leases_count` | |
-//! | static role | `db_name`, `username`, `rotation_period` (seconds), `rotation_schedule`, `rotated_by_server` | |
+//! | static role | `db_name`, `username`, `rotation_period` (seconds), `rotation_schedule`, `rotated_by_server`, `last_vault_rotation` | |
 //! | certificate | `serial`, `names`, `ca`, `revoked`, `revoked_at`, `parsed` | state `suspended` when revoked |
 //! | KV copy | `kv_version`, `cas_required`, `versions`, `max_versions`, `deleted_versions`, `destroyed_versions` | |
 //! | | `managed_by` | the system that owns it, from `custom_metadata`; for `static-creds` the static role |
+//! | `static-creds` | `shown_for` | ref of the static role whose password is shown there |
 //!
 //! # Known limits
 //! Batch tokens are not listed by any server. Secret-ids and tokens have no last use. Destroying a secret-id leaves the tokens that it gave
-//! alive. KV version 1 has no compare-and-set. A secret-id or token with limited uses is never tried.
+//! alive. KV version 1 has no compare-and-set. A secret-id or token with limited uses is never tried. A token that follows another is made at
+//! `auth/token/create-orphan`, which takes `sudo` there and thereby may make a token with any policy but `root`; one that a token role made is made
+//! with that role, which may do with less. No server says whose child a token is, nor which children and leases end with it.
 
 mod backend;
 mod check;

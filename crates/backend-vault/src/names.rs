@@ -27,6 +27,13 @@ pub(crate) enum Subject {
         /// Accessor.
         accessor: String,
     },
+    /// A static role of a database mount.
+    StaticRole {
+        /// Mount.
+        mount: String,
+        /// Role.
+        name: String,
+    },
     /// Anything else: a path, which mount it belongs to is for the server to say.
     Path {
         /// Mount and path.
@@ -78,6 +85,12 @@ impl Names {
                 accessor: accessor.to_owned(),
             };
         }
+        if at.field_name().is_none()
+            && !path.starts_with("auth/")
+            && let Some((mount, name)) = path.rsplit_once("/static-roles/")
+        {
+            return Subject::StaticRole { mount: mount.to_owned(), name: name.to_owned() };
+        }
         Subject::Path { path, key: at.field_name().unwrap_or_default().to_owned() }
     }
 }
@@ -113,6 +126,11 @@ mod tests {
         let token = names.token("abc");
         assert_eq!(token.as_str(), "vault/auth/token/accessor/abc");
         assert_eq!(Names::subject(&token), Subject::Token { accessor: "abc".into() });
+        let role = names.object("db/main/static-roles/app");
+        assert_eq!(
+            Names::subject(&role),
+            Subject::StaticRole { mount: "db/main".into(), name: "app".into() }
+        );
         let secret_id = names.secret_id("auth/team/approle", "web", "x-y");
         assert_eq!(secret_id.as_str(), "vault/auth/team/approle/role/web/secret-id/x-y");
         let subject = Subject::SecretId {

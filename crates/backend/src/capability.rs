@@ -12,6 +12,11 @@ pub struct Capability {
     /// Of some credentials the issuer makes the value itself, under a name that follows from the operation:
     /// [`Issuer::issued`](crate::Issuer::issued).
     pub issue_by_name: bool,
+    /// Of some credentials the issuer makes the value itself, tells it once, and keeps our operation key with it:
+    /// [`Issuer::made_by`](crate::Issuer::made_by).
+    pub issue_marks: bool,
+    /// Of some credentials the issuer changes the value itself when it is asked to, and shows it: [`Issuer::held`](crate::Issuer::held).
+    pub issue_asked: bool,
     /// [`Issuer::siblings`](crate::Issuer::siblings).
     pub siblings: bool,
     /// [`Issuer::verify`](crate::Issuer::verify): logs in with a value.
@@ -70,6 +75,10 @@ pub enum ValueOrigin {
     SetByUs,
     /// The issuer makes it and tells us once (an IAM key).
     Minted,
+    /// The same, and it keeps our operation key with it (a Vault token).
+    MintedMarked,
+    /// The issuer changes it itself when it is asked to, takes none from us, and shows what it is (a static role of Vault).
+    Asked,
     /// The issuer makes it for a name that we choose and can read again (a Kubernetes token Secret).
     MintedByName,
 }

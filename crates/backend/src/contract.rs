@@ -16,10 +16,12 @@
 //!
 //! To add a rule of the contract: the sentence at the method in `roles.rs` or `backend.rs`, and a trial in the file of its role here.
 
+mod asking;
 mod bench;
 mod description;
 mod inventory;
 mod issuer;
+mod marking;
 mod minting;
 mod naming;
 mod runtime;
@@ -68,6 +70,10 @@ pub struct Fixture {
     pub nameable: Option<Subject>,
     /// A user that can take turns with another, who is not there or rests.
     pub alternating: Option<Subject>,
+    /// A credential beside which the issuer can make another that carries our mark.
+    pub marked: Option<Subject>,
+    /// A credential whose value the issuer makes, holds and shows; it has another one afterwards.
+    pub asked: Option<Subject>,
     /// A credential that will be revoked; it is gone afterwards.
     pub revocable: Option<Subject>,
     /// A credential of the same issuer that does not exist.
@@ -105,6 +111,8 @@ pub fn trials(name: &str, backend: Arc<dyn Backend>, fixture: Fixture) -> Vec<Tr
     trials.extend(minting::trials(&bench));
     trials.extend(naming::trials(&bench));
     trials.extend(turns::trials(&bench));
+    trials.extend(marking::trials(&bench));
+    trials.extend(asking::trials(&bench));
     trials.extend(store::trials(&bench));
     trials.extend(runtime::trials(&bench));
     trials.into_iter().map(|trial| trial.named(name)).collect()

@@ -91,6 +91,24 @@ pub enum ValueForm {
     NotOurs,
 }
 
+/// What a plan has to know of a credential before another one is made for it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Prospect {
+    /// Why none can be made that may do the same: a stable code, and what to do instead.
+    pub refused: Option<(&'static str, String)>,
+    /// What the reader of the plan should know.
+    pub notes: Vec<String>,
+    /// The field in which the issuer itself shows the value, where it does: it follows by itself, and nobody writes it.
+    pub shown_at: Option<Ref>,
+}
+
+impl Prospect {
+    /// None can be made.
+    pub fn refuse(code: &'static str, reason: impl Into<String>) -> Self {
+        Self { refused: Some((code, reason.into())), ..Self::default() }
+    }
+}
+
 /// What puts a former value back without its plaintext, e.g. the saved SCRAM verifier. Sealed like a secret.
 pub struct Restore(pub SecretValue);
 
@@ -101,6 +119,14 @@ pub enum Presence {
     Present(String),
     /// No.
     Absent,
+}
+
+/// A value as its issuer holds it.
+pub struct Held {
+    /// The value.
+    pub value: SecretValue,
+    /// Another one after each change, and only then.
+    pub version: String,
 }
 
 /// The issuer recognised a value.
@@ -116,11 +142,17 @@ pub trait Issuer: Send + Sync {
     /// Can a new value be issued for this credential, and how? Constant for one ref, and nobody is asked. `None`: it cannot.
     fn offer(&self, subject: &Ref) -> Option<Offer>;
 
+    /// Could another one be issued for it now that may do the same and no more, and what follows from that? Asks the target, and changes
+    /// nothing. An issuer to which all are alike answers without asking. Absent subject: refused.
+    async fn prospect(&self, subject: &Ref) -> Result<Prospect>;
+
     /// Sets `value` for the credential, or mints where the origin says so (then `value` is `None`). Where the offer overlaps, the value is added
     /// beside the one that is there, with all that belongs to it (limits, metadata), and gets a ref of its own.
     ///
     /// Repeat with the same value: succeeds, same end state, same ref. **Repeat of a minting: another credential**; whoever lost the answer finds
-    /// the first one by [`Issuer::siblings`]. No slot free: `Invalid` with `Effect::NotApplied`. Absent subject: `NotFound`. A value against the target's rules: `Invalid`
+    /// the first one by [`Issuer::siblings`], or by [`Issuer::made_by`] where it is marked. Where it changes the value itself when asked: another value each time, and whoever lost the answer
+    /// reads it by [`Issuer::held`]. One that comes out otherwise than its subject is taken
+    /// away again: `Invalid`. No slot free: `Invalid` with `Effect::NotApplied`. Absent subject: `NotFound`. A value against the target's rules: `Invalid`
     /// with `Effect::NotApplied`. Cancellation: effect unknown.
     ///
     /// Minted by name: the name follows from the subject's and the operation's key, so that a **repeat gives the same ref and the same value**,
@@ -149,6 +181,14 @@ pub trait Issuer: Send + Sync {
     /// All credentials of this kind that the subject's identity has, suspended ones too; the subject need not be among them. Absent identity: none.
     /// A credential that was made within [`Offer::settles_within`] may be missing.
     async fn siblings(&self, subject: &Ref) -> Result<Vec<Sibling>>;
+
+    /// Everything that minting for this subject under this operation key has made and that is still there; marked ones only. Absent
+    /// subject: what was made for it all the same. What was looked through already need not be again: a target with very much to look through
+    /// answers `Unavailable` until it is done.
+    async fn made_by(&self, op: &Operation, subject: &Ref) -> Result<Vec<Ref>>;
+
+    /// The value that the issuer holds and shows, where it changes it itself. Absent: `None`.
+    async fn held(&self, subject: &Ref) -> Result<Option<Held>>;
 
     /// Suspends the credential: it is refused until it is enabled again. Repeat: succeeds, same end state. Absent: `NotFound`. Cancellation:
     /// effect unknown; [`Issuer::siblings`] tells.

@@ -2,6 +2,7 @@
 //!
 //! The planner reads capabilities and the inventory. What a backend cannot do is refused here with a stable code.
 
+mod asked;
 mod named;
 mod pair;
 mod revocation;

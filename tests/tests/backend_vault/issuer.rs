@@ -251,7 +251,7 @@ async fn a_secret_id_is_followed_by_one_that_may_do_the_same() {
         issuer.offer(&subject).map(|offer| (offer.overlap, offer.form)),
         Some((Overlap::Dual, ValueForm::Uuid))
     );
-    assert_eq!(issuer.offer(&at("vault/auth/token/accessor/x")), None);
+    assert_eq!(issuer.offer(&at("vault/secret/app")), None);
 
     let new = value("5b1d2f9c-0a53-4d0f-9d7c-2f6a3f0d1c11");
     let issued = issuer.issue(&operation("issue"), &subject, Some(&new)).await.expect("issued");

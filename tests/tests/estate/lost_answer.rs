@@ -18,13 +18,13 @@ use crate::{
 };
 
 /// Stands before a server, and once keeps to itself what it answers to a request that holds these words.
-struct Cut {
-    endpoint: String,
-    fired: Arc<AtomicBool>,
+pub(crate) struct Cut {
+    pub(crate) endpoint: String,
+    pub(crate) fired: Arc<AtomicBool>,
 }
 
 impl Cut {
-    async fn before(endpoint: &str, words: &'static [u8]) -> Result<Self> {
+    pub(crate) async fn before(endpoint: &str, words: &'static [u8]) -> Result<Self> {
         let server = endpoint.strip_prefix("http://").context("plain HTTP")?.to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let (endpoint, fired) =

@@ -13,6 +13,8 @@ mod lost_answer;
 mod named_token;
 mod pending;
 mod recovery;
+mod static_role;
+mod token;
 mod turns;
 mod witness;
 mod workers;

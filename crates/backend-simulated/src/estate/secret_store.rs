@@ -14,6 +14,23 @@ pub struct SecretStore {
     pub paths: BTreeMap<String, KvEntry>,
     /// Tokens by accessor.
     pub tokens: BTreeMap<String, VaultToken>,
+    /// Static roles of its database engine by name.
+    pub static_roles: BTreeMap<String, StaticRole>,
+}
+
+/// An account whose password the store's database engine makes, sets and shows.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StaticRole {
+    /// The login role.
+    pub role: String,
+    /// Its password, as the engine holds it.
+    pub value: Planted,
+    /// When the engine last changed it.
+    pub rotated_at: DateTime<Utc>,
+    /// How often it did.
+    #[serde(default)]
+    pub rotations: u64,
 }
 
 /// A path with its versions. The store keeps the last [`KvEntry::KEPT`].
@@ -60,6 +77,9 @@ pub struct VaultToken {
     /// When it ends; `None` is never.
     #[serde(default)]
     pub expires_at: Option<DateTime<Utc>>,
+    /// Operation key of who had it made.
+    #[serde(default)]
+    pub made_by: Option<String>,
 }
 
 impl KvEntry {

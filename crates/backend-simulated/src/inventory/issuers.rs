@@ -188,6 +188,20 @@ pub(super) fn tokens(backend: &SimulatedBackend, estate: &Estate) -> Vec<Observa
     items
 }
 
+pub(super) fn static_roles(backend: &SimulatedBackend, estate: &Estate) -> Vec<Observation> {
+    let roles = estate.secret_store.static_roles.iter();
+    let credentials = roles.map(|(name, role)| {
+        let who = backend.at(["db", "role", &role.role]);
+        let at = backend.at(["database", "static-roles", name]);
+        let mut what = credential(at, CredentialKind::Password, &who, role.rotated_at);
+        what.created_at = None;
+        what.rotated_at = Some(role.rotated_at);
+        what.attributes = facts([("username", json!(role.role)), ("rotated_by_server", json!(true))]);
+        Observation::Credential(what)
+    });
+    credentials.collect()
+}
+
 pub(super) fn service_accounts(
     backend: &SimulatedBackend,
     estate: &Estate,

@@ -81,6 +81,7 @@ impl Survey<'_> {
                         ("username".to_owned(), json!(role.username)),
                         ("rotation_period".to_owned(), role.rotation_period),
                         ("rotated_by_server".to_owned(), json!(true)),
+                        ("last_vault_rotation".to_owned(), json!(role.last_vault_rotation)),
                     ]);
                     if let Some(schedule) = role.rotation_schedule.filter(|schedule| !schedule.is_empty()) {
                         attributes.insert("rotation_schedule".to_owned(), json!(schedule));
@@ -202,10 +203,13 @@ impl Survey<'_> {
                 last_used_at: None,
                 labels: Labels::new(),
                 owners: Vec::new(),
-                attributes: Attributes::from([(
-                    "managed_by".to_owned(),
-                    json!(format!("{mount}/static-roles/{name}")),
-                )]),
+                attributes: Attributes::from([
+                    ("managed_by".to_owned(), json!(format!("{mount}/static-roles/{name}"))),
+                    (
+                        "shown_for".to_owned(),
+                        json!(self.names.object(&format!("{mount}/static-roles/{name}"))),
+                    ),
+                ]),
             }));
         }
         sink.page(&scope, page).await?;

@@ -25,37 +25,39 @@ pub(crate) struct TokenInfo {
     #[serde(default)]
     pub(crate) accessor: String,
     #[serde(default)]
-    creation_time: i64,
+    pub(crate) bound_cidrs: Option<Vec<String>>,
     #[serde(default)]
-    creation_ttl: u64,
+    pub(crate) creation_time: i64,
     #[serde(default)]
-    display_name: String,
+    pub(crate) creation_ttl: u64,
     #[serde(default)]
-    entity_id: String,
+    pub(crate) display_name: String,
     #[serde(default)]
-    expire_time: Option<String>,
+    pub(crate) entity_id: String,
     #[serde(default)]
-    explicit_max_ttl: u64,
+    pub(crate) expire_time: Option<String>,
     #[serde(default)]
-    identity_policies: Option<Vec<String>>,
+    pub(crate) explicit_max_ttl: u64,
     #[serde(default)]
-    meta: Option<Labels>,
+    pub(crate) identity_policies: Option<Vec<String>>,
+    #[serde(default)]
+    pub(crate) meta: Option<Labels>,
     #[serde(default)]
     pub(crate) num_uses: u64,
     #[serde(default)]
-    orphan: bool,
+    pub(crate) orphan: bool,
     #[serde(default)]
-    path: String,
+    pub(crate) path: String,
     #[serde(default)]
-    period: u64,
+    pub(crate) period: u64,
     #[serde(default)]
-    policies: Option<Vec<String>>,
+    pub(crate) policies: Option<Vec<String>>,
     #[serde(default)]
-    renewable: Option<bool>,
+    pub(crate) renewable: Option<bool>,
     #[serde(default)]
-    role: Option<String>,
+    pub(crate) role: Option<String>,
     #[serde(default, rename = "type")]
-    kind: String,
+    pub(crate) kind: String,
 }
 
 /// The principal behind a token.
@@ -200,11 +202,6 @@ impl Survey<'_> {
 }
 
 impl TokenInfo {
-    /// Unix seconds.
-    pub(crate) fn creation_time(&self) -> i64 {
-        self.creation_time
-    }
-
     fn created_at(&self) -> Option<DateTime<Utc>> {
         DateTime::from_timestamp(self.creation_time, 0).filter(|_| self.creation_time > 0)
     }

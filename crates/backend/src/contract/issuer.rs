@@ -111,7 +111,9 @@ async fn issue_twice(bench: &Bench) -> Outcome {
     failed("issue again with the same key", issuer.issue(&op, &it.at, Some(&value)).await)?;
     failed("issue again with another key", issuer.issue(&bench.operation(), &it.at, Some(&value)).await)?;
     let quiet = after_one == bench.fixture.changes.as_ref().map(|count| count());
-    let works = if bench.capability.verify { accepted(issuer, it, &value).await } else { Ok(()) };
+    // Where the old one goes on beside it, the new one has a name of its own.
+    let new = Subject { at: issued.at, value: value.duplicate() };
+    let works = if bench.capability.verify { accepted(issuer, &new, &value).await } else { Ok(()) };
     let one_value = issuer.offer(&it.at).is_some_and(|offer| offer.overlap == Overlap::None);
     let old =
         if bench.capability.verify && one_value { refused(issuer, it, &it.value).await } else { Ok(()) };

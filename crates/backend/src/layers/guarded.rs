@@ -12,9 +12,9 @@ use tokio::{sync::Semaphore, time::Instant};
 
 use super::{Call, LayerConfig, check, limit, retry, timeout, trace};
 use crate::{
-    Adoption, Backend, BackendInfo, Capability, Error, ErrorKind, Expect, Field, Identified, Issued, Issuer,
-    Likeness, Offer, Operation, PendingValue, Permission, Phase, Presence, Probe, Restore, Result, Runtime,
-    ScanSink, Sessions, Sibling, Store, StoreState, StoredValue, Turn, Turns, ValueOrigin,
+    Adoption, Backend, BackendInfo, Capability, Error, ErrorKind, Expect, Field, Held, Identified, Issued,
+    Issuer, Likeness, Offer, Operation, PendingValue, Permission, Phase, Presence, Probe, Prospect, Restore,
+    Result, Runtime, ScanSink, Sessions, Sibling, Store, StoreState, StoredValue, Turn, Turns, ValueOrigin,
 };
 
 /// A backend behind the layers. It has the roles of the backend within.
@@ -147,6 +147,13 @@ impl Issuer for Guarded {
         self.inner.issuer().filter(|_| self.capability().issue)?.offer(subject)
     }
 
+    async fn prospect(&self, subject: &Ref) -> Result<Prospect> {
+        self.call(Call::reads("issuer.prospect", &self.config).at(subject), || async move {
+            self.inner_issuer(self.capability().issue, Some(subject), "prospect")?.prospect(subject).await
+        })
+        .await
+    }
+
     async fn issue(&self, op: &Operation, subject: &Ref, value: Option<&SecretValue>) -> Result<Issued> {
         self.call(Call::changes("issuer.issue", op).at(subject), || async move {
             let issuer = self.inner_issuer(self.capability().issue, Some(subject), "issue")?;
@@ -213,6 +220,22 @@ impl Issuer for Guarded {
         self.call(Call::reads("issuer.siblings", &self.config).at(subject), || async move {
             let claimed = self.capability().siblings || self.capability().alternate;
             self.inner_issuer(claimed, Some(subject), "siblings")?.siblings(subject).await
+        })
+        .await
+    }
+
+    async fn made_by(&self, op: &Operation, subject: &Ref) -> Result<Vec<Ref>> {
+        self.call(Call::reads("issuer.made_by", &self.config).at(subject), || async move {
+            let claimed = self.capability().issue_marks;
+            self.inner_issuer(claimed, Some(subject), "made_by")?.made_by(op, subject).await
+        })
+        .await
+    }
+
+    async fn held(&self, subject: &Ref) -> Result<Option<Held>> {
+        self.call(Call::reads("issuer.held", &self.config).at(subject), || async move {
+            let claimed = self.capability().issue_asked;
+            self.inner_issuer(claimed, Some(subject), "held")?.held(subject).await
         })
         .await
     }

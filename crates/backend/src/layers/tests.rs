@@ -19,9 +19,9 @@ use tokio::time::{Instant, sleep};
 
 use super::{Guarded, LayerConfig, RetryPolicy};
 use crate::{
-    Adoption, Backend, BackendInfo, Capability, Effect, Error, ErrorKind, Expect, Field, Identified, Issued,
-    Issuer, Offer, Operation, Overlap, Permission, Phase, Presence, Probe, Restore, Result, Retry, Runtime,
-    ScanSink, Sibling, Store, StoreState, StoredValue, Turns, ValueForm, Verdict,
+    Adoption, Backend, BackendInfo, Capability, Effect, Error, ErrorKind, Expect, Field, Held, Identified,
+    Issued, Issuer, Offer, Operation, Overlap, Permission, Phase, Presence, Probe, Prospect, Restore, Result,
+    Retry, Runtime, ScanSink, Sibling, Store, StoreState, StoredValue, Turns, ValueForm, Verdict,
 };
 
 /// What the next call does.
@@ -97,6 +97,9 @@ impl Issuer for Scripted {
     fn offer(&self, _: &Ref) -> Option<Offer> {
         Some(Offer::set_by_us(Overlap::None, ValueForm::Password))
     }
+    async fn prospect(&self, _: &Ref) -> Result<Prospect> {
+        self.act().await.map(|()| Prospect::default())
+    }
     async fn issue(&self, _: &Operation, subject: &Ref, _: Option<&SecretValue>) -> Result<Issued> {
         self.act().await.map(|()| Issued { at: subject.clone(), minted: None, public_half: None })
     }
@@ -120,6 +123,12 @@ impl Issuer for Scripted {
     }
     async fn siblings(&self, _: &Ref) -> Result<Vec<Sibling>> {
         self.act().await.map(|()| Vec::new())
+    }
+    async fn made_by(&self, _: &Operation, _: &Ref) -> Result<Vec<Ref>> {
+        self.act().await.map(|()| Vec::new())
+    }
+    async fn held(&self, _: &Ref) -> Result<Option<Held>> {
+        self.act().await.map(|()| None)
     }
     async fn disable(&self, _: &Operation, _: &Ref) -> Result<()> {
         self.act().await
@@ -175,6 +184,8 @@ const ALL: Capability = Capability {
     issue: true,
     issue_mints: true,
     issue_by_name: true,
+    issue_marks: true,
+    issue_asked: true,
     siblings: true,
     disable: true,
     verify: true,

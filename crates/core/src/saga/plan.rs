@@ -76,6 +76,10 @@ pub enum Action {
     SealValues,
     /// Read the old value from the copies, make the new one, seal both: where no issuer can say whether it is accepted.
     SealCopies,
+    /// Read the old value from the copies, show that it is accepted, seal it: where the issuer makes the new one.
+    SealAccepted,
+    /// Read the value from the copies and from the issuer that shows it, which must be the same; seal it, and note which one the issuer has.
+    SealHeld,
     /// Read the value from a copy and seal it, where it can be had.
     SealOld,
     /// Could this copy be written?
@@ -108,6 +112,11 @@ pub enum Action {
     CompareUsers,
     /// See in samples that no session of the old user is left: seconds for which there must be none.
     AwaitNoSessions(u64),
+    /// Let the issuer make another one beside the old one, which goes on working. It tells the value once, and keeps our operation key with
+    /// it, by which one whose value was lost is found.
+    MintMarked,
+    /// Have the issuer, which makes and holds the value itself, change it; read the new one and seal it. The pivot: the issuer takes no value.
+    AskIssuer,
     /// Log in with the new value.
     VerifyNew,
     /// Put the new value into a copy, by compare-and-set.
@@ -143,6 +152,8 @@ pub enum Action {
     ProveRefused,
     /// Read every copy: each must hold the new value. What can be shown where there is no issuer.
     Conclude,
+    /// Take the issuer's word that it holds the new value: what can be shown where nobody can be logged in at.
+    Attest,
 }
 
 impl Action {
@@ -151,6 +162,8 @@ impl Action {
         match self {
             Self::SealValues => "seal-values",
             Self::SealCopies => "seal-copies",
+            Self::SealAccepted => "seal-accepted",
+            Self::SealHeld => "seal-held",
             Self::SealOld => "seal-old",
             Self::CheckCopy => "check-copy",
             Self::TakeOver(_) => "take-over",
@@ -166,6 +179,8 @@ impl Action {
             Self::WakeUser(_) => "wake-user",
             Self::CompareUsers => "compare-users",
             Self::AwaitNoSessions(_) => "await-no-sessions",
+            Self::MintMarked => "mint-marked",
+            Self::AskIssuer => "ask-issuer",
             Self::VerifyNew => "verify-new",
             Self::WriteCopy => "write-copy",
             Self::WritePairs(_) => "write-pairs",
@@ -183,6 +198,7 @@ impl Action {
             Self::ProveDisabled => "prove-disabled",
             Self::ProveRefused => "prove-refused",
             Self::Conclude => "conclude",
+            Self::Attest => "attest",
         }
     }
 
@@ -196,6 +212,8 @@ impl Action {
                 | Self::MintAtIssuer
                 | Self::MintByName
                 | Self::WakeUser(_)
+                | Self::MintMarked
+                | Self::AskIssuer
                 | Self::WriteCopy
                 | Self::WritePairs(_)
                 | Self::ClearPending(_)

@@ -81,6 +81,10 @@ impl Engine {
         if progress.may_abandon(plan) {
             return Ok(Rollback { rotation: record.id, how: TakeBack::Unwind, plan: unwinding(record) });
         }
+        if plan.steps.iter().any(|step| step.action == Action::AskIssuer) {
+            let reason = "its issuer has made the new value and takes none, so the former one cannot be put back: let it go on with `claviger resume`, then rotate again";
+            return Err(refuse("no-rollback", reason.to_owned()));
+        }
         if progress.may_roll_back(plan) {
             let plan = self.putting_back(record).await?;
             return Ok(Rollback { rotation: record.id, how: TakeBack::Saga, plan });

@@ -1,6 +1,6 @@
 //! Plans one rotation: what is refused, which copies and consumers take part, and what the reader should know.
 
-use claviger_backend::Pairing;
+use claviger_backend::{Backend, Pairing, Prospect};
 use claviger_core::{
     model::{CopyStage, CredentialState},
     reference::Ref,
@@ -9,7 +9,7 @@ use claviger_core::{
 };
 
 use super::{
-    Refusal, RotateOptions, named, pair, readers, refuse,
+    Refusal, RotateOptions, asked, named, pair, readers, refuse,
     strategy::{self, End, Holders, Strategy},
 };
 use crate::{
@@ -41,6 +41,7 @@ pub(super) async fn plan(
     })?;
     let policy = policy_for(&engine.estate.policies, credential)
         .map_err(|error| refuse(at, "policy-undecided", error.to_string()))?;
+    asked::not_held_by_another(detail)?;
     let strategy = Strategy::choose(member.backend.as_ref(), detail, policy)?;
     if detail.credential.attributes.get("own").and_then(serde_json::Value::as_bool) == Some(true) {
         return Err(refuse(
@@ -49,6 +50,12 @@ pub(super) async fn plan(
             "it is the credential that claviger's own connection uses: rotating it would lock claviger out; use another account for the connection",
         ));
     }
+    let Prospect { mut notes, shown_at, .. } = prospect(member.backend.as_ref(), at, &strategy).await?;
+    let gathered = match &strategy {
+        Strategy::Asked => Some(asked::gathered(engine, detail, shown_at.as_ref()).await?),
+        _ => None,
+    };
+    let detail = gathered.as_ref().map_or(detail, |gathered| &gathered.detail);
     if let Some(policy) = policy {
         if policy.approvals > 0 {
             return Err(refuse(
@@ -62,7 +69,11 @@ pub(super) async fn plan(
         }
         let ends = matches!(
             strategy,
-            Strategy::Dual(_) | Strategy::Minted(..) | Strategy::Named(..) | Strategy::Alternating(..)
+            Strategy::Dual(_)
+                | Strategy::Minted(..)
+                | Strategy::Told(_)
+                | Strategy::Named(..)
+                | Strategy::Alternating(..)
         );
         if policy.retain && ends {
             return Err(refuse(
@@ -116,7 +127,8 @@ pub(super) async fn plan(
             "nobody is known whom claviger could give the new one, neither a workload that names it nor another copy: make another by hand, give it to whoever uses this one, then revoke this one",
         ));
     }
-    if writable.is_empty() && place.is_none() {
+    // What its issuer shows, whoever needs it can read there.
+    if writable.is_empty() && place.is_none() && gathered.is_none() {
         return Err(refuse(
             at,
             "no-copy",
@@ -156,8 +168,8 @@ pub(super) async fn plan(
     };
     let running: Vec<_> = running.into_iter().filter(|(consumer, _)| !names(consumer)).collect();
     let declared: Vec<_> = declared.into_iter().filter(|(consumer, _)| !names(consumer)).collect();
-    let mut notes = Vec::new();
-    let first_copy = writable.first().map(|copy| format!("{}:{}", Action::WriteCopy.name(), copy.at));
+    let first_copy =
+        writable.first().map_or_else(String::new, |copy| format!("{}:{}", Action::WriteCopy.name(), copy.at));
     let grace = policy.and_then(|policy| policy.grace).map(|grace| grace.num_seconds());
     let grace = grace.and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or(0);
     let readers_of =
@@ -183,10 +195,24 @@ pub(super) async fn plan(
                 "whether somebody unknown still uses the old value is not measured: whoever does is cut off when it is ended"
                     .to_owned(),
             );
-            let ending = super::presence(*issuer, at).await?;
-            let capability = member.backend.capability();
-            let steps = strategy::dual(at, &writable, &running, grace, ending, capability);
-            (steps, first_copy.unwrap_or_default(), readers_of(&declared))
+            let token = super::presence(*issuer, at).await?;
+            let end = End { grace, token, capability: member.backend.capability() };
+            let steps = strategy::dual(at, &writable, &running, end);
+            (steps, first_copy, readers_of(&declared))
+        }
+        Strategy::Told(issuer) => {
+            notes.push(
+                "both are accepted until the old one is ended, after every consumer below runs on the new one; that is told once and gets a name of its own, which the next scan lists"
+                    .to_owned(),
+            );
+            notes.push(
+                "whether somebody unknown still uses the old one is not measured, as its issuer keeps no last use: whoever does is cut off when it is ended"
+                    .to_owned(),
+            );
+            let token = super::presence(*issuer, at).await?;
+            let end = End { grace, token, capability: member.backend.capability() };
+            let steps = strategy::told(at, &writable, &running, end);
+            (steps, first_copy, readers_of(&declared))
         }
         Strategy::Minted(issuer, offer) => {
             notes.push(
@@ -230,13 +256,27 @@ pub(super) async fn plan(
             let pivot = format!("{}:{pivot}", Action::WritePairs(Vec::new()).name());
             (steps, pivot, readers_of(&declared))
         }
+        Strategy::Asked => {
+            let login = gathered.as_ref().and_then(|gathered| gathered.login.as_ref());
+            notes.push(format!(
+                "{at} holds one value at a time, which its issuer makes: between the change and the restart of its consumers, new logins with the old value fail, and the change cannot be taken back"
+            ));
+            if login.is_none() {
+                notes.push(
+                    "nowhere in the estate can be logged in with it: that the old value is refused will be its issuer's word (`attested`)"
+                        .to_owned(),
+                );
+            }
+            let steps = strategy::asked(at, login, &writable, &running);
+            (steps, Action::AskIssuer.name().to_owned(), readers_of(&readers(detail)))
+        }
         Strategy::CopyOnly => {
             notes.push(
                 "it has no issuer: nobody can be asked to refuse the old value, and until the last consumer has restarted some work with the old one and some with the new"
                     .to_owned(),
             );
             let steps = strategy::copy_only(at, &writable, &running);
-            (steps, first_copy.unwrap_or_default(), readers_of(&readers(detail)))
+            (steps, first_copy, readers_of(&readers(detail)))
         }
     };
     notes.extend(
@@ -317,6 +357,19 @@ fn turn_notes(
         ));
     }
     notes
+}
+
+/// What the issuer says of another value for this credential: a refusal, or what the reader should know.
+async fn prospect(backend: &dyn Backend, at: &Ref, strategy: &Strategy<'_>) -> Result<Prospect, Refusal> {
+    let issuer = backend.issuer().filter(|_| !matches!(strategy, Strategy::CopyOnly));
+    let Some(issuer) = issuer else { return Ok(Prospect::default()) };
+    let prospect = issuer.prospect(at).await.map_err(|error| {
+        refuse(at, "issuer-silent", format!("its issuer could not be asked: {}", error.message()))
+    })?;
+    match prospect.refused.clone() {
+        Some((code, reason)) => Err(refuse(at, code, reason)),
+        None => Ok(prospect),
+    }
 }
 
 fn can_write(engine: &Engine, copy: &CopyView) -> bool {

@@ -20,6 +20,13 @@
 //! a new password and seen to be the same to the target; name and password go into each object together. When every consumer runs as it
 //! and no session of the old one is left, that one may log in no more, loses its password, and must be refused; it rests until its turn.
 //!
+//! `dual-told/1`, where it holds several, makes each itself and keeps our mark with it (a token): as `dual/1`, but the value is told once. What a
+//! crash lost is found by the mark, taken away, and made again.
+//!
+//! `replace-asked/1`, where the issuer makes and holds the value by itself (a static role of a database engine): it is asked to change it, which is
+//! the pivot and cannot be taken back; then as `replace/1`. The proof is made where one logs in with the value, if that is in the estate;
+//! else the issuer's word is all there is.
+//!
 //! `copy-only/1`, where there is no issuer (a signing key, a random value that services share): the first copy is the pivot, the others
 //! follow, then the consumers; at the end every copy must hold the new value. Nobody can refuse the old one, so nothing is proven of it.
 
@@ -28,7 +35,7 @@ mod minted;
 mod named;
 mod retire;
 
-use claviger_backend::{Backend, Capability, Issuer, Offer, Overlap, Turns, ValueOrigin};
+use claviger_backend::{Backend, Issuer, Offer, Overlap, Turns, ValueOrigin};
 use claviger_core::{
     model::{ConsumerHow, CopyStage, CredentialKind},
     reference::Ref,
@@ -55,14 +62,18 @@ pub(super) enum Strategy<'e> {
     Named(&'e dyn Issuer, Offer),
     /// With who ends the old user, and who knows both.
     Alternating(&'e dyn Issuer, &'e dyn Turns),
+    /// The same, where copies hold nothing but the value, and the issuer keeps a mark with it.
+    Told(&'e dyn Issuer),
+    /// Where the issuer changes the value itself.
+    Asked,
     CopyOnly,
 }
 
 impl<'e> Strategy<'e> {
     pub(super) fn name(&self) -> &'static str {
         match self {
-            Self::Replace => "replace",
-            Self::Dual(_) | Self::Minted(..) | Self::Named(..) => "dual",
+            Self::Replace | Self::Asked => "replace",
+            Self::Dual(_) | Self::Minted(..) | Self::Named(..) | Self::Told(_) => "dual",
             Self::Alternating(..) => ALTERNATING,
             Self::CopyOnly => COPY_ONLY,
         }
@@ -73,7 +84,9 @@ impl<'e> Strategy<'e> {
         let variant = match self {
             Self::Minted(..) => "-minted",
             Self::Named(..) => "-named",
-            _ => "",
+            Self::Told(_) => "-told",
+            Self::Asked => "-asked",
+            Self::Replace | Self::Dual(_) | Self::Alternating(..) | Self::CopyOnly => "",
         };
         format!("{}{variant}/1", self.name())
     }
@@ -111,6 +124,12 @@ impl<'e> Strategy<'e> {
                 if ends && capability.issue_by_name && capability.siblings =>
             {
                 Self::Named(issuer, offer)
+            }
+            (Some(_), Some((Overlap::None, ValueOrigin::Asked))) if capability.issue_asked => Self::Asked,
+            (Some((issuer, _)), Some((Overlap::Dual, ValueOrigin::MintedMarked)))
+                if ends && capability.issue_marks =>
+            {
+                Self::Told(issuer)
             }
             (Some(_), _) => {
                 let text = "its issuer would need a strategy that this version does not have";
@@ -199,33 +218,72 @@ pub(super) fn dual(
     subject: &Ref,
     copies: &[&CopyView],
     consumers: &[(Ref, ConsumerHow)],
-    grace: u64,
-    ending: String,
-    capability: Capability,
+    end: End,
+) -> Vec<Step> {
+    let detail = "add the new value; the old one goes on working";
+    let add = Step::new(Action::AddAtIssuer, subject.clone(), StepPhase::BeforePivot, detail);
+    beside(prepare(Action::SealValues, subject, copies), add, copies, consumers, end)
+}
+
+pub(super) fn told(
+    subject: &Ref,
+    copies: &[&CopyView],
+    consumers: &[(Ref, ConsumerHow)],
+    end: End,
+) -> Vec<Step> {
+    let detail =
+        "have another one made that may do the same, and seal its value; the old one goes on working";
+    let make = Step::new(Action::MintMarked, subject.clone(), StepPhase::BeforePivot, detail);
+    beside(prepare(Action::SealAccepted, subject, copies), make, copies, consumers, end)
+}
+
+/// What follows once there is a new value beside the old one.
+fn beside(
+    mut steps: Vec<Step>,
+    make: Step,
+    copies: &[&CopyView],
+    consumers: &[(Ref, ConsumerHow)],
+    end: End,
 ) -> Vec<Step> {
     use StepPhase::{AfterPivot, BeforePivot};
-    let mut steps = prepare(Action::SealValues, subject, copies);
-    let target = subject.clone();
-    steps.push(Step::new(
-        Action::AddAtIssuer,
-        target.clone(),
-        BeforePivot,
-        "add the new value; the old one goes on working",
-    ));
+    let target = make.target.clone();
+    steps.push(make);
     steps.push(Step::new(Action::VerifyNew, target.clone(), BeforePivot, "log in with the new value"));
     steps.extend(write_all(copies));
     steps.extend(adopt(consumers));
+    let End { grace, token, capability } = end;
     if grace > 0 {
         let detail = format!("leave the old value for {grace} s, in case somebody still has it");
         steps.push(Step::new(Action::AwaitGrace(grace), target.clone(), AfterPivot, detail));
     }
-    steps.push(Step::new(Action::Revoke(Some(ending)), target.clone(), AfterPivot, "end the old value"));
+    steps.push(Step::new(Action::Revoke(Some(token)), target.clone(), AfterPivot, "end the old value"));
     if capability.revoke_cache_seconds > 0 {
         let seconds = capability.revoke_cache_seconds;
         let detail = format!("wait {seconds} s, until no cache may still accept it");
-        steps.push(Step::new(Action::AwaitCache(seconds), target, AfterPivot, detail));
+        steps.push(Step::new(Action::AwaitCache(seconds), target.clone(), AfterPivot, detail));
     }
-    steps.push(refused(subject));
+    steps.push(refused(&target));
+    steps
+}
+
+pub(super) fn asked(
+    subject: &Ref,
+    login: Option<&Ref>,
+    copies: &[&CopyView],
+    consumers: &[(Ref, ConsumerHow)],
+) -> Vec<Step> {
+    use StepPhase::{AfterPivot, Pivot};
+    let mut steps = prepare(Action::SealHeld, subject, copies);
+    let detail = "have its issuer change the value, and read the new one; the old one ends";
+    steps.push(Step::new(Action::AskIssuer, subject.clone(), Pivot, detail));
+    let verify =
+        |login: &Ref| Step::new(Action::VerifyNew, login.clone(), AfterPivot, "log in with the new value");
+    steps.extend(login.map(verify));
+    steps.extend(copies.iter().map(|copy| write(copy, AfterPivot)));
+    steps.extend(adopt(consumers));
+    let detail = "see that its issuer holds the new value: nowhere here can be logged in with the old one";
+    let attest = || Step::new(Action::Attest, subject.clone(), AfterPivot, detail);
+    steps.push(login.map_or_else(attest, refused));
     steps
 }
 
@@ -245,15 +303,17 @@ fn write_all(copies: &[&CopyView]) -> Vec<Step> {
 }
 
 fn prepare(seal: Action, subject: &Ref, copies: &[&CopyView]) -> Vec<Step> {
-    let accepted = if seal == Action::SealValues { " and show that it is accepted" } else { "" };
+    let (accepted, sealed) = match seal {
+        Action::SealValues => (" and show that it is accepted", "make a new one; seal both in the journal"),
+        Action::SealAccepted => (" and show that it is accepted", "seal it in the journal"),
+        Action::SealHeld => (", which must be the one that its issuer holds", "seal it in the journal"),
+        _ => ("", "make a new one; seal both in the journal"),
+    };
     let mut steps = vec![Step::new(
         seal,
         subject.clone(),
         StepPhase::BeforePivot,
-        format!(
-            "read the value from {}{accepted}; make a new one; seal both in the journal",
-            plural(copies.len(), "copy", "copies")
-        ),
+        format!("read the value from {}{accepted}; {sealed}", plural(copies.len(), "copy", "copies")),
     )];
     steps.extend(copies.iter().map(|copy| check(copy)));
     steps

@@ -128,6 +128,11 @@ impl<'a> Context<'a> {
             .ok_or_else(|| self.lost_role("issuer", &self.record.plan.subject))
     }
 
+    /// The issuer of this ref, which may be another backend's than the subject's.
+    pub(super) fn issuer_of(&self, at: &Ref) -> Result<&'a dyn Issuer> {
+        self.backend(at)?.issuer().ok_or_else(|| self.lost_role("issuer", at))
+    }
+
     pub(super) fn store(&self, at: &Ref) -> Result<&'a dyn Store> {
         self.backend(at)?.store().ok_or_else(|| self.lost_role("store", at))
     }

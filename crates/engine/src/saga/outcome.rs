@@ -68,16 +68,20 @@ impl SagaOutcome {
                 "seal-pair",
                 "seal-named",
                 "seal-user",
+                "seal-accepted",
+                "seal-held",
                 "mint-at-issuer",
                 "mint-by-name",
+                "mint-marked",
                 "take-over",
             ];
             seals.into_iter().find_map(|action| fact(action, key))
         };
         // The value that was sealed first may have been refused and replaced.
         let any = |actions: &[&str], key: &str| actions.iter().find_map(|action| fact(action, key));
-        let new = any(&["set-at-issuer", "add-at-issuer", "wake-user"], "new");
-        let added = any(&["mint-at-issuer", "mint-by-name", "add-at-issuer", "wake-user"], "at");
+        let new = any(&["set-at-issuer", "ask-issuer", "add-at-issuer", "wake-user"], "new");
+        let made = ["mint-at-issuer", "mint-by-name", "mint-marked", "add-at-issuer", "wake-user"];
+        let added = any(&made, "at");
         Self {
             rotation_id: record.id,
             credential: record.plan.credential,
@@ -85,7 +89,7 @@ impl SagaOutcome {
             state: record.progress.state.word().to_owned(),
             reason: record.progress.state.reason(),
             steps: steps(record),
-            old: serde_json::json!({ "handle": sealed("old"), "verdict": fact("prove-refused", "verdict").or_else(|| fact("conclude", "verdict")) }),
+            old: serde_json::json!({ "handle": sealed("old"), "verdict": fact("prove-refused", "verdict").or_else(|| fact("conclude", "verdict")).or_else(|| fact("attest", "verdict")) }),
             new: serde_json::json!({ "handle": new.or_else(|| sealed("new")), "ref": added }),
             receipts,
         }

@@ -68,7 +68,8 @@ impl Engine {
         let plan = &record.plan;
         let refuse =
             |reason: String| Error::Refused { subject: plan.subject.clone(), code: "last-value", reason };
-        if plan.kind == SagaKind::Revocation {
+        // Where the issuer shows the value that it holds, none is lost with ours.
+        if plan.kind == SagaKind::Revocation || step::is_asked(plan) {
             return Ok(());
         }
         let cx = Context { engine: self, record, deadline: options.lease, attempt: 1 };

@@ -4,8 +4,10 @@
 //! its operation key or expectation. `reconcile` only observes. `undo` is only called before the pivot succeeded, and is idempotent.
 
 mod adoption;
+mod asked;
 mod copies;
 pub(super) mod issue;
+mod marked;
 mod mint;
 mod named;
 mod pair;
@@ -30,7 +32,7 @@ use claviger_store::port::SagaRecord;
 use super::context::{Context, Done, Ran, Trouble};
 
 pub(crate) use self::mint::PUBLIC_HALF;
-pub(super) use self::{issue::new_at, seal::read_leaf};
+pub(super) use self::{asked::is_asked, issue::new_at, seal::read_leaf};
 
 /// What an observation says of an interrupted step.
 #[expect(
@@ -44,14 +46,16 @@ pub(super) enum Seen {
     NotHappened(String),
     /// It may have happened and not be seen yet: ask again then.
     Later(DateTime<Utc>),
-    /// It made this, and nobody can ever know its value: take it away, then it did not happen.
-    Orphan(Ref),
+    /// It made these, and nobody can ever know their values: take them away, then it did not happen.
+    Orphans(Vec<Ref>),
 }
 
 pub(super) async fn run(cx: &Context<'_>, step: &Step) -> Result<Ran, Trouble> {
     match &step.action {
         Action::SealValues => seal::both(cx).await,
         Action::SealCopies => seal::copies(cx).await,
+        Action::SealAccepted => seal::accepted(cx).await,
+        Action::SealHeld => asked::seal(cx).await,
         Action::SealOld => seal::old(cx).await,
         Action::TakeOver(_) => take_over::run(cx).await,
         Action::RestoreAtIssuer => issue::restore(cx, step).await,
@@ -67,6 +71,8 @@ pub(super) async fn run(cx: &Context<'_>, step: &Step) -> Result<Ran, Trouble> {
         Action::WakeUser(name) => turn::wake(cx, step, name).await,
         Action::CompareUsers => turn::compare(cx).await,
         Action::AwaitNoSessions(seconds) => session::none(cx, step, *seconds).await,
+        Action::MintMarked => marked::mint(cx, step).await,
+        Action::AskIssuer => asked::ask(cx, step).await,
         Action::VerifyNew => probe::new(cx, step).await,
         Action::WriteCopy => copies::write(cx, step).await,
         Action::WritePairs(pairs) => pair::write(cx, step, pairs).await,
@@ -82,8 +88,9 @@ pub(super) async fn run(cx: &Context<'_>, step: &Step) -> Result<Ran, Trouble> {
         Action::Disable => quarantine::disable(cx, step).await,
         Action::Enable => quarantine::enable(cx, step).await,
         Action::ProveDisabled => probe::disabled(cx).await,
-        Action::ProveRefused => probe::refused(cx).await,
+        Action::ProveRefused => probe::refused(cx, step).await,
         Action::Conclude => probe::concluded(cx).await,
+        Action::Attest => asked::attest(cx).await,
     }
 }
 
@@ -95,6 +102,8 @@ pub(super) async fn reconcile(cx: &Context<'_>, step: &Step) -> Result<Seen, Tro
         Action::MintByName => named::observe(cx, step).await,
         Action::Repoint(redirect) => repoint::observe(cx, step, redirect).await,
         Action::WakeUser(name) => turn::observe(cx, step, name).await,
+        Action::MintMarked => marked::observe(cx, step).await,
+        Action::AskIssuer => asked::observe(cx, step).await,
         Action::WriteCopy => copies::observe(cx, step).await,
         Action::WritePairs(pairs) => pair::observe(cx, pairs).await,
         Action::ClearPending(version) => pending::observe(cx, step, version).await,
@@ -105,6 +114,8 @@ pub(super) async fn reconcile(cx: &Context<'_>, step: &Step) -> Result<Seen, Tro
         Action::Refresh(_)
         | Action::SealValues
         | Action::SealCopies
+        | Action::SealAccepted
+        | Action::SealHeld
         | Action::SealOld
         | Action::TakeOver(_)
         | Action::SealPair
@@ -122,7 +133,8 @@ pub(super) async fn reconcile(cx: &Context<'_>, step: &Step) -> Result<Seen, Tro
         | Action::AwaitQuiet(_)
         | Action::ProveDisabled
         | Action::ProveRefused
-        | Action::Conclude => Ok(Seen::NotHappened("it may safely be done again".to_owned())),
+        | Action::Conclude
+        | Action::Attest => Ok(Seen::NotHappened("it may safely be done again".to_owned())),
     }
 }
 
@@ -133,9 +145,11 @@ pub(super) async fn undo(cx: &Context<'_>, step: &Step) -> Result<(), Trouble> {
         Action::MintAtIssuer => mint::take_away(cx, step).await,
         Action::MintByName => named::take_away(cx, step).await,
         Action::WakeUser(_) => turn::unwake(cx, step).await,
-        // A revocation that was refused changed nothing; one that was carried out is never taken back, and never unwound; nor is a
-        // rollback, which goes forward or waits.
+        Action::MintMarked => marked::take_away(cx, step).await,
+        // A revocation, or a change that the issuer was asked for, that was refused changed nothing; one that was carried out is never taken
+        // back, and never unwound; nor is a rollback, which goes forward or waits.
         Action::Revoke(_)
+        | Action::AskIssuer
         | Action::RestoreAtIssuer
         | Action::Disable
         | Action::Enable
@@ -146,6 +160,8 @@ pub(super) async fn undo(cx: &Context<'_>, step: &Step) -> Result<(), Trouble> {
         | Action::Repoint(_)
         | Action::SealValues
         | Action::SealCopies
+        | Action::SealAccepted
+        | Action::SealHeld
         | Action::SealOld
         | Action::TakeOver(_)
         | Action::SealPair
@@ -163,14 +179,15 @@ pub(super) async fn undo(cx: &Context<'_>, step: &Step) -> Result<(), Trouble> {
         | Action::AwaitQuiet(_)
         | Action::ProveDisabled
         | Action::ProveRefused
-        | Action::Conclude => Ok(()),
+        | Action::Conclude
+        | Action::Attest => Ok(()),
     }
 }
 
 /// What the undo of a step changes: its target, or what it made.
 pub(super) fn undo_target(record: &SagaRecord, step: &Step) -> Ref {
     match step.action {
-        Action::AddAtIssuer | Action::MintAtIssuer | Action::MintByName => {
+        Action::AddAtIssuer | Action::MintAtIssuer | Action::MintByName | Action::MintMarked => {
             mint::made(record, step).unwrap_or_else(|| step.target.clone())
         }
         _ => step.target.clone(),

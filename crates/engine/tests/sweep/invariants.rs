@@ -185,7 +185,7 @@ pub(crate) async fn back(
             let ours = logins.iter().filter(|login| login.role == ROLE);
             ensure!(ours.clone().count() >= 2 && ours.clone().all(|login| login.accepted), "{logins:?}");
         }
-        Saga::Dual => {
+        Saga::Dual | Saga::Told => {
             ensure!(current(process, TOKEN).await? == world.old, "{TOKEN} is out of step");
             one_token(world, dir, &world.old)?;
         }

@@ -1,6 +1,6 @@
 //! A target that refuses values.
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use claviger_backend_simulated::EstateFile;
 use claviger_core::saga::Event;
 use claviger_store::Journal as _;

@@ -5,6 +5,7 @@
 //! S (no value in the database), and the audit chain.
 
 mod alternating;
+mod asked;
 mod grace;
 mod invariants;
 mod journal;
@@ -155,6 +156,37 @@ async fn a_refused_effect_of_a_rotation_with_two_values_takes_the_new_one_away()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_crash_in_a_rotation_of_a_told_token_loses_one_or_leaves_an_orphan() {
+    println!("{}", sweep(Saga::Told, Kind::Sqlite).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_crash_in_a_rotation_of_a_told_token_loses_one_or_leaves_an_orphan_on_postgres() {
+    println!("{}", sweep(Saga::Told, Kind::Postgres).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_effect_of_a_rotation_of_a_told_token_takes_the_new_one_away() {
+    // Making and the first copy unwind; the end of the old token waits for an operator.
+    assert_eq!(denied(Saga::Told).await, ["unwound", "unwound", "paused"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_crash_in_a_rotation_by_an_engine_loses_a_credential() {
+    println!("{}", sweep(Saga::Asked, Kind::Sqlite).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_crash_in_a_rotation_by_an_engine_loses_a_credential_on_postgres() {
+    println!("{}", sweep(Saga::Asked, Kind::Postgres).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_effect_of_a_rotation_by_an_engine_unwinds_or_waits() {
+    assert_eq!(denied(Saga::Asked).await, ["unwound", "paused", "paused", "paused", "paused", "paused"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_crash_in_a_rotation_of_a_minted_key_loses_one_or_leaves_an_orphan() {
     println!("{}", sweep(Saga::Minted, Kind::Sqlite).await);
 }
@@ -250,7 +282,7 @@ async fn a_refused_effect_unwinds_before_the_pivot_and_pauses_after_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_crash_in_a_rollback_loses_a_credential() {
-    for stopped in [Stopped::Rotation, Stopped::Dual, Stopped::Alternating] {
+    for stopped in [Stopped::Rotation, Stopped::Dual, Stopped::Told, Stopped::Alternating] {
         println!("{}", sweep(Saga::Rollback(stopped), Kind::Sqlite).await);
     }
 }
@@ -261,9 +293,14 @@ async fn no_crash_in_any_rollback_loses_a_credential() {
     for stopped in [Stopped::Minted, Stopped::CopyOnly] {
         println!("{}", sweep(Saga::Rollback(stopped), Kind::Sqlite).await);
     }
-    for stopped in
-        [Stopped::Rotation, Stopped::Dual, Stopped::Minted, Stopped::Alternating, Stopped::CopyOnly]
-    {
+    for stopped in [
+        Stopped::Rotation,
+        Stopped::Dual,
+        Stopped::Told,
+        Stopped::Minted,
+        Stopped::Alternating,
+        Stopped::CopyOnly,
+    ] {
         println!("{}", sweep(Saga::Rollback(stopped), Kind::Postgres).await);
     }
 }
@@ -283,6 +320,7 @@ async fn a_rotation_is_taken_back_wherever_it_stopped() {
     let expected = [
         (Saga::Rotation, 12, false),
         (Saga::Dual, 2, true),
+        (Saga::Told, 2, true),
         (Saga::Minted, 12, true),
         (Saga::Named, 12, true),
         (Saga::Alternating, 12, true),

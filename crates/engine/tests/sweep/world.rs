@@ -36,7 +36,7 @@ use claviger_testkit::database::{Kind, TestDatabase};
 use tempfile::TempDir;
 
 use crate::{
-    alternating, invariants,
+    alternating, asked, invariants,
     journal::{CommitFault, FaultyJournal},
     minted, named,
 };
@@ -48,6 +48,10 @@ pub(crate) enum Saga {
     Rotation,
     /// Of a value at a target that holds several: a token of the secret store.
     Dual,
+    /// The same, where the store makes the token itself and tells it once.
+    Told,
+    /// Of a value that its issuer makes, holds and shows: a database password by its static role.
+    Asked,
     /// Of a value that its issuer makes, of which copies hold two halves: an access key.
     Minted,
     /// Of a value that its issuer makes under a name: a token Secret.
@@ -66,6 +70,7 @@ pub(crate) enum Saga {
 pub(crate) enum Stopped {
     Rotation,
     Dual,
+    Told,
     Minted,
     Named,
     Alternating,
@@ -78,6 +83,7 @@ impl Saga {
         match self {
             Self::Rollback(Stopped::Rotation) => Self::Rotation,
             Self::Rollback(Stopped::Dual) => Self::Dual,
+            Self::Rollback(Stopped::Told) => Self::Told,
             Self::Rollback(Stopped::Minted) => Self::Minted,
             Self::Rollback(Stopped::Named) => Self::Named,
             Self::Rollback(Stopped::Alternating) => Self::Alternating,
@@ -148,8 +154,10 @@ impl World {
         let template = tempfile::tempdir()?;
         let random = SeededRandom::new(7);
         let mut estate = estate::demo(&random, SystemClock.now());
-        if saga.first() == Saga::Minted {
-            minted::plant(&mut estate, &random);
+        match saga.first() {
+            Saga::Minted => minted::plant(&mut estate, &random),
+            Saga::Asked => asked::plant(&mut estate),
+            _ => {}
         }
         if saga.first() == Saga::Named {
             named::plant(&mut estate);
@@ -157,6 +165,7 @@ impl World {
         if saga.first() == Saga::Alternating {
             alternating::plant(&mut estate);
         }
+        estate.settings.tokens_are_told = saga.first() == Saga::Told;
         if saga == Saga::Revocation {
             // Longer than a dead owner's lease, or the takeover alone would wait long enough.
             estate.settings.revoke_cache_seconds = 3;
@@ -175,7 +184,7 @@ impl World {
                     )
                     .await?
             }
-            Saga::Dual => {
+            Saga::Dual | Saga::Told => {
                 let mut found = None;
                 for token in process.engine.select(&Selector::parse("kind=token")?).await? {
                     let detail = process.store.credential(SystemClock.now(), token.id).await?;
@@ -190,6 +199,7 @@ impl World {
                     .plan_rotation(&Selector::parse(token.as_str())?, &RotateOptions::default())
                     .await?
             }
+            Saga::Asked => asked::plan(&process, asked::SUBJECT).await?,
             Saga::Minted => {
                 let key = minted::subject(&estate);
                 process.engine.plan_rotation(&Selector::parse(&key)?, &RotateOptions::default()).await?
@@ -296,7 +306,8 @@ impl World {
     pub(crate) async fn nothing_lost(&self, process: &Process, dir: &Path) -> Result<()> {
         match self.saga {
             Saga::Rotation => invariants::nothing_lost(self, process, dir).await,
-            Saga::Dual => invariants::token_works(self, process, dir).await,
+            Saga::Asked => asked::nothing_lost(self, process, dir).await,
+            Saga::Dual | Saga::Told => invariants::token_works(self, process, dir).await,
             Saga::Minted => minted::pairs_work(self, process, dir).await,
             Saga::Named => named::tokens_work(self, process, dir).await,
             Saga::Alternating | Saga::Rollback(Stopped::Alternating) => {
@@ -305,7 +316,9 @@ impl World {
             Saga::CopyOnly => invariants::known_values(self, process).await,
             Saga::Revocation => Ok(()),
             Saga::Rollback(Stopped::Rotation) => invariants::nothing_lost(self, process, dir).await,
-            Saga::Rollback(Stopped::Dual) => invariants::token_works(self, process, dir).await,
+            Saga::Rollback(Stopped::Dual | Stopped::Told) => {
+                invariants::token_works(self, process, dir).await
+            }
             Saga::Rollback(Stopped::Minted) => minted::pairs_work(self, process, dir).await,
             Saga::Rollback(Stopped::Named) => named::tokens_work(self, process, dir).await,
             Saga::Rollback(Stopped::CopyOnly) => invariants::known_values(self, process).await,
@@ -320,8 +333,8 @@ impl World {
         began: bool,
     ) -> Result<()> {
         match self.saga {
-            Saga::Rotation => invariants::rotation(self, process, database, dir, began).await,
-            Saga::Dual => invariants::dual(self, process, database, dir, began).await,
+            Saga::Rotation | Saga::Asked => invariants::rotation(self, process, database, dir, began).await,
+            Saga::Dual | Saga::Told => invariants::dual(self, process, database, dir, began).await,
             Saga::Minted => minted::at_rest(self, process, database, dir, began).await,
             Saga::Named => named::at_rest(self, process, database, dir, began).await,
             Saga::Alternating => alternating::at_rest(self, process, database, dir, began).await,
@@ -349,7 +362,7 @@ impl World {
             ensure!(resumed[0].state == "done", "after the pause: {:?}", resumed[0].reason);
             self.at_rest(&later, &database, dir.path(), true).await?;
             later.store.close().await;
-        } else if self.saga == Saga::Dual {
+        } else if matches!(self.saga, Saga::Dual | Saga::Told) {
             invariants::one_token(self, dir.path(), &self.old)?;
         } else if self.saga == Saga::Minted {
             minted::unwound(self, &process, dir.path()).await?;
@@ -461,8 +474,10 @@ pub(crate) fn policy(
 
 async fn value(process: &Process, plan: &SagaPlan, saga: Saga) -> Result<Vec<u8>> {
     let at = match saga.first() {
-        Saga::Rotation | Saga::Alternating | Saga::Rollback(_) => "sim/kv/payments/db#password".to_owned(),
-        Saga::Dual => TOKEN.to_owned(),
+        Saga::Rotation | Saga::Asked | Saga::Alternating | Saga::Rollback(_) => {
+            "sim/kv/payments/db#password".to_owned()
+        }
+        Saga::Dual | Saga::Told => TOKEN.to_owned(),
         Saga::Minted => format!("{}#{}", minted::OBJECTS[0], minted::HALVES[1]),
         Saga::CopyOnly => KEYS[0].to_owned(),
         Saga::Named | Saga::Revocation => format!("{}#token", plan.subject),

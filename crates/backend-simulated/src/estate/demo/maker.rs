@@ -84,6 +84,7 @@ impl<'a> Maker<'a> {
             policies: vec![policy.to_owned()],
             created_at: self.ago(age),
             expires_at: ends_in.map(|duration| self.now + duration),
+            made_by: None,
         };
         self.estate.secret_store.tokens.insert(accessor, token);
         value

@@ -7,8 +7,25 @@ use super::{Owned, RunOptions};
 use crate::{Engine, Result};
 
 impl Engine {
-    /// Revokes an orphan, its audit intent before it. Gives why it could not be; then it has to be looked at again.
-    pub(super) async fn end_orphan(
+    /// Revokes orphans, one after the other. Gives which one could not be, and why; then it has to be looked at again.
+    pub(super) async fn end_orphans(
+        &self,
+        owned: &mut Owned,
+        options: &RunOptions,
+        record: &SagaRecord,
+        step: &Step,
+        orphans: &[Ref],
+    ) -> Result<Option<String>> {
+        for orphan in orphans {
+            if let Some(why) = self.end_orphan(owned, options, record, step, orphan).await? {
+                return Ok(Some(format!("{orphan}: {why}")));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Revokes an orphan, its audit intent before it. Gives why it could not be.
+    async fn end_orphan(
         &self,
         owned: &mut Owned,
         options: &RunOptions,

@@ -1,6 +1,6 @@
 //! A step that was begun and whose outcome nobody knows: the world is asked whether it happened.
 
-use claviger_core::{audit::AuditKind, saga::Event};
+use claviger_core::{audit::AuditKind, reference::Ref, saga::Event};
 use claviger_store::port::{Append, SagaRecord};
 
 use super::{
@@ -29,13 +29,18 @@ impl Engine {
             tries += 1;
             match tokio::time::timeout(options.deadline(), step::reconcile(&context, step)).await {
                 Ok(Ok(step::Seen::Later(until))) => self.wait(owned, options, until).await?,
-                Ok(Ok(step::Seen::Orphan(at))) => {
-                    match self.end_orphan(owned, options, record, step, &at).await? {
+                Ok(Ok(step::Seen::Orphans(found))) => {
+                    match self.end_orphans(owned, options, record, step, &found).await? {
                         None => {
-                            break (None, format!("{at} had been made and its value was lost: taken away"));
+                            let names: Vec<_> = found.iter().map(Ref::as_str).collect();
+                            let names = names.join(" and ");
+                            break (
+                                None,
+                                format!("{names} had been made and the value was lost: taken away"),
+                            );
                         }
                         Some(why) if tries >= ATTEMPTS => {
-                            let reason = format!("{at} is an orphan and cannot be taken away: {why}");
+                            let reason = format!("an orphan cannot be taken away: {why}");
                             let paused = Event::Paused { reason };
                             return self.append(owned, record, paused, Append::default()).await;
                         }

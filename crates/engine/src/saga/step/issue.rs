@@ -152,7 +152,11 @@ pub(crate) fn added(record: &SagaRecord) -> Option<Ref> {
     let adds = |step: &Step| {
         matches!(
             step.action,
-            Action::AddAtIssuer | Action::MintAtIssuer | Action::MintByName | Action::WakeUser(_)
+            Action::AddAtIssuer
+                | Action::MintAtIssuer
+                | Action::MintByName
+                | Action::MintMarked
+                | Action::WakeUser(_)
         )
     };
     record.progress.output(&record.plan, adds)?.facts.get(AT)?.as_str().map(Ref::from_text)

@@ -74,7 +74,9 @@ pub(super) async fn observe(cx: &Context<'_>, step: &Step) -> Result<Seen, Troub
         return Err(unclear(format!("it was used at {}", used.format("%Y-%m-%dT%H:%M:%SZ"))));
     }
     match one.created_at {
-        Some(made) if made >= begun - CLOCKS && made <= ended + CLOCKS => Ok(Seen::Orphan(one.at.clone())),
+        Some(made) if made >= begun - CLOCKS && made <= ended + CLOCKS => {
+            Ok(Seen::Orphans(vec![one.at.clone()]))
+        }
         _ => Err(unclear("it was not made when we asked for one".to_owned())),
     }
 }
@@ -126,7 +128,7 @@ async fn fresh(cx: &Context<'_>, step: &Step) -> Result<Vec<Sibling>, Trouble> {
 }
 
 /// When the call was begun, and the latest moment at which it can have had its effect: its answer's, or where none came its deadline's.
-fn called(cx: &Context<'_>, step: &Step) -> (DateTime<Utc>, DateTime<Utc>) {
+pub(super) fn called(cx: &Context<'_>, step: &Step) -> (DateTime<Utc>, DateTime<Utc>) {
     let (mut begun, mut ended) = (cx.record.created_at, None);
     for (at, event) in &cx.record.events {
         match event {

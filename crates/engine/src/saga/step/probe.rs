@@ -17,7 +17,7 @@ use crate::plan::ROLLBACK;
 
 use super::{
     super::context::{Context, Done, Ran, Trouble, permanent, temporary},
-    issue, seal, timer,
+    asked, issue, seal, timer,
 };
 
 /// Probes of the old value before an operator is asked.
@@ -25,15 +25,21 @@ const QUESTIONS: u32 = 12;
 
 /// `verify-new`: it has to be accepted, at the same path that consumers use, and once all of the issuer's servers know it.
 pub(super) async fn new(cx: &Context<'_>, step: &Step) -> Result<Ran, Trouble> {
-    let settles = cx.issuer()?.offer(&step.target).map_or(0, |offer| offer.settles_within);
+    // Where the issuer was asked, it is somewhere else that one logs in.
+    let at = if asked::is_asked(&cx.record.plan) { step.target.clone() } else { issue::new_at(cx) };
+    let issuer = cx.issuer_of(&at)?;
+    let settles = issuer.offer(&step.target).map_or(0, |offer| offer.settles_within);
     let settled = timer::done_before(cx, step).map(|made| made + TimeDelta::seconds(i64::from(settles)));
     if let Some(settled) = settled.filter(|settled| cx.engine.clock.now() < *settled) {
         return Ok(Ran::Wait(settled));
     }
     let new = cx.new_value().await?;
-    let probe = cx.issuer()?.verify(&issue::new_at(cx), &new).await?;
+    let probe = issuer.verify(&at, &new).await?;
     match probe.verdict {
         Verdict::Accepted => Ok(Ran::Done(Done::new("the new value is accepted").fact("path", probe.path))),
+        Verdict::Refused(evidence) if asked::is_asked(&cx.record.plan) => {
+            asked::followed(cx, &evidence).await
+        }
         Verdict::Refused(evidence) => Err(temporary(format!("the new value is refused: {evidence}"))),
         Verdict::Inconclusive(why) => {
             Err(temporary(format!("a login with the new value is inconclusive: {why}")))
@@ -74,10 +80,10 @@ pub(super) async fn disabled(cx: &Context<'_>) -> Result<Ran, Trouble> {
 }
 
 /// `prove-refused`: of a rotation's old value, or of a revoked credential.
-pub(super) async fn refused(cx: &Context<'_>) -> Result<Ran, Trouble> {
-    let subject = ended(cx);
+pub(super) async fn refused(cx: &Context<'_>, step: &Step) -> Result<Ran, Trouble> {
+    let subject = &step.target;
     let Some(old) = cx.open(Slot::Old).await? else { return attested(cx).await };
-    let Probe { verdict, path } = cx.issuer()?.verify(subject, &old).await?;
+    let Probe { verdict, path } = cx.issuer_of(subject)?.verify(subject, &old).await?;
     let controls = control_paths(cx);
     let same = controls.contains(&path);
     let control = if same { Some(path.clone()) } else { controls.into_iter().next() };
@@ -107,13 +113,6 @@ pub(super) async fn refused(cx: &Context<'_>) -> Result<Ran, Trouble> {
             Err(permanent(format!("whether the old value of {subject} is refused cannot be told: {why}")))
         }
     }
-}
-
-/// What the saga ends: where a value has a name of its own, what is revoked; else the subject, whose value is another one now.
-fn ended<'a>(cx: &Context<'a>) -> &'a Ref {
-    let plan = &cx.record.plan;
-    let revoked = plan.steps.iter().find(|step| matches!(step.action, Action::Revoke(_)));
-    revoked.map_or(&plan.subject, |step| &step.target)
 }
 
 /// `conclude`: the copies are the only ones who can be asked.
@@ -179,7 +178,7 @@ fn control_paths(cx: &Context<'_>) -> Vec<String> {
 }
 
 /// Writes the result into the inventory (again after a crash: same end state) and makes the receipt.
-async fn finish(
+pub(super) async fn finish(
     cx: &Context<'_>,
     verdict: &str,
     control: Option<String>,

@@ -90,6 +90,18 @@ pub(super) async fn copies(cx: &Context<'_>) -> Result<Ran, Trouble> {
     Ok(Ran::Done(done))
 }
 
+/// `seal-accepted`: the issuer makes the new value, so there is only the old one to seal.
+pub(super) async fn accepted(cx: &Context<'_>) -> Result<Ran, Trouble> {
+    let held = held(cx).await?;
+    let count = held.count;
+    let Sealed { old, path, .. } = seen_accepted(cx, held).await?;
+    let mut done = Done::new(format!("read from {count} of {count} copies and accepted; it is sealed"))
+        .fact("old", handle(cx, &old))
+        .fact("control", path);
+    done.seal.push(cx.seal(Slot::Old, &old)?);
+    Ok(Ran::Done(done))
+}
+
 /// `seal-values`: the copies must hold the value that the issuer accepts, or an unfinished rotation must have staged it beside one of them.
 pub(super) async fn both(cx: &Context<'_>) -> Result<Ran, Trouble> {
     let plan = &cx.record.plan;
@@ -97,7 +109,7 @@ pub(super) async fn both(cx: &Context<'_>) -> Result<Ran, Trouble> {
     let count = held.count;
     let Sealed { old, stale, path, said } = match pending::taken_up(cx, &held.values).await? {
         Some(taken_up) => taken_up,
-        None => accepted(cx, held).await?,
+        None => seen_accepted(cx, held).await?,
     };
     let offer = offer(cx)?;
     let new = make(cx).await?;
@@ -131,7 +143,7 @@ pub(super) struct Sealed {
     pub(super) said: String,
 }
 
-async fn accepted(cx: &Context<'_>, held: Held<'_>) -> Result<Sealed, Trouble> {
+async fn seen_accepted(cx: &Context<'_>, held: Held<'_>) -> Result<Sealed, Trouble> {
     let (old, _) = held.one()?;
     let probe = cx.issuer()?.verify(&cx.record.plan.subject, &old).await?;
     match probe.verdict {
