@@ -420,9 +420,13 @@ fn revoke(estate: &mut Estate, target: &Target, now: DateTime<Utc>) {
     let version = estate.revision + 1;
     match target {
         Target::Role(name) => {
+            let turns = |other: &Role| other.acts_as.as_ref() == Some(name);
+            let is_first = estate.database.roles.values().any(turns);
             if let Some(role) = estate.database.roles.get_mut(name) {
                 role.password = None;
                 role.version = version;
+                // One of two that take turns rests.
+                role.nologin |= is_first || role.acts_as.is_some();
             }
         }
         Target::AccessKey { user, id } => {
