@@ -3,6 +3,7 @@
 //! The planner reads capabilities and the inventory. What a backend cannot do is refused here with a stable code.
 
 mod asked;
+mod evidence;
 mod named;
 mod pair;
 mod revocation;

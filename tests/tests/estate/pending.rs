@@ -57,7 +57,7 @@ fn password(estate: &Estate, name: &str, stage: &str) -> Result<Option<String>> 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_staged_version_of_an_unfinished_rotation_is_taken_up_or_cleared() -> Result<()> {
+async fn aws_lambdas_168_and_sdk_7701_a_staged_version_is_taken_up_or_cleared() -> Result<()> {
     let estate = require_lab!(Estate::start().await, Ok(()));
     let fleet = Fleet::plant(&estate.postgres, &estate.openbao, "claviger", "staged", 4).await?;
     let live = fleet.held(&estate.openbao).await?;

@@ -54,7 +54,11 @@ async fn list(global: &Global, engine: &Engine) -> Result<Exit> {
         .iter()
         .map(|policy| {
             let held = held(policy);
-            let due = held.iter().filter(|one| policy.due(one).is_some_and(|due| due <= now)).count();
+            let is_due = |one: &&&CredentialView| {
+                let waived = exception::of_age(&engine.estate.exceptions, one, now);
+                policy.due(one).is_some_and(|due| due <= now) && !matches!(waived, Ok(Some(_)))
+            };
+            let due = held.iter().filter(is_due).count();
             json!({
                 "name": policy.name, "match": policy.selector.text(), "strategy": policy.strategy,
                 "max_age_seconds": policy.max_age.map(|age| age.num_seconds()),

@@ -100,16 +100,9 @@ async fn fixed(engine: &Engine, consumer: &Ref, from: &Ref) -> Result<Option<Str
 }
 
 /// What has to be seen before the old value is ended.
-pub(super) fn quiet(at: &Ref, offer: &Offer, policy: Option<&Policy>, grace: u64) -> Result<Quiet, Refusal> {
+pub(super) fn quiet(offer: &Offer, policy: Option<&Policy>, grace: u64) -> Quiet {
     let least = policy.and_then(|policy| policy.evidence).unwrap_or(Evidence::Sampled);
-    if least == Evidence::Measured && offer.last_used_grain > 0 {
-        let reason = format!(
-            "its policy wants `measured` evidence that the old value is not used, and its issuer tells the last use to {} h only: take `sampled`",
-            offer.last_used_grain.div_ceil(3600)
-        );
-        return Err(refuse(at, "evidence", reason));
-    }
-    Ok(Quiet { seconds: grace, grain: offer.last_used_grain, least })
+    Quiet { seconds: grace, grain: offer.last_used_grain, least }
 }
 
 /// What the reader should know.

@@ -9,7 +9,7 @@ use claviger_core::{
 };
 
 use super::{
-    Refusal, RotateOptions, asked, named, pair, readers, refuse,
+    Refusal, RotateOptions, asked, evidence, named, pair, readers, refuse,
     strategy::{self, End, Holders, Strategy},
 };
 use crate::{
@@ -83,6 +83,7 @@ pub(super) async fn plan(
             ));
         }
     }
+    evidence::enough(at, &strategy, policy)?;
     // What stands beside the secret in its copies, and has to be changed together with it.
     let (own, pairing) = match &strategy {
         Strategy::Minted(issuer, offer) => {
@@ -231,7 +232,7 @@ pub(super) async fn plan(
             (steps, pivot, readers_of(&declared))
         }
         Strategy::Named(issuer, offer) => {
-            let quiet = named::quiet(at, offer, policy, grace)?;
+            let quiet = named::quiet(offer, policy, grace);
             notes.extend(named::notes(detail, quiet));
             let token = super::presence(*issuer, at).await?;
             let end = End { grace, token, capability: member.backend.capability() };

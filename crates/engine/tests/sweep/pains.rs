@@ -1,7 +1,8 @@
 //! What has hurt users of other rotators, each as a test under the number of its report: wedged rotations, lost values, outages.
 //!
 //! Reports whose system or situation cannot occur here have none: tokens that renew themselves (gitlab#418238), replication between two stores
-//! (rustfs#6793), pauses and windows of a schedule (vault#27165). What needs a real server is tested there: staged versions of Secrets Manager
+//! (rustfs#6793), pauses and windows of a schedule (vault#27165). Of two users that take turns (vault#18738) see
+//! `two_roles_take_turns_and_the_inventory_follows`. What needs a real server is tested there: staged versions of Secrets Manager
 //! (`tests/tests/estate/pending.rs`), password rules (`a_refused_value_is_replaced_twice_and_never_tried_for_ever`, of vault#28989).
 
 use std::{path::Path, time::Duration};
