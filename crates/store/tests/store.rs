@@ -75,6 +75,7 @@ on_both! {
         lists_are_ordered_by_bytes_and_paged_without_loss,
         findings_keep_when_they_began_and_close,
         a_rotation_and_a_revocation_show_before_the_next_scan,
+        what_follows_under_a_name_of_its_own_holds_the_copies,
         coverage_is_the_newest_scan_of_each_backend,
         comparisons_are_remembered,
         odd_names_are_kept_and_break_nothing,

@@ -211,10 +211,13 @@ pub struct Selection {
 }
 
 /// How a rotation ended for the copies that it wrote.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RotationEnd {
     /// They hold a new value.
-    Rotated,
+    Rotated {
+        /// The new value's ref at its issuer, where it has a name of its own: another token, key or user. The copies are its from now on.
+        successor: Option<Ref>,
+    },
     /// They hold the former value again.
     RolledBack,
 }
@@ -316,8 +319,9 @@ pub trait Inventory: Send + Sync {
     /// Keeps results of comparisons: (candidate fingerprint, verifier digest, equal).
     async fn cache_links(&self, results: Vec<(Fingerprint, Fingerprint, bool)>) -> Result<()>;
 
-    /// Copies were written by a rotation or by its rollback: their new versions and fingerprints. A rotation sets the credential's
-    /// `last_rotated_at` too; after a rollback the value is as old as it was. History says which of the two.
+    /// Copies were written by a rotation or by its rollback: their new versions and fingerprints, and whose they are. A rotation sets the
+    /// credential's `last_rotated_at` too; after a rollback the value is as old as it was. History says which of the two. What follows under
+    /// a name of its own is in the inventory from now on, with what is known of it; the next scan adds the rest. Repeat changes nothing more.
     async fn record_rotation(
         &self,
         at: DateTime<Utc>,

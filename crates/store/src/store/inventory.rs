@@ -10,6 +10,7 @@ mod link;
 mod merge;
 mod outcome;
 mod scan;
+mod successor;
 mod view;
 
 use async_trait::async_trait;

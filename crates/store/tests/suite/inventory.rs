@@ -335,7 +335,7 @@ pub(crate) async fn a_rotation_and_a_revocation_show_before_the_next_scan(bench:
             rotated,
             id,
             vec![(at("k/a#p"), Some("2".to_owned()), value(2))],
-            RotationEnd::Rotated,
+            RotationEnd::Rotated { successor: None },
         )
         .await?;
     let detail = bench.store.credential(bench.now(), id).await?.expect("there");
@@ -356,7 +356,7 @@ pub(crate) async fn a_rotation_and_a_revocation_show_before_the_next_scan(bench:
             bench.now(),
             alone,
             vec![(at("k/z#p"), Some("1".to_owned()), value(10))],
-            RotationEnd::Rotated,
+            RotationEnd::Rotated { successor: None },
         )
         .await?;
     let mut all = estate(2, "2");
@@ -390,6 +390,43 @@ pub(crate) async fn a_rotation_and_a_revocation_show_before_the_next_scan(bench:
     let nobody = CredentialId(uuid::Uuid::from_u128(1));
     assert!(bench.store.record_state(bench.now(), nobody, CredentialState::Active, "").await.is_err());
     assert!(bench.store.credential(bench.now(), nobody).await?.is_none());
+    Ok(())
+}
+
+/// A leaked new value is the new credential's, not that of the dead one before it.
+pub(crate) async fn what_follows_under_a_name_of_its_own_holds_the_copies(bench: Bench) -> Result<()> {
+    let estate = |name: &str, byte| {
+        let mut all = vec![Merged::Identity(identity("db/role/app")), Merged::Credential(role(name))];
+        all.extend(items([linked(copy("k/a#p", byte), name, LinkEvidence::Lookup)]));
+        all
+    };
+    bench.scan(estate("v/token/1", 1)).await?;
+    let old = bench.id_of("v/token/1").await?;
+    bench.clock.advance(chrono::Duration::days(3));
+    let end = || RotationEnd::Rotated { successor: Some(at("v/token/2")) };
+    let copies = || vec![(at("k/a#p"), Some("2".to_owned()), value(2))];
+    bench.store.record_rotation(bench.now(), old, copies(), end()).await?;
+    bench.store.record_state(bench.now(), old, CredentialState::RevokedProven, "refused").await?;
+    let new = bench.id_of("v/token/2").await?;
+    assert_ne!(new, old);
+    assert_eq!(bench.store.by_fingerprint(&[value(1), value(2)]).await?, [(value(1), old), (value(2), new)]);
+    let dead = bench.store.credential(bench.now(), old).await?.expect("there");
+    assert_eq!((dead.credential.state, dead.copies.len()), (CredentialState::RevokedProven, 0));
+    let detail = bench.store.credential(bench.now(), new).await?.expect("there");
+    assert_eq!((detail.credential.state, detail.credential.age_days), (CredentialState::Active, Some(0)));
+    assert_eq!(detail.credential.kind, dead.credential.kind);
+    assert_eq!(detail.credential.identity, dead.credential.identity);
+    assert_eq!(detail.copies[0].version.as_deref(), Some("2"));
+    // After a crash it is recorded again: the same.
+    bench.store.record_rotation(bench.now(), old, copies(), end()).await?;
+    assert_eq!(bench.id_of("v/token/2").await?, new);
+    bench.clock.advance(chrono::Duration::hours(1));
+    bench.scan(estate("v/token/2", 2)).await?;
+    assert_eq!(bench.id_of("v/token/2").await?, new, "the scan finds what was recorded");
+    let detail = bench.store.credential(bench.now(), new).await?.expect("there");
+    assert_eq!(detail.copies.len(), 1);
+    let dead = bench.store.credential(bench.now(), old).await?.expect("there");
+    assert_eq!(dead.credential.state, CredentialState::RevokedProven);
     Ok(())
 }
 

@@ -189,7 +189,11 @@ pub(super) async fn finish(
     let plan = &cx.record.plan;
     let inventory = &cx.engine.ports.inventory;
     if plan.kind == SagaKind::Rotation {
-        let end = if plan.strategy == ROLLBACK { RotationEnd::RolledBack } else { RotationEnd::Rotated };
+        let end = if plan.strategy == ROLLBACK {
+            RotationEnd::RolledBack
+        } else {
+            RotationEnd::Rotated { successor: issue::added(cx.record) }
+        };
         inventory.record_rotation(now, plan.credential, written(cx), end).await?;
     }
     // A value with a name of its own ends with it; the one that took its place has another name, which the next scan shows. What a

@@ -16,6 +16,8 @@ mod mark;
 pub(super) mod newcomer;
 mod settle;
 
+pub(super) use self::assign::{insert, new_credential};
+
 use chrono::{DateTime, Utc};
 use claviger_core::id::ScanId;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend};

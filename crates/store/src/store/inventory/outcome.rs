@@ -14,11 +14,11 @@ use super::{
         SeaStore, sql,
         text::{from_json, micros, to_json},
     },
-    facts::CopyFacts,
-    history, key,
+    facts::{CopyFacts, rank},
+    history, key, successor,
 };
 use crate::{
-    Error, Result, RotationEnd,
+    Error, LinkEvidence, Result, RotationEnd,
     entity::{copy, credential, credential_fingerprint},
 };
 
@@ -32,11 +32,19 @@ impl SeaStore {
     ) -> Result<()> {
         let at = micros(at);
         let change = match end {
-            RotationEnd::Rotated => "rotated",
+            RotationEnd::Rotated { .. } => "rotated",
             RotationEnd::RolledBack => "rolled-back",
         };
         let transaction = self.database.begin().await?;
         let row = find(&transaction, id).await?;
+        let rotated = matches!(end, RotationEnd::Rotated { .. });
+        let successor = match end {
+            RotationEnd::Rotated { successor: Some(place) } if place.as_str() != row.at => {
+                Some((successor::admit(&transaction, self, at, &row, &place).await?, place))
+            }
+            _ => None,
+        };
+        let holder = successor.as_ref().map_or(id.0, |(holder, _)| *holder);
         let mut group = None;
         let mut entries = Vec::new();
         let written = copies.len();
@@ -44,7 +52,7 @@ impl SeaStore {
             let copy_id = key::copy(&place, CopyStage::Current, None);
             let known = credential_fingerprint::Model {
                 fingerprint: fingerprint.0.to_vec(),
-                credential_id: id.0,
+                credential_id: holder,
                 first_seen: at,
             };
             credential_fingerprint::Entity::insert(known.into_active_model())
@@ -63,6 +71,13 @@ impl SeaStore {
             facts.version = version;
             facts.fingerprint = Some(fingerprint.to_string());
             facts.strong = true;
+            let (mut issuer, mut strength) = (copy.issuer, copy.issuer_rank);
+            if let Some((_, place)) = &successor {
+                // Its issuer has just made it: no better evidence is to be had.
+                facts.issuer = Some(place.clone());
+                facts.evidence = Some(LinkEvidence::Issuer.as_str().to_owned());
+                (issuer, strength) = (Some(place.as_str().to_owned()), Some(rank(LinkEvidence::Issuer)));
+            }
             let facts = to_json(&facts);
             let values: Vec<Value> = vec![
                 copy_id.into(),
@@ -70,22 +85,26 @@ impl SeaStore {
                 group.into(),
                 key::digest(&facts).into(),
                 facts.into(),
+                holder.into(),
+                issuer.into(),
+                strength.into(),
             ];
             // Marked, so that the next linking looks at it even if the next scan finds just this.
             let sql = "update credential_copy set fingerprint = $2, group_key = $3, digest = $4, facts = $5, strong = true, \
-                 dirty = true where id = $1";
+                 credential_id = $6, issuer = $7, issuer_rank = $8, dirty = true where id = $1";
             sql::run(&transaction, sql, values).await?;
             entries.push(history::entry(at, "copy", copy_id, place.as_str(), change, detail));
         }
         // A group without an issuer is its value's: it goes on under the new one, if nobody else has that.
-        if row.group_key.is_some()
+        if successor.is_none()
+            && row.group_key.is_some()
             && let Some(group) = group
         {
             let sql = "update credential set group_key = $2 where id = $1 and not exists \
                  (select 1 from credential o where o.group_key = $2)";
             sql::run(&transaction, sql, vec![id.0.into(), group.into()]).await?;
         }
-        if end == RotationEnd::Rotated {
+        if rotated {
             let sql = "update credential set rotated_at = $2 where id = $1";
             sql::run(&transaction, sql, vec![id.0.into(), at.into()]).await?;
         }

@@ -192,7 +192,7 @@ pub(super) async fn without_copies(
     Ok(made)
 }
 
-pub(super) fn new_credential(
+pub(in super::super) fn new_credential(
     store: &SeaStore,
     at: DateTime<Utc>,
     place: &str,
@@ -216,7 +216,10 @@ pub(super) fn new_credential(
     }
 }
 
-pub(super) async fn insert(transaction: &DatabaseTransaction, rows: Vec<credential::Model>) -> Result<()> {
+pub(in super::super) async fn insert(
+    transaction: &DatabaseTransaction,
+    rows: Vec<credential::Model>,
+) -> Result<()> {
     sql::insert::<credential::Entity, _>(transaction, rows, &[], "").await
 }
 
