@@ -89,36 +89,11 @@ impl Runtime for KubernetesBackend {
     }
 
     async fn adopted(&self, op: &Operation, consumer: &Ref) -> Result<Adoption> {
-        let place = Place::parse("adopted", consumer)?;
-        let (resource, rolls) = match way(&place.kind) {
-            Way::Rollout(resource) => (resource, true),
-            Way::NextRun(resource) => (resource, false),
-            Way::None => {
-                return Ok(Adoption::Failing(
-                    "nobody restarts it: delete the pod and let whoever made it make it again".to_owned(),
-                ));
-            }
-        };
-        let body = match self
-            .connection
-            .ask(Ask::get(resource.object(&place.namespace, &place.name)), OBJECT_LIMIT)
-            .await
-        {
-            Ok(body) => body,
-            Err(failure) if failure.is_absent() => {
-                return Ok(Adoption::Adopted("it no longer exists".to_owned()));
-            }
-            Err(failure) => return Err(self.error(failure, "adopted", &format!("get {consumer}"))),
-        };
-        let workload: Rolling<'_> = wire::read(&body)
-            .map_err(|failure| self.error(failure, "adopted", &format!("get {consumer}")))?;
-        if !rolls {
-            return Ok(next_run(&workload));
-        }
-        if !remembered(&workload.metadata).any(|key| key == op.key.to_string()) {
-            return Ok(Adoption::Pending("it was not restarted for this operation yet".to_owned()));
-        }
-        Ok(judge(&place.kind, &workload))
+        self.stands("adopted", consumer, Some(op.key)).await
+    }
+
+    async fn standing(&self, consumer: &Ref) -> Result<Adoption> {
+        self.stands("standing", consumer, None).await
     }
 
     async fn repointable(&self, consumer: &Ref, from: &Ref) -> Result<StoreState> {
@@ -156,6 +131,47 @@ fn judged(kind: &str, body: &[u8]) -> Result<Adoption, Failure> {
 }
 
 impl KubernetesBackend {
+    /// Its rollout, where `key` is given only once it was asked for with that key.
+    async fn stands(
+        &self,
+        operation: &'static str,
+        consumer: &Ref,
+        key: Option<OperationKey>,
+    ) -> Result<Adoption> {
+        let place = Place::parse(operation, consumer)?;
+        let (resource, rolls) = match way(&place.kind) {
+            Way::Rollout(resource) => (resource, true),
+            Way::NextRun(resource) => (resource, false),
+            Way::None => {
+                return Ok(Adoption::Failing(
+                    "nobody restarts it: delete the pod and let whoever made it make it again".to_owned(),
+                ));
+            }
+        };
+        let body = match self
+            .connection
+            .ask(Ask::get(resource.object(&place.namespace, &place.name)), OBJECT_LIMIT)
+            .await
+        {
+            Ok(body) => body,
+            Err(failure) if failure.is_absent() => {
+                return Ok(Adoption::Adopted("it no longer exists".to_owned()));
+            }
+            Err(failure) => return Err(self.error(failure, operation, &format!("get {consumer}"))),
+        };
+        let workload: Rolling<'_> = wire::read(&body)
+            .map_err(|failure| self.error(failure, operation, &format!("get {consumer}")))?;
+        if !rolls {
+            return Ok(next_run(&workload));
+        }
+        if let Some(key) = key.map(|key| key.to_string())
+            && !remembered(&workload.metadata).any(|known| known == key)
+        {
+            return Ok(Adoption::Pending("it was not restarted for this operation yet".to_owned()));
+        }
+        Ok(judge(&place.kind, &workload))
+    }
+
     async fn roll_out(
         &self,
         key: OperationKey,

@@ -157,7 +157,7 @@ impl SimulatedBackend {
     ) -> Result<T> {
         self.crash.stop_if_dead().await;
         let target = Target::parse(operation, at)?;
-        let estate = self.load(operation)?;
+        let estate = self.read(operation)?;
         answers(&estate, operation, target.part())?;
         look(&estate, target, self.clock.now())
     }
@@ -165,6 +165,13 @@ impl SimulatedBackend {
     /// Looks at the whole estate.
     pub(crate) async fn survey(&self, operation: &'static str) -> Result<Estate> {
         self.crash.stop_if_dead().await;
+        self.read(operation)
+    }
+
+    fn read(&self, operation: &'static str) -> Result<Estate> {
+        if self.faults.refuses(operation) {
+            return Err(Error::new(ErrorKind::Denied, operation, "permission to look withdrawn"));
+        }
         self.load(operation)
     }
 

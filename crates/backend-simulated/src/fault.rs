@@ -46,6 +46,11 @@ pub enum Fault {
 pub trait FaultPlan: Send + Sync {
     /// Asked once before each boundary. `operation` is the method's name: `issue`, `restore`, `disable`, `enable`, `revoke`, `write`, `refresh`, `repoint`.
     fn before(&self, mutation_index: u64, operation: &'static str, target: &Ref) -> Fault;
+
+    /// Asked before each call that only looks: is it refused, `Denied` and permanent? No boundary, since nothing changes.
+    fn refuses(&self, _operation: &'static str) -> bool {
+        false
+    }
 }
 
 /// Nothing goes wrong.

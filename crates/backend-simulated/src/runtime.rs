@@ -57,6 +57,25 @@ impl Runtime for SimulatedBackend {
         .await
     }
 
+    async fn standing(&self, consumer: &Ref) -> Result<Adoption> {
+        self.look("standing", consumer, |estate, target, now| {
+            let (namespace, name) = workload("standing", consumer, &target)?;
+            let held = estate.cluster.namespaces.get(namespace);
+            let last = held.and_then(|held| held.deployments.get(name)).and_then(|it| it.rollouts.last());
+            Ok(match last {
+                None => Adoption::Adopted("nothing was rolled out".into()),
+                Some(Rollout { failed: Some(why), .. }) => Adoption::Failing(why.clone()),
+                Some(rollout) if rollout.ready_at > now => {
+                    Adoption::Pending("the new pods are not ready".into())
+                }
+                Some(rollout) => {
+                    Adoption::Adopted(format!("pods ready at {}", rollout.ready_at.to_rfc3339()))
+                }
+            })
+        })
+        .await
+    }
+
     async fn repointable(&self, consumer: &Ref, from: &Ref) -> Result<StoreState> {
         self.look("repointable", consumer, |estate, target, _| {
             let (namespace, name) = workload("repointable", consumer, &target)?;
@@ -155,6 +174,12 @@ pub(crate) fn roll_out(estate: &mut Estate, namespace: &str, name: &str, key: &s
     };
     let Some(deployment) = held.deployments.get_mut(name) else { return };
     deployment.version = revision;
+    if deployment.breaks > 0 {
+        deployment.breaks -= 1;
+        if deployment.breaks == 0 {
+            deployment.broken = None;
+        }
+    }
     let failed = match started {
         Ok(holds) => {
             let newest_ready =

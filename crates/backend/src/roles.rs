@@ -306,6 +306,10 @@ pub trait Runtime: Send + Sync {
     /// Does the consumer run on what was in its copies when the operation with this key refreshed it? An absent consumer has adopted.
     async fn adopted(&self, op: &Operation, consumer: &Ref) -> Result<Adoption>;
 
+    /// How does the consumer stand now, whatever it was last refreshed for? As [`Runtime::adopted`], without asking whose rollout it is. One
+    /// whose next run reads the copies, and an absent one, stand well.
+    async fn standing(&self, consumer: &Ref) -> Result<Adoption>;
+
     /// Could the consumer be made to read another object than `from`, and would it come to run on that? Changes nothing. An absent consumer could.
     async fn repointable(&self, consumer: &Ref, from: &Ref) -> Result<StoreState>;
 

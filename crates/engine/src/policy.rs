@@ -1,5 +1,7 @@
 //! Policies: selector and limits. The first whose selector matches wins, in the order of the configuration.
 
+use std::num::NonZeroUsize;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use claviger_core::{password::Rules, saga::Evidence, view::CredentialView};
 
@@ -26,6 +28,8 @@ pub struct Policy {
     pub grace: Option<TimeDelta>,
     /// The least evidence that nobody uses an old value any more which may end it.
     pub evidence: Option<Evidence>,
+    /// How many consumers restart at the same time where the old value goes on beside the new one.
+    pub consumers_at_once: Option<NonZeroUsize>,
 }
 
 impl Policy {

@@ -4,6 +4,7 @@
 
 mod access_key;
 mod canary;
+mod comeback;
 mod cut;
 mod findings;
 mod inventory;

@@ -303,6 +303,9 @@ pub struct Deployment {
     /// Why new pods do not start.
     #[serde(default)]
     pub broken: Option<String>,
+    /// So many rollouts fail, and then it is no longer `broken`; 0: for ever.
+    #[serde(default)]
+    pub breaks: u32,
     /// Running pods; during a rollout the old ones and the new.
     #[serde(default)]
     pub pods: Vec<Pod>,

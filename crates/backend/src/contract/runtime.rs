@@ -27,6 +27,18 @@ pub(super) fn trials(bench: &Arc<Bench>) -> Vec<Unnamed> {
             let adoption = failed("adopted", bench.runtime()?.adopted(&bench.operation(), &it.at).await)?;
             must(matches!(adoption, Adoption::Adopted(_)), format!("{adoption:?}"))
         }));
+        trials.push(trial(bench, "standing_asks_for_no_operation", |bench| async move {
+            let (runtime, op) = (bench.runtime()?, bench.operation());
+            let absent = subject(&bench.fixture.absent_consumer, "absent_consumer")?;
+            let standing = failed("standing", runtime.standing(&absent.at).await)?;
+            must(matches!(standing, Adoption::Adopted(_)), format!("absent: {standing:?}"))?;
+            // One that nobody has refreshed with this key has not adopted, and stands as it stands.
+            let it = subject(&bench.fixture.consumer, "consumer")?;
+            let adoption = failed("adopted", runtime.adopted(&op, &it.at).await)?;
+            must(matches!(adoption, Adoption::Pending(_)), format!("never asked for: {adoption:?}"))?;
+            let standing = failed("standing", runtime.standing(&it.at).await)?;
+            must(!matches!(standing, Adoption::Failing(_)), format!("{standing:?}"))
+        }));
     }
     if bench.capability.repoint {
         trials.push(trial(

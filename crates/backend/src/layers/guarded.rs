@@ -409,6 +409,14 @@ impl Runtime for Guarded {
         .await
     }
 
+    async fn standing(&self, consumer: &Ref) -> Result<Adoption> {
+        self.call(Call::reads("runtime.standing", &self.config).at(consumer), || async move {
+            let runtime = self.inner_runtime(self.capability().adopted, consumer, "standing")?;
+            runtime.standing(consumer).await
+        })
+        .await
+    }
+
     async fn repointed(&self, op: &Operation, consumer: &Ref) -> Result<bool> {
         self.call(Call::reads("runtime.repointed", &self.config).at(consumer), || async move {
             let runtime = self.inner_runtime(self.capability().repoint, consumer, "repointed")?;

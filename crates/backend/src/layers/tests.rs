@@ -174,6 +174,9 @@ impl Runtime for Scripted {
     async fn repoint(&self, _: &Operation, _: &Ref, _: &Ref, _: &Ref) -> Result<()> {
         self.act().await
     }
+    async fn standing(&self, _: &Ref) -> Result<Adoption> {
+        self.act().await.map(|()| Adoption::Adopted(String::new()))
+    }
     async fn repointed(&self, _: &Operation, _: &Ref) -> Result<bool> {
         self.act().await.map(|()| true)
     }

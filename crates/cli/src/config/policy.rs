@@ -19,6 +19,7 @@ struct Raw {
     password: Option<Password>,
     grace: Option<String>,
     evidence: Option<String>,
+    consumers_at_once: Option<std::num::NonZeroUsize>,
     // Read and not carried out yet: there is no scheduler in this version.
     schedule: Option<toml::Value>,
     timezone: Option<toml::Value>,
@@ -74,6 +75,7 @@ pub(crate) fn parse(name: &str, value: toml::Value) -> Result<Policy, toml::de::
         password,
         grace,
         evidence,
+        consumers_at_once: raw.consumers_at_once,
     })
 }
 

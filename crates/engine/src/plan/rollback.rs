@@ -14,7 +14,7 @@ use claviger_core::{
 };
 use claviger_store::port::SagaRecord;
 
-use super::strategy::{adopt, adopted, refused};
+use super::strategy::{ALL, adopt, adopted, refused};
 use crate::{
     Engine, Error, Result,
     saga::{PUBLIC_HALF, added},
@@ -133,7 +133,7 @@ impl Engine {
                 pointed.iter().map(|turn| step(Action::Repoint(redirect.clone()), &turn.target, &detail)),
             );
         }
-        steps.extend(adopt(&restarted(from)));
+        steps.extend(adopt(&restarted(from), ALL));
         steps.extend(pointed.iter().map(|turn| adopted(&turn.target)));
         match (one_value, self.following(record).await?) {
             (false, Some((at, presence))) => {

@@ -173,6 +173,8 @@ pub(super) async fn plan(
         writable.first().map_or_else(String::new, |copy| format!("{}:{}", Action::WriteCopy.name(), copy.at));
     let grace = policy.and_then(|policy| policy.grace).map(|grace| grace.num_seconds());
     let grace = grace.and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or(0);
+    // One after the other unless the policy says how many: the first that does not come up is the only one.
+    let at_once = policy.and_then(|policy| policy.consumers_at_once).map_or(1, usize::from);
     let readers_of =
         |consumers: &[(Ref, _)]| consumers.iter().map(|(consumer, _)| consumer.clone()).collect();
     let (steps, reversible_until, breaks) = match &strategy {
@@ -197,7 +199,7 @@ pub(super) async fn plan(
                     .to_owned(),
             );
             let token = super::presence(*issuer, at).await?;
-            let end = End { grace, token, capability: member.backend.capability() };
+            let end = End { grace, token, capability: member.backend.capability(), at_once };
             let steps = strategy::dual(at, &writable, &running, end);
             (steps, first_copy, readers_of(&declared))
         }
@@ -211,7 +213,7 @@ pub(super) async fn plan(
                     .to_owned(),
             );
             let token = super::presence(*issuer, at).await?;
-            let end = End { grace, token, capability: member.backend.capability() };
+            let end = End { grace, token, capability: member.backend.capability(), at_once };
             let steps = strategy::told(at, &writable, &running, end);
             (steps, first_copy, readers_of(&declared))
         }
@@ -226,7 +228,7 @@ pub(super) async fn plan(
             );
             let token = super::presence(*issuer, at).await?;
             let pivot = objects[0][0].copy.clone();
-            let end = End { grace, token, capability: member.backend.capability() };
+            let end = End { grace, token, capability: member.backend.capability(), at_once };
             let steps = strategy::minted(at, objects, &running, offer.settles_within, end);
             let pivot = format!("{}:{pivot}", Action::WritePairs(Vec::new()).name());
             (steps, pivot, readers_of(&declared))
@@ -235,7 +237,7 @@ pub(super) async fn plan(
             let quiet = named::quiet(offer, policy, grace);
             notes.extend(named::notes(detail, quiet));
             let token = super::presence(*issuer, at).await?;
-            let end = End { grace, token, capability: member.backend.capability() };
+            let end = End { grace, token, capability: member.backend.capability(), at_once };
             let own = place.clone().unwrap_or_else(|| at.clone());
             let holders = Holders { own, copies: &writable, pointed: &pointed.movable, readers: &running };
             let steps = strategy::named(at, &holders, quiet, end);
@@ -252,7 +254,7 @@ pub(super) async fn plan(
             notes.extend(turn_notes(engine, credential, policy, &pairing));
             let token = super::presence(*issuer, at).await?;
             let pivot = objects[0][0].copy.clone();
-            let end = End { grace, token, capability: member.backend.capability() };
+            let end = End { grace, token, capability: member.backend.capability(), at_once };
             let steps = strategy::alternating(at, &pairing, objects, &running, end);
             let pivot = format!("{}:{pivot}", Action::WritePairs(Vec::new()).name());
             (steps, pivot, readers_of(&declared))

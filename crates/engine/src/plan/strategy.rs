@@ -209,7 +209,7 @@ pub(super) fn replace(
         let detail = format!("take the stage off version {version}, which an unfinished rotation left");
         Step::new(Action::ClearPending(version), copy, AfterPivot, detail)
     }));
-    steps.extend(adopt(consumers));
+    steps.extend(adopt(consumers, ALL));
     steps.push(refused(subject));
     steps
 }
@@ -250,8 +250,8 @@ fn beside(
     steps.push(make);
     steps.push(Step::new(Action::VerifyNew, target.clone(), BeforePivot, "log in with the new value"));
     steps.extend(write_all(copies));
-    steps.extend(adopt(consumers));
-    let End { grace, token, capability } = end;
+    let End { grace, token, capability, at_once } = end;
+    steps.extend(adopt(consumers, at_once));
     if grace > 0 {
         let detail = format!("leave the old value for {grace} s, in case somebody still has it");
         steps.push(Step::new(Action::AwaitGrace(grace), target.clone(), AfterPivot, detail));
@@ -280,7 +280,7 @@ pub(super) fn asked(
         |login: &Ref| Step::new(Action::VerifyNew, login.clone(), AfterPivot, "log in with the new value");
     steps.extend(login.map(verify));
     steps.extend(copies.iter().map(|copy| write(copy, AfterPivot)));
-    steps.extend(adopt(consumers));
+    steps.extend(adopt(consumers, ALL));
     let detail = "see that its issuer holds the new value: nowhere here can be logged in with the old one";
     let attest = || Step::new(Action::Attest, subject.clone(), AfterPivot, detail);
     steps.push(login.map_or_else(attest, refused));
@@ -290,7 +290,7 @@ pub(super) fn asked(
 pub(super) fn copy_only(subject: &Ref, copies: &[&CopyView], consumers: &[(Ref, ConsumerHow)]) -> Vec<Step> {
     let mut steps = prepare(Action::SealCopies, subject, copies);
     steps.extend(write_all(copies));
-    steps.extend(adopt(consumers));
+    steps.extend(adopt(consumers, ALL));
     let detail = "read every copy again: each must hold the new value";
     steps.push(Step::new(Action::Conclude, subject.clone(), StepPhase::AfterPivot, detail));
     steps
@@ -331,15 +331,20 @@ fn write(copy: &CopyView, phase: StepPhase) -> Step {
     Step::new(Action::WriteCopy, copy.at.clone(), phase, detail)
 }
 
-/// Restarts of all consumers, then a wait for each.
-pub(super) fn adopt(consumers: &[(Ref, ConsumerHow)]) -> Vec<Step> {
+/// Where the old value has ended already, whoever still has it is down: all restart at once.
+pub(super) const ALL: usize = usize::MAX;
+
+/// Restarts of so many consumers at once, and a wait for each of them before the next ones.
+pub(super) fn adopt(consumers: &[(Ref, ConsumerHow)], at_once: usize) -> Vec<Step> {
     let restart: Vec<_> = consumers.iter().filter(|(_, how)| needs_refresh(*how)).collect();
-    let refreshes = restart.iter().map(|(consumer, how)| {
-        let detail = "restart it so that it reads its copies again";
-        Step::new(Action::Refresh(*how), consumer.clone(), StepPhase::AfterPivot, detail)
-    });
-    let adoptions = restart.iter().map(|(consumer, _)| adopted(consumer));
-    refreshes.chain(adoptions).collect()
+    let few = |few: &[&(Ref, ConsumerHow)]| {
+        let refreshes = few.iter().map(|(consumer, how)| {
+            let detail = "restart it so that it reads its copies again";
+            Step::new(Action::Refresh(*how), consumer.clone(), StepPhase::AfterPivot, detail)
+        });
+        refreshes.chain(few.iter().map(|(consumer, _)| adopted(consumer))).collect::<Vec<_>>()
+    };
+    restart.chunks(at_once.max(1)).flat_map(few).collect()
 }
 
 /// The wait for a consumer that was restarted.

@@ -49,7 +49,7 @@ impl Default for RunOptions {
 
 impl RunOptions {
     /// Longest external call: what is left of the lease after it is the margin in which nothing may be begun.
-    fn deadline(&self) -> Duration {
+    pub(super) fn deadline(&self) -> Duration {
         self.lease * 2 / 3
     }
 }
@@ -120,7 +120,10 @@ impl Engine {
             self.ports.journal.release(&owned.claim).await?;
         }
         result?;
-        self.outcome(id).await
+        match self.fallen(id, options).await? {
+            Some(why) => Box::pin(self.come_back(id, why, options, progress)).await,
+            None => self.outcome(id).await,
+        }
     }
 
     /// Reads what a saga did.
@@ -149,7 +152,10 @@ impl Engine {
         }
         let (mut answers, mut open) = (Vec::new(), Vec::new());
         for id in self.ports.journal.unfinished().await? {
-            if self.load(id).await?.progress.state.needs_operator() {
+            let waits = self.load(id).await?.progress.state.needs_operator();
+            if waits && let Some(why) = self.fallen(id, options).await? {
+                answers.push(self.come_back(id, why, options, progress).await);
+            } else if waits {
                 answers.push(self.outcome(id).await);
             } else {
                 open.push(id);

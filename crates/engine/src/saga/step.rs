@@ -3,7 +3,7 @@
 //! Contract. `run` may be begun again after any crash once `reconcile` said that it did not happen, and is idempotent at the target by
 //! its operation key or expectation. `reconcile` only observes. `undo` is only called before the pivot succeeded, and is idempotent.
 
-mod adoption;
+pub(super) mod adoption;
 mod asked;
 mod copies;
 pub(super) mod issue;

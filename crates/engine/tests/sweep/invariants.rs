@@ -218,6 +218,27 @@ pub(crate) async fn back(
     settled(world, process, database, dir, &values).await
 }
 
+/// The former password is in force, in every copy and for every consumer.
+pub(crate) async fn old_in_force(world: &World, process: &Process, dir: &Path) -> Result<()> {
+    let observer = world.observer(dir);
+    ensure!(observer.accepts(ROLE, &world.old, &SystemClock)?, "the former value is not accepted");
+    ensure!(
+        current(process, "sim/kv/payments/db#password").await? == world.old,
+        "the store holds another value"
+    );
+    let logins = observer.witness_logins(&SystemClock)?;
+    let ours = logins.iter().filter(|login| login.role == ROLE);
+    ensure!(ours.clone().count() >= 2 && ours.clone().all(|login| login.accepted), "{logins:?}");
+    Ok(())
+}
+
+/// Nothing was revoked.
+pub(crate) fn still_accepted(world: &World, dir: &Path) -> Result<()> {
+    let accepted = world.observer(dir).accepts_token(&world.old, &SystemClock)?;
+    ensure!(accepted, "the token was revoked after all");
+    Ok(())
+}
+
 /// After a revocation came to rest: refused, recorded as such, with exactly one receipt.
 pub(crate) async fn revocation(
     world: &World,

@@ -11,7 +11,7 @@ use std::{
 use async_trait::async_trait;
 use claviger_core::{
     id::{CredentialId, SagaId},
-    saga::SagaKind,
+    saga::{Event, SagaKind},
     view::{ReceiptView, SagaView},
 };
 use claviger_store::{
@@ -29,9 +29,15 @@ pub(crate) enum CommitFault {
     ErrorAfter,
 }
 
+/// Sees each event before it is committed, and may let that commit go wrong.
+pub(crate) trait Watch: Send + Sync {
+    fn before(&self, event: &Event) -> Option<CommitFault>;
+}
+
 /// Counts commits and lets one go wrong.
 pub(crate) struct FaultyJournal {
     inner: Arc<dyn Journal>,
+    watch: Option<Arc<dyn Watch>>,
     plan: Option<(u64, CommitFault)>,
     commits: AtomicU64,
     fired: AtomicBool,
@@ -42,11 +48,17 @@ impl FaultyJournal {
     pub(crate) fn new(inner: Arc<dyn Journal>, plan: Option<(u64, CommitFault)>) -> Self {
         Self {
             inner,
+            watch: None,
             plan,
             commits: AtomicU64::new(0),
             fired: AtomicBool::new(false),
             dead: watch::Sender::new(false),
         }
+    }
+
+    pub(crate) fn watched(mut self, watch: Option<Arc<dyn Watch>>) -> Self {
+        self.watch = watch;
+        self
     }
 
     pub(crate) fn commits(&self) -> u64 {
@@ -61,9 +73,10 @@ impl FaultyJournal {
         self.dead.subscribe()
     }
 
-    fn fault(&self) -> Option<CommitFault> {
+    fn fault(&self, event: Option<&Event>) -> Option<CommitFault> {
         let index = self.commits.fetch_add(1, Ordering::SeqCst);
-        let fault = self.plan.filter(|(at, _)| *at == index).map(|(_, fault)| fault);
+        let seen = event.and_then(|event| self.watch.as_ref()?.before(event));
+        let fault = seen.or(self.plan.filter(|(at, _)| *at == index).map(|(_, fault)| fault));
         if fault.is_some() {
             self.fired.store(true, Ordering::SeqCst);
         }
@@ -76,12 +89,16 @@ impl FaultyJournal {
         std::future::pending::<()>().await;
     }
 
-    async fn commit<T>(&self, call: impl Future<Output = Result<T>> + Send) -> Result<T> {
+    async fn commit<T>(
+        &self,
+        event: Option<&Event>,
+        call: impl Future<Output = Result<T>> + Send,
+    ) -> Result<T> {
         if *self.dead.borrow() {
             std::future::pending::<()>().await;
         }
         let failed = || Error::Unavailable("the database went away (test)".to_owned());
-        match self.fault() {
+        match self.fault(event) {
             None => call.await,
             Some(CommitFault::CrashBefore) => {
                 self.die().await;
@@ -104,11 +121,11 @@ impl FaultyJournal {
 #[async_trait]
 impl Journal for FaultyJournal {
     async fn create(&self, saga: NewSaga) -> Result<Option<SagaId>> {
-        self.commit(self.inner.create(saga)).await
+        self.commit(None, self.inner.create(saga)).await
     }
 
     async fn claim(&self, saga: SagaId, owner: &str, lease: Duration) -> Result<Option<Claim>> {
-        self.commit(self.inner.claim(saga, owner, lease)).await
+        self.commit(None, self.inner.claim(saga, owner, lease)).await
     }
 
     async fn renew(&self, claim: &mut Claim, lease: Duration) -> Result<()> {
@@ -117,15 +134,17 @@ impl Journal for FaultyJournal {
     }
 
     async fn release(&self, claim: &Claim) -> Result<()> {
-        self.commit(self.inner.release(claim)).await
+        self.commit(None, self.inner.release(claim)).await
     }
 
     async fn append(&self, claim: &mut Claim, append: Append) -> Result<Appended> {
-        self.commit(self.inner.append(claim, append)).await
+        let event = append.event.clone();
+        self.commit(event.as_ref(), self.inner.append(claim, append)).await
     }
 
     async fn hand_over(&self, claim: &mut Claim, last: Append, successor: NewSaga) -> Result<SagaId> {
-        self.commit(self.inner.hand_over(claim, last, successor)).await
+        let event = last.event.clone();
+        self.commit(event.as_ref(), self.inner.hand_over(claim, last, successor)).await
     }
 
     async fn load(&self, saga: SagaId) -> Result<Option<SagaRecord>> {

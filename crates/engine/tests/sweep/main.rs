@@ -6,6 +6,8 @@
 
 mod alternating;
 mod asked;
+mod comeback;
+mod generic;
 mod grace;
 mod invariants;
 mod journal;

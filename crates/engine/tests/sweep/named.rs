@@ -80,6 +80,7 @@ fn deployment(container: Container, now: DateTime<Utc>) -> Deployment {
         containers: vec![container],
         witness: None,
         broken: None,
+        breaks: 0,
         pods: Vec::new(),
         rollouts: Vec::new(),
         written_by: None,

@@ -37,7 +37,7 @@ use tempfile::TempDir;
 
 use crate::{
     alternating, asked, invariants,
-    journal::{CommitFault, FaultyJournal},
+    journal::{CommitFault, FaultyJournal, Watch},
     minted, named,
 };
 
@@ -362,18 +362,24 @@ impl World {
             ensure!(resumed[0].state == "done", "after the pause: {:?}", resumed[0].reason);
             self.at_rest(&later, &database, dir.path(), true).await?;
             later.store.close().await;
-        } else if matches!(self.saga, Saga::Dual | Saga::Told) {
-            invariants::one_token(self, dir.path(), &self.old)?;
-        } else if self.saga == Saga::Minted {
-            minted::unwound(self, &process, dir.path()).await?;
-        } else if self.saga == Saga::Named {
-            named::unwound(self, &process, dir.path()).await?;
-        } else if self.saga == Saga::Alternating {
-            alternating::as_before(self, &process, dir.path(), true).await?;
-        } else if self.saga == Saga::CopyOnly {
-            invariants::in_step(&process, &self.old).await?;
+        } else {
+            self.as_before(&process, dir.path()).await?;
         }
         Ok(outcome.state)
+    }
+
+    /// After the saga unwound: what it follows is in force, and nothing that it made is left.
+    pub(crate) async fn as_before(&self, process: &Process, dir: &Path) -> Result<()> {
+        match self.saga {
+            Saga::Dual | Saga::Told => invariants::one_token(self, dir, &self.old),
+            Saga::Minted => minted::unwound(self, process, dir).await,
+            Saga::Named => named::unwound(self, process, dir).await,
+            Saga::Alternating => alternating::as_before(self, process, dir, true).await,
+            Saga::CopyOnly => invariants::in_step(process, &self.old).await,
+            Saga::Rotation | Saga::Asked => invariants::old_in_force(self, process, dir).await,
+            Saga::Revocation => invariants::still_accepted(self, dir),
+            Saga::Rollback(_) => anyhow::bail!("a rollback never unwinds"),
+        }
     }
 
     pub(crate) fn observer(&self, dir: &Path) -> Observer {
@@ -387,6 +393,10 @@ impl World {
     /// Which saga's targets are looked at: of a rollback those of what it takes back.
     pub(crate) fn first(&self) -> Saga {
         self.saga.first()
+    }
+
+    pub(crate) fn saga(&self) -> Saga {
+        self.saga
     }
 
     pub(crate) fn plan(&self) -> &SagaPlan {
@@ -430,17 +440,28 @@ impl Process {
 }
 
 pub(crate) async fn open(dir: &Path, database: &TestDatabase, trial: Trial) -> Result<Process> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let random: Arc<dyn Random> = Arc::new(SeededRandom::new(11));
-    let config = SimulatedConfig { path: dir.join("estate.json") };
     let faults: Arc<dyn FaultPlan> = match trial.estate {
         Some((index, fault)) => Arc::new(FaultAt { index, fault }),
         None => Arc::new(claviger_backend_simulated::fault::NoFaults),
     };
+    open_with(dir, database, faults, trial.commit, None).await
+}
+
+/// A process with faults that are more than one at a place.
+pub(crate) async fn open_with(
+    dir: &Path,
+    database: &TestDatabase,
+    faults: Arc<dyn FaultPlan>,
+    commit: Option<(u64, CommitFault)>,
+    watch: Option<Arc<dyn Watch>>,
+) -> Result<Process> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let random: Arc<dyn Random> = Arc::new(SeededRandom::new(11));
+    let config = SimulatedConfig { path: dir.join("estate.json") };
     let backend = Arc::new(SimulatedBackend::open("sim", config, Arc::clone(&clock))?.with_faults(faults));
     let store = database.open(Arc::clone(&clock), Arc::clone(&random)).await?;
     let inner: Arc<dyn Journal> = Arc::new(store.clone());
-    let journal = Arc::new(FaultyJournal::new(inner, trial.commit));
+    let journal = Arc::new(FaultyJournal::new(inner, commit).watched(watch));
     let mut estate = Estate::default();
     let guarded = Guarded::new(backend.clone(), LayerConfig::default());
     estate.add(Member { backend: Arc::new(guarded), labels: Default::default(), link_by_login: false });
@@ -469,6 +490,7 @@ pub(crate) fn policy(
         password: None,
         grace,
         evidence: None,
+        consumers_at_once: None,
     })
 }
 

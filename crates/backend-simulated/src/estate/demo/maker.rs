@@ -207,6 +207,7 @@ impl<'a> Maker<'a> {
             containers: vec![Container { name: "app".to_owned(), env, ..Container::default() }],
             witness: None,
             broken: None,
+            breaks: 0,
             pods: Vec::new(),
             rollouts: Vec::new(),
             written_by: None,

@@ -51,8 +51,8 @@ pub(in crate::plan) fn alternating(
         );
         steps.push(step(Action::WritePairs(pairs), &target, phase, detail));
     }
-    steps.extend(adopt(consumers));
-    let End { grace, token, .. } = end;
+    let End { grace, token, at_once, .. } = end;
+    steps.extend(adopt(consumers, at_once));
     let detail = match grace {
         0 => "see that no session of the old user is left".to_owned(),
         grace => format!("see in samples that for {grace} s there is no session of the old user"),

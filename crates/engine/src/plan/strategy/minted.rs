@@ -18,6 +18,8 @@ pub(in crate::plan) struct End {
     /// The presence token of what is to be ended.
     pub(in crate::plan) token: String,
     pub(in crate::plan) capability: Capability,
+    /// How many consumers restart at the same time: both values work, so there is no hurry, and the first one that does not come up is the last.
+    pub(in crate::plan) at_once: usize,
 }
 
 pub(in crate::plan) fn minted(
@@ -60,7 +62,7 @@ pub(in crate::plan) fn minted(
         );
         steps.push(Step::new(Action::WritePairs(pairs), target, phase, detail));
     }
-    steps.extend(adopt(consumers));
+    steps.extend(adopt(consumers, end.at_once));
     let seen =
         "see by its issuer's last use that nobody uses the old key since the last consumer moved".to_owned();
     steps.extend(retire(subject, "key", (Quiet::exact(end.grace), seen), end));

@@ -44,17 +44,20 @@ pub(in crate::plan) fn named(subject: &Ref, holders: &Holders<'_>, quiet: Quiet,
 
     let first = steps.len();
     steps.extend(copies.iter().map(|copy| write(copy, AfterPivot)));
-    steps.extend(pointed.iter().map(|(consumer, _)| {
+    let turn = |(consumer, _): &(Ref, ConsumerHow)| {
         let redirect = Redirect { from: subject.clone(), to: None };
         let detail = format!("name the new one wherever it names {subject}, and restart it");
         Step::new(Action::Repoint(redirect), consumer.clone(), AfterPivot, detail)
-    }));
+    };
+    for few in pointed.chunks(end.at_once.max(1)) {
+        steps.extend(few.iter().map(turn));
+        steps.extend(few.iter().map(|(consumer, _)| adopted(consumer)));
+    }
     // The first who is given the new value is what cannot be taken back unseen.
     if let Some(pivot) = steps.get_mut(first) {
         pivot.phase = Pivot;
     }
-    steps.extend(adopt(readers));
-    steps.extend(pointed.iter().map(|(consumer, _)| adopted(consumer)));
+    steps.extend(adopt(readers, end.at_once));
 
     let seen = match (quiet.grain, quiet.least) {
         (0, _) => "see by its issuer's last use that nobody uses the old one since the last consumer moved",

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use claviger_backend::{Adoption, ErrorKind};
 use claviger_core::{
     model::ConsumerHow,
-    saga::{Action, Step},
+    saga::{Action, SagaPlan, Step},
 };
 
 use super::super::context::{Context, Done, Ran, Trouble, permanent};
@@ -12,10 +12,16 @@ use super::super::context::{Context, Done, Ran, Trouble, permanent};
 /// Questions before an operator is asked: with the growing pauses about ten minutes.
 const QUESTIONS: u32 = 60;
 
+/// Did the consumer stand well before it was restarted?
+pub(in crate::saga) const STOOD: &str = "stood";
+
 /// `refresh`. The operation key goes to the target, so that a repeat is no second rollout.
 pub(super) async fn refresh(cx: &Context<'_>, step: &Step, how: ConsumerHow) -> Result<Ran, Trouble> {
-    match cx.runtime(&step.target)?.refresh(&cx.operation(step), &step.target, how).await {
-        Ok(()) => Ok(Ran::Done(Done::new("restart asked for"))),
+    let runtime = cx.runtime(&step.target)?;
+    // One that did not stand well before is no reason to go back. Not known is not well: then a person decides.
+    let well = matches!(runtime.standing(&step.target).await, Ok(Adoption::Adopted(_)));
+    match runtime.refresh(&cx.operation(step), &step.target, how).await {
+        Ok(()) => Ok(Ran::Done(Done::new("restart asked for").fact(STOOD, well))),
         // A bare pod has no controller that would bring it back: a person must decide when it may stop.
         Err(error) if error.kind() == ErrorKind::Unsupported => Ok(Ran::Done(
             Done::new(format!("not restarted: {}; restart it by hand", error.message()))
@@ -25,12 +31,17 @@ pub(super) async fn refresh(cx: &Context<'_>, step: &Step, how: ConsumerHow) -> 
     }
 }
 
+/// The step that restarts the consumer for which `step` waits.
+pub(in crate::saga) fn restart_of<'p>(plan: &'p SagaPlan, step: &Step) -> Option<&'p Step> {
+    let restarts = |action: &Action| matches!(action, Action::Refresh(_) | Action::Repoint(_));
+    plan.steps.iter().find(|other| other.target == step.target && restarts(&other.action))
+}
+
 /// `await-adoption`.
 pub(super) async fn adopted(cx: &Context<'_>, step: &Step) -> Result<Ran, Trouble> {
-    let restarts = |action: &Action| matches!(action, Action::Refresh(_) | Action::Repoint(_));
-    let mut steps = cx.record.plan.steps.iter();
-    let refreshed = steps.find(|other| other.target == step.target && restarts(&other.action));
-    let Some(refreshed) = refreshed else { return Err(permanent("the plan does not refresh this consumer")) };
+    let Some(refreshed) = restart_of(&cx.record.plan, step) else {
+        return Err(permanent("the plan does not refresh this consumer"));
+    };
     let by_hand = cx
         .record
         .progress

@@ -1,6 +1,6 @@
 //! Consumers that name the object in which a value lies: they are made to name another one.
 
-use claviger_backend::StoreState;
+use claviger_backend::{Adoption, StoreState};
 use claviger_core::{
     reference::Ref,
     saga::{Redirect, Step},
@@ -8,7 +8,9 @@ use claviger_core::{
 
 use super::{
     super::context::{Context, Done, Ran, Trouble, permanent},
-    Seen, issue,
+    Seen,
+    adoption::STOOD,
+    issue,
 };
 
 /// `check-consumer`.
@@ -33,8 +35,9 @@ fn goal(cx: &Context<'_>, redirect: &Redirect) -> Result<Ref, Trouble> {
 pub(super) async fn repoint(cx: &Context<'_>, step: &Step, redirect: &Redirect) -> Result<Ran, Trouble> {
     let to = goal(cx, redirect)?;
     let runtime = cx.runtime(&step.target)?;
+    let well = matches!(runtime.standing(&step.target).await, Ok(Adoption::Adopted(_)));
     runtime.repoint(&cx.operation(step), &step.target, &redirect.from, &to).await?;
-    Ok(Ran::Done(named(&to)))
+    Ok(Ran::Done(named(&to).fact(STOOD, well)))
 }
 
 /// Did an interrupted change happen?
