@@ -155,6 +155,8 @@ pub(crate) enum Thing {
     Rotations,
     /// Revocations
     Revocations,
+    /// What policies will have rotated, and when
+    Schedules,
 }
 
 /// `list`
@@ -233,10 +235,13 @@ pub(crate) struct ChangeArgs {
 #[derive(Debug, Args)]
 pub(crate) struct RotateArgs {
     /// A ref with globs, an id or its beginning, or terms such as `kind=password owner=payments`
-    #[arg(required_unless_present = "where")]
+    #[arg(required_unless_present_any = ["where", "due"])]
     pub(crate) selector: Vec<String>,
     #[command(flatten)]
     pub(crate) condition: ConditionArgs,
+    /// Only what its policy says is due and may start now (schedule, window, blackouts); for a timer that runs it often
+    #[arg(long)]
+    pub(crate) due: bool,
     #[command(flatten)]
     pub(crate) change: ChangeArgs,
     /// Why; it goes into the audit log

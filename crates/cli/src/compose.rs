@@ -55,6 +55,7 @@ pub(crate) async fn compose(global: &Global, needs: Needs) -> Result<Composed> {
     let mut estate = Estate::default();
     estate.policies = loaded.policies()?;
     estate.exceptions = loaded.exceptions()?;
+    estate.blackouts = loaded.blackouts()?;
     estate.owners = loaded
         .config
         .owners

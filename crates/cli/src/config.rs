@@ -1,5 +1,6 @@
 //! The configuration: TOML, then `CLAVIGER_…` from the environment. An unknown key is an error that names the nearest known one.
 
+mod blackout;
 mod environment;
 mod exception;
 mod policy;
@@ -10,6 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use claviger_core::schedule::Blackout;
 use claviger_engine::{exception::Exception, policy::Policy};
 use serde::Deserialize;
 
@@ -38,6 +40,8 @@ pub(crate) struct Config {
     pub(crate) policies: toml::Table,
     /// What is waived for a while, in file order.
     pub(crate) exceptions: toml::Table,
+    /// Times in which nothing starts by itself.
+    pub(crate) blackouts: Vec<toml::Value>,
     /// Who answers for what.
     pub(crate) owners: Vec<Owner>,
     /// Links by hand.
@@ -127,6 +131,7 @@ impl Loaded {
         let loaded = Self { config, base, file: Some(file.to_owned()) };
         loaded.policies()?;
         loaded.exceptions()?;
+        loaded.blackouts()?;
         loaded.backends()?;
         Ok(loaded)
     }
@@ -194,6 +199,14 @@ impl Loaded {
                     .map_err(|error| self.shape(&format!("exceptions.{name}"), &error))
             })
             .collect()
+    }
+
+    /// The blackouts, in file order.
+    pub(crate) fn blackouts(&self) -> Result<Vec<Blackout>> {
+        let read = |value: &toml::Value| {
+            blackout::parse(value.clone()).map_err(|error| self.shape("[blackouts]", &error))
+        };
+        self.config.blackouts.iter().map(read).collect()
     }
 
     fn shape(&self, section: &str, error: &toml::de::Error) -> Failure {

@@ -18,6 +18,7 @@ pub mod password;
 pub mod random;
 pub mod reference;
 pub mod saga;
+pub mod schedule;
 pub mod scram;
 pub mod seal;
 pub mod secret;

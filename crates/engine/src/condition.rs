@@ -154,12 +154,12 @@ impl PartialEq for Condition {
 impl Eq for Condition {}
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use claviger_core::model::{CredentialKind, CredentialState};
 
     use super::*;
 
-    fn credential() -> CredentialView {
+    pub(crate) fn credential() -> CredentialView {
         let at = DateTime::from_timestamp(1_700_000_000, 0).expect("a time");
         CredentialView {
             id: claviger_core::id::CredentialId(uuid::Uuid::from_u128(1)),

@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use claviger_backend::Backend;
-use claviger_core::{model::Labels, reference::Ref};
+use claviger_core::{model::Labels, reference::Ref, schedule::Blackout};
 
 use crate::{Error, Result, exception::Exception, policy::Policy};
 
@@ -48,6 +48,8 @@ pub struct Estate {
     pub policies: Vec<Policy>,
     /// What is waived for a while.
     pub exceptions: Vec<Exception>,
+    /// Times in which nothing is started by itself.
+    pub blackouts: Vec<Blackout>,
 }
 
 impl Estate {

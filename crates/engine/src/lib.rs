@@ -17,6 +17,7 @@ pub mod progress;
 pub mod saga;
 pub mod scan;
 pub mod selector;
+pub mod timing;
 pub mod trace;
 
 pub use self::{

@@ -24,7 +24,7 @@ use claviger_store::port::Selection;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::{Engine, Error, Result, selector::Selector};
+use crate::{Engine, Error, Result, policy::policy_for, selector::Selector, timing};
 
 pub(crate) use self::rollback::ROLLBACK;
 pub use self::rollback::{Rollback, TakeBack};
@@ -57,6 +57,8 @@ pub struct Plan {
 pub struct RotateOptions {
     /// Go on although these copies cannot be written and will hold the old value.
     pub leave_stale: bool,
+    /// Only what its policy says is due, and may start now.
+    pub due: bool,
 }
 
 impl Plan {
@@ -81,6 +83,16 @@ impl Engine {
     pub async fn plan_rotation(&self, selector: &Selector, options: &RotateOptions) -> Result<Plan> {
         let (mut subjects, mut refused) = (Vec::new(), Vec::new());
         for credential in self.select(selector).await? {
+            if options.due {
+                match self.is_due(&credential) {
+                    Ok(true) => {}
+                    Ok(false) => continue,
+                    Err(error) => {
+                        refused.push(refuse(&credential.at, "policy-undecided", error.to_string()));
+                        continue;
+                    }
+                }
+            }
             let Some(detail) = self.detail(credential.id).await? else { continue };
             match rotation::plan(self, &detail, options).await {
                 Ok(plan) => subjects.push(plan),
@@ -88,6 +100,14 @@ impl Engine {
             }
         }
         Ok(Plan::new(subjects, refused))
+    }
+
+    /// Is it due, and may it start now?
+    fn is_due(&self, credential: &CredentialView) -> Result<bool> {
+        let now = self.clock.now();
+        let Some(policy) = policy_for(&self.estate.policies, credential)? else { return Ok(false) };
+        let due = timing::due(&self.estate, policy, credential, now)?;
+        Ok(due.is_some_and(|due| due.at <= now && due.may_start(now)))
     }
 
     /// Plans a revocation of everything that the selector matches.

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use chrono::{DateTime, TimeDelta, Utc};
 use claviger_core::{password::Rules, saga::Evidence, view::CredentialView};
 
-use crate::{Estate, Result, exception, selector::Selector};
+use crate::{Estate, Result, exception, selector::Selector, timing::Timing};
 
 /// One policy.
 #[derive(Debug, Clone)]
@@ -30,10 +30,12 @@ pub struct Policy {
     pub evidence: Option<Evidence>,
     /// How many consumers restart at the same time where the old value goes on beside the new one.
     pub consumers_at_once: Option<NonZeroUsize>,
+    /// At what times rotations may start.
+    pub timing: Timing,
 }
 
 impl Policy {
-    /// When this policy wants the credential rotated; `None` without a limit or without a known age.
+    /// When this policy wants the credential rotated at the latest; `None` without a limit or without a known age.
     pub fn due(&self, credential: &CredentialView) -> Option<DateTime<Utc>> {
         let since = credential.last_rotated_at.or(credential.created_at)?;
         self.max_age.and_then(|age| since.checked_add_signed(age))

@@ -1,12 +1,13 @@
 use std::collections::BTreeSet;
 
-use claviger_core::{id::CredentialId, saga::SagaKind};
+use claviger_core::{id::CredentialId, saga::SagaKind, schedule::Schedule};
 use claviger_engine::{
     Engine, exception, policy,
     selector::{Selector, glob},
+    timing::{self, Wait},
 };
 use claviger_store::port::Selection;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     args::{Global, ListArgs, Thing},
@@ -77,6 +78,18 @@ const SAGAS: &[Column] = &[
     Column::new("detail", "DETAIL"),
 ];
 
+const SCHEDULES: &[Column] = &[
+    Column::new("ref", "REF").shown(Shown::Ref),
+    Column::new("policy", "POLICY"),
+    Column::new("schedule", "SCHEDULE"),
+    Column::new("timezone", "ZONE"),
+    Column::new("due_at", "DUE").shown(Shown::Time),
+    Column::new("starts_at", "STARTS").shown(Shown::Time),
+    Column::new("waits_for", "WAITS FOR"),
+    Column::new("latest_at", "AT THE LATEST").shown(Shown::Time).wide(),
+    Column::new("credential", "CREDENTIAL").shown(Shown::Id).wide(),
+];
+
 /// Lists one thing. The selector chooses credentials; copies, consumers and sagas follow theirs, findings and identities their ref too.
 pub(super) async fn run(global: &Global, args: &ListArgs) -> Result<Exit> {
     let composed = compose(global, Needs::Database).await?;
@@ -140,6 +153,7 @@ pub(super) async fn run(global: &Global, args: &ListArgs) -> Result<Exit> {
         Thing::Revocations => {
             ("revocations", SAGAS, sagas(engine, SagaKind::Revocation, selector.as_ref(), &selection).await?)
         }
+        Thing::Schedules => ("schedules", SCHEDULES, schedules(engine, selector.as_ref(), &selection).await?),
     };
     output::list(global, name, columns, &items)?;
     Ok(Exit::Done)
@@ -157,6 +171,57 @@ async fn credentials(
     let now = engine.clock.now();
     items.iter_mut().for_each(|credential| policy::apply(&engine.estate, credential, now));
     output::values(&items)
+}
+
+/// What is due by a policy, the first to start first. Where it cannot be decided, that is said instead of a time.
+async fn schedules(
+    engine: &Engine,
+    selector: Option<&Selector>,
+    selection: &Selection,
+) -> Result<Vec<Value>> {
+    let now = engine.clock.now();
+    let mut all = engine.ports.inventory.credentials(now, selection).await?;
+    if let Some(selector) = selector {
+        all = selector.choose(&all)?.into_iter().cloned().collect();
+    }
+    let mut items = Vec::new();
+    for credential in &all {
+        let base =
+            |policy: &str| json!({ "credential": credential.id, "ref": credential.at, "policy": policy });
+        let policy = match policy::policy_for(&engine.estate.policies, credential) {
+            Ok(Some(policy)) => policy,
+            Ok(None) => continue,
+            Err(error) => {
+                let mut item = base(policy::UNDECIDED);
+                item["waits_for"] = error.to_string().into();
+                items.push((None, item));
+                continue;
+            }
+        };
+        let mut item = base(&policy.name);
+        let due = match timing::due(&engine.estate, policy, credential, now) {
+            Ok(Some(due)) => due,
+            Ok(None) => continue,
+            Err(error) => {
+                item["waits_for"] = error.to_string().into();
+                items.push((None, item));
+                continue;
+            }
+        };
+        item["schedule"] = json!(policy.timing.schedule.as_ref().map(Schedule::as_str));
+        item["timezone"] = json!(policy.timing.schedule.as_ref().map(|schedule| schedule.zone().name()));
+        item["due_at"] = json!(due.at);
+        item["starts_at"] = json!(due.starts_at);
+        item["latest_at"] = json!(policy.due(credential));
+        item["due"] = json!(due.at <= now);
+        item["waits_for"] = json!(due.waits_for.map(|wait| match wait {
+            Wait::Window => "its window".to_owned(),
+            Wait::Blackout(name) => format!("the end of blackout `{name}`"),
+        }));
+        items.push((Some(due.starts_at), item));
+    }
+    items.sort_by_key(|(starts_at, _)| *starts_at);
+    Ok(items.into_iter().map(|(_, item)| item).collect())
 }
 
 async fn chosen(

@@ -12,11 +12,26 @@ use crate::{
 
 /// Plans, asks, rotates.
 pub(super) async fn run(global: &Global, args: &RotateArgs) -> Result<Exit> {
-    let selector = args.condition.selector(&args.selector)?;
+    let everything = ["*".to_owned()];
+    let all = args.selector.is_empty() && args.condition.condition.is_none();
+    let selector = args.condition.selector(if all { &everything } else { &args.selector })?;
     let composed = compose(global, Needs::Backends).await?;
     let engine = &composed.engine;
-    let planned = engine.plan_rotation(&selector, &RotateOptions { leave_stale: args.leave_stale }).await?;
+    let planned = engine
+        .plan_rotation(&selector, &RotateOptions { leave_stale: args.leave_stale, due: args.due })
+        .await?;
     let human = matches!(global.output, Format::Table | Format::Wide);
+    let nothing = args.due && planned.subjects.is_empty() && planned.refused.is_empty();
+    if nothing {
+        output::remark(global, "nothing is due that may start now; `claviger list schedules` says when");
+        if !human {
+            let mut document = json!({ "plan": plan::document(&planned), "rotations": [] });
+            output::stamp(&mut document, "rotate");
+            output::document(global, &document)?;
+        }
+        return Ok(Exit::Done);
+    }
+    let cause = if args.due { Cause::Policy } else { Cause::Manual };
     plan::show(global, &planned);
     if let Answer::Stop(exit) = plan::ask(&planned, &args.change, "rotate")? {
         if !human {
@@ -31,7 +46,7 @@ pub(super) async fn run(global: &Global, args: &RotateArgs) -> Result<Exit> {
     let mut answers = Vec::new();
     if args.detach {
         for subject in &planned.subjects {
-            let id = engine.begin(subject.clone(), Cause::Manual, args.reason.clone()).await;
+            let id = engine.begin(subject.clone(), cause, args.reason.clone()).await;
             answers.push(match id {
                 Ok(id) => engine.outcome(id).await,
                 Err(error) => Err(error),
@@ -39,8 +54,7 @@ pub(super) async fn run(global: &Global, args: &RotateArgs) -> Result<Exit> {
         }
     } else {
         let reason = args.reason.as_deref();
-        answers =
-            engine.carry_out(&planned.subjects, Cause::Manual, reason, &options, listener.as_ref()).await;
+        answers = engine.carry_out(&planned.subjects, cause, reason, &options, listener.as_ref()).await;
     }
     drop(listener);
     let (outcomes, failed) = plan::sort_out(global, answers)?;

@@ -54,7 +54,7 @@ fn waived(word: &str) -> Result<Waived, toml::de::Error> {
 }
 
 /// A date means its end in UTC: what expires on a day holds on that day.
-fn moment(value: &toml::Value) -> Result<DateTime<Utc>, toml::de::Error> {
+pub(super) fn moment(value: &toml::Value) -> Result<DateTime<Utc>, toml::de::Error> {
     let text = match value {
         toml::Value::String(text) => text.clone(),
         toml::Value::Datetime(moment) => moment.to_string(),
@@ -66,7 +66,7 @@ fn moment(value: &toml::Value) -> Result<DateTime<Utc>, toml::de::Error> {
     let day = NaiveDate::parse_from_str(&text, "%Y-%m-%d").ok().and_then(|day| day.succ_opt());
     day.map(|next| next.and_time(NaiveTime::MIN).and_utc()).ok_or_else(|| {
         toml::de::Error::custom(
-            "`expires` is no time: write a date such as `2027-03-31`, or an RFC 3339 time with its zone",
+            "it is no time: write a date such as `2027-03-31`, or an RFC 3339 time with its zone",
         )
     })
 }

@@ -1,8 +1,12 @@
-//! `[policies.NAME]`: read whole, so that one file fits every version; what this version does not carry out is said when it is read.
+//! `[policies.NAME]`.
 
 use chrono::TimeDelta;
-use claviger_core::{password::Rules, saga::Evidence};
-use claviger_engine::{policy::Policy, selector::Selector};
+use claviger_core::{
+    password::Rules,
+    saga::Evidence,
+    schedule::{self, Expression, Schedule, Window},
+};
+use claviger_engine::{policy::Policy, selector::Selector, timing::Timing};
 use serde::{Deserialize, de::Error as _};
 
 #[derive(Deserialize)]
@@ -20,11 +24,10 @@ struct Raw {
     grace: Option<String>,
     evidence: Option<String>,
     consumers_at_once: Option<std::num::NonZeroUsize>,
-    // Read and not carried out yet: there is no scheduler in this version.
-    schedule: Option<toml::Value>,
-    timezone: Option<toml::Value>,
-    window: Option<toml::Value>,
-    jitter: Option<toml::Value>,
+    schedule: Option<String>,
+    timezone: Option<String>,
+    window: Option<String>,
+    jitter: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -48,23 +51,8 @@ pub(crate) fn parse(name: &str, value: toml::Value) -> Result<Policy, toml::de::
     }
     let grace = raw.grace.as_deref().map(age).transpose()?;
     let evidence = raw.evidence.as_deref().map(grade).transpose()?;
+    let timing = timing(&raw)?;
     let password = raw.password.map(rules).transpose()?;
-    let unapplied: Vec<&str> = [
-        ("schedule", raw.schedule.is_some()),
-        ("timezone", raw.timezone.is_some()),
-        ("window", raw.window.is_some()),
-        ("jitter", raw.jitter.is_some()),
-    ]
-    .into_iter()
-    .filter_map(|(key, given)| given.then_some(key))
-    .collect();
-    if !unapplied.is_empty() {
-        tracing::warn!(
-            policy = name,
-            keys = unapplied.join(", "),
-            "settings that this version reads and does not carry out: nothing is rotated by schedule"
-        );
-    }
     Ok(Policy {
         name: name.to_owned(),
         selector,
@@ -76,6 +64,19 @@ pub(crate) fn parse(name: &str, value: toml::Value) -> Result<Policy, toml::de::
         grace,
         evidence,
         consumers_at_once: raw.consumers_at_once,
+        timing,
+    })
+}
+
+fn timing(raw: &Raw) -> Result<Timing, toml::de::Error> {
+    let name = raw.timezone.as_deref().unwrap_or("UTC");
+    let zone = schedule::zone(name).map_err(toml::de::Error::custom)?;
+    let expression = raw.schedule.as_deref().map(Expression::parse).transpose();
+    let window = raw.window.as_deref().map(|text| Window::parse(text, zone)).transpose();
+    Ok(Timing {
+        schedule: expression.map_err(toml::de::Error::custom)?.map(|found| Schedule::new(found, zone)),
+        window: window.map_err(toml::de::Error::custom)?,
+        jitter: raw.jitter.as_deref().map(age).transpose()?.unwrap_or_default(),
     })
 }
 

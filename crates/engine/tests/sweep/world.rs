@@ -491,6 +491,7 @@ pub(crate) fn policy(
         grace,
         evidence: None,
         consumers_at_once: None,
+        timing: claviger_engine::timing::Timing::default(),
     })
 }
 
