@@ -73,7 +73,10 @@ fn what_is_due_is_rotated_once_within_its_window_and_outside_blackouts() -> Resu
     let done = json(&dir, &["rotate", "--due", "--yes"], 3)?;
     let rotated = done["rotations"].as_array().context("rotations")?;
     ensure!(!rotated.is_empty() && rotated.iter().all(|one| one["state"] == "done"), "{done:#}");
-    ensure!(rotated.len() + done["plan"]["refused"].as_array().context("refused")?.len() == due.len(), "{done:#}");
+    ensure!(
+        rotated.len() + done["plan"]["refused"].as_array().context("refused")?.len() == due.len(),
+        "{done:#}"
+    );
     let listed = json(&dir, &["list", "rotations"], 0)?;
     ensure!(listed["items"][0]["cause"] == "policy", "{listed:#}");
     let count = rotations()?;
@@ -97,14 +100,19 @@ fn what_is_no_schedule_is_refused_with_a_reason() -> Result<()> {
     ] {
         configure(&dir, policy, "")?;
         let (code, _, stderr) = run(&dir, &["list", "schedules"])?;
-        ensure!(code == 2 && stderr.contains("error[CLV") && stderr.contains(said), "{policy}: {code}: {stderr}");
+        ensure!(
+            code == 2 && stderr.contains("error[CLV") && stderr.contains(said),
+            "{policy}: {code}: {stderr}"
+        );
     }
     configure(&dir, "schedule = \"0 3 * * SUN\"\ntimezone = \"Europe/Berlin\"\nmax_age = \"3650d\"", "")?;
     let listed = json(&dir, &["list", "schedules"], 0)?;
     let first = &listed["items"][0];
     ensure!(first["schedule"] == "0 3 * * SUN" && first["timezone"] == "Europe/Berlin", "{listed:#}");
-    let (starts, latest): (DateTime<Utc>, DateTime<Utc>) =
-        (first["starts_at"].as_str().context("a time")?.parse()?, first["latest_at"].as_str().context("a time")?.parse()?);
+    let (starts, latest): (DateTime<Utc>, DateTime<Utc>) = (
+        first["starts_at"].as_str().context("a time")?.parse()?,
+        first["latest_at"].as_str().context("a time")?.parse()?,
+    );
     ensure!(starts <= latest && latest - starts < TimeDelta::days(8), "{first:#}");
     Ok(())
 }

@@ -87,6 +87,7 @@ impl Backend for KubernetesBackend {
             disable: true,
             issue_marks: false,
             issue_asked: false,
+            issue_hidden: false,
             verify: true,
             identify: true,
             restore: false,

@@ -25,6 +25,15 @@ pub(crate) fn managed_by(meta: &Meta<'_>) -> Option<String> {
     if let Some(name) = annotation("cert-manager.io/certificate-name") {
         return Some(named("cert-manager", Some(name)));
     }
+    // OpenShift's, which makes the certificate of a Service anew before it ends.
+    for key in [
+        "service.beta.openshift.io/originating-service-name",
+        "service.alpha.openshift.io/originating-service-name",
+    ] {
+        if let Some(name) = annotation(key) {
+            return Some(named("service-ca", Some(name)));
+        }
+    }
     if let Some(id) = annotation("argocd.argoproj.io/tracking-id") {
         return Some(named("argocd", id.split(':').next()));
     }
@@ -78,6 +87,11 @@ mod tests {
                 Some("ExternalSecret/db"),
             ),
             (r#"{"ownerReferences":[{"kind":"SealedSecret","name":"db"}]}"#, Some("SealedSecret/db")),
+            (r#"{"annotations":{"cert-manager.io/certificate-name":"web"}}"#, Some("cert-manager/web")),
+            (
+                r#"{"annotations":{"service.beta.openshift.io/originating-service-name":"web"}}"#,
+                Some("service-ca/web"),
+            ),
             (
                 r#"{"labels":{"app.kubernetes.io/managed-by":"Helm"},"annotations":{"meta.helm.sh/release-name":"web"}}"#,
                 Some("helm/web"),

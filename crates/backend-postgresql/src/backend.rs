@@ -58,6 +58,7 @@ impl Backend for PostgresqlBackend {
             issue_by_name: false,
             issue_marks: false,
             issue_asked: false,
+            issue_hidden: false,
             siblings: false,
             disable: false,
             verify: true,

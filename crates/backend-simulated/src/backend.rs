@@ -85,6 +85,7 @@ impl SimulatedBackend {
             issue_by_name: true,
             issue_marks: estate.settings.tokens_are_told,
             issue_asked: true,
+            issue_hidden: true,
             siblings: true,
             disable: true,
             verify: true,

@@ -26,7 +26,7 @@ pub use self::{
     demo::demo,
     file::{EstateError, EstateFile},
     planted::Planted,
-    secret_store::{KvEntry, KvVersion, SecretStore, StaticRole, VaultToken},
+    secret_store::{Connection, KvEntry, KvVersion, SecretStore, StaticRole, VaultToken},
 };
 
 /// Format of the file.

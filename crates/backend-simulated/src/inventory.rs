@@ -31,6 +31,8 @@ pub(crate) async fn issuers(backend: &SimulatedBackend, estate: &Estate, sink: &
     }
     let area = Scope::new("database", "static-roles");
     scope(estate, sink, &area, "auth", issuers::static_roles(backend, estate)).await?;
+    let area = Scope::new("database", "connections");
+    scope(estate, sink, &area, "auth", issuers::connections(backend, estate)).await?;
     for (name, namespace) in &estate.cluster.namespaces {
         let area = Scope::new(format!("k8s/{name}"), "service-accounts");
         if namespace.denied {

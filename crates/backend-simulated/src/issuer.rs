@@ -11,7 +11,7 @@ use crate::{
     SimulatedBackend, access_key,
     backend::Change,
     estate::{AccessKey, Estate, ObjectKind, Password, Role, Secret, SecretType, Tombstone, VaultToken},
-    static_role,
+    root, static_role,
     target::Target,
     token,
     token_secret::{day_of, still_cached},
@@ -26,6 +26,7 @@ impl Issuer for SimulatedBackend {
             Target::Role(_) => Some(Offer::set_by_us(Overlap::None, ValueForm::Password)),
             Target::Token(_) => Some(self.token_offer()),
             Target::StaticRole(_) => Some(static_role::offer()),
+            Target::Connection(_) => Some(root::offer()),
             Target::AccessKey { .. } => Some(Offer {
                 overlap: Overlap::Dual,
                 origin: ValueOrigin::Minted,
@@ -50,6 +51,7 @@ impl Issuer for SimulatedBackend {
         match Target::parse("prospect", subject)? {
             Target::Token(accessor) => self.token_prospect(subject, &accessor).await,
             Target::StaticRole(name) => self.static_prospect(subject, &name).await,
+            Target::Connection(name) => self.root_prospect(subject, &name).await,
             _ => Ok(Prospect::default()),
         }
     }
@@ -59,6 +61,7 @@ impl Issuer for SimulatedBackend {
             Target::AccessKey { .. } => return self.mint_key(op, subject, value).await,
             Target::Token(_) if self.tells => return self.tell_token(op, subject, value).await,
             Target::StaticRole(_) => return self.change_static(op, subject, value).await,
+            Target::Connection(_) => return self.change_root(op, subject, value).await,
             _ => {}
         }
         if matches!(Target::parse("issue", subject)?, Target::Object { .. }) {
@@ -214,6 +217,10 @@ impl Issuer for SimulatedBackend {
         .await
     }
 
+    async fn connects(&self, _op: &Operation, subject: &Ref) -> Result<Probe> {
+        self.engine_logs_in(subject).await
+    }
+
     async fn disable(&self, op: &Operation, subject: &Ref) -> Result<()> {
         match Target::parse("disable", subject)? {
             Target::Object { .. } => self.invalidate("disable", op, subject, true).await,
@@ -231,7 +238,7 @@ impl Issuer for SimulatedBackend {
     async fn revoke(&self, op: &Operation, subject: &Ref, expect: Option<&str>) -> Result<()> {
         let expect = expect.map(str::to_owned);
         self.mutate("revoke", op, subject, |estate, target, now| {
-            if matches!(target, Target::StaticRole(_)) {
+            if matches!(target, Target::StaticRole(_) | Target::Connection(_)) {
                 return Err(no_issuer("revoke", subject));
             }
             let Some(present) = presence_of(estate, "revoke", subject, target)? else {
@@ -406,6 +413,7 @@ fn presence_of(
         Target::AccessKey { id, .. } => access_key(estate, target).map(|_| id.clone()),
         Target::Token(accessor) => estate.secret_store.tokens.get(accessor).map(|_| accessor.clone()),
         Target::StaticRole(name) => static_role::held(estate, name).map(|held| held.version),
+        Target::Connection(name) => estate.secret_store.connections.get(name).map(|_| name.clone()),
         Target::Object { .. } => token_secret(estate, operation, subject, target)?
             // A token follows from the Secret's name and not from what is written to it.
             .map(|secret| match secret.kind {
@@ -452,7 +460,11 @@ fn revoke(estate: &mut Estate, target: &Target, now: DateTime<Utc>) {
                 });
             }
         }
-        Target::StaticRole(_) | Target::Kv { .. } | Target::Deployment { .. } | Target::Literal { .. } => {}
+        Target::StaticRole(_)
+        | Target::Connection(_)
+        | Target::Kv { .. }
+        | Target::Deployment { .. }
+        | Target::Literal { .. } => {}
     }
 }
 

@@ -51,6 +51,7 @@ pub mod fault;
 mod inventory;
 mod issuer;
 pub mod observer;
+mod root;
 mod runtime;
 mod static_role;
 mod store;

@@ -98,7 +98,7 @@ impl SimulatedBackend {
 }
 
 /// A function of estate, operation and revision: the same run gives the same file, and the same operation never the same password again.
-fn drawn(estate: &Estate, key: &str) -> (SecretValue, [u8; SALT_BYTES]) {
+pub(crate) fn drawn(estate: &Estate, key: &str) -> (SecretValue, [u8; SALT_BYTES]) {
     let digest = |what: &str| {
         let hash = Sha256::new().chain_update(estate.key.expose()).chain_update(key.as_bytes());
         hash.chain_update(estate.revision.to_be_bytes()).chain_update(what.as_bytes()).finalize()

@@ -21,6 +21,8 @@ pub enum Target {
     Token(String),
     /// `database/static-roles/<name>`.
     StaticRole(String),
+    /// `database/config/<name>`.
+    Connection(String),
     /// `kv/<path>#<key>`.
     Kv {
         /// The path.
@@ -72,6 +74,7 @@ impl Target {
             }
             (["auth", "token", "accessor", accessor], None) => Some(Self::Token((*accessor).to_owned())),
             (["database", "static-roles", name], None) => Some(Self::StaticRole((*name).to_owned())),
+            (["database", "config", name], None) => Some(Self::Connection((*name).to_owned())),
             (["kv", path @ ..], Some(key)) if !path.is_empty() => {
                 Some(Self::Kv { path: path.join("/"), key: field_of(key) })
             }
@@ -87,7 +90,7 @@ impl Target {
     pub fn part(&self) -> &'static str {
         match self {
             Self::Role(_) => "db",
-            Self::StaticRole(_) => "auth",
+            Self::StaticRole(_) | Self::Connection(_) => "auth",
             Self::AccessKey { .. } => "iam",
             Self::Token(_) => "auth",
             Self::Kv { .. } => "kv",

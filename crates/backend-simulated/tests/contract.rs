@@ -16,7 +16,7 @@ use claviger_backend::{
 };
 use claviger_backend_simulated::{
     EstateFile, SimulatedBackend, SimulatedConfig,
-    estate::{EnvSource, Estate, Password, Planted, StaticRole, demo},
+    estate::{Connection, EnvSource, Estate, Password, Planted, StaticRole, demo},
     observer::Observer,
 };
 use claviger_core::{
@@ -52,6 +52,11 @@ fn bench(file: &EstateFile, told: bool) -> (Arc<SimulatedBackend>, Fixture) {
     estate.database.roles.insert("static_app".into(), role);
     let held = StaticRole { role: "static_app".into(), value: held, rotated_at: now, rotations: 0 };
     estate.secret_store.static_roles.insert("app".into(), held);
+    let held = Planted::text("root-0123456789abcdef");
+    let mut role = estate.database.roles["payments_app"].clone();
+    role.password = Some(Password::scram(held.expose(), &[4; 16]));
+    estate.database.roles.insert("engine".into(), role);
+    estate.secret_store.connections.insert("pg".into(), Connection { role: "engine".into(), value: held });
     file.create(&estate).expect("an estate");
     let config = SimulatedConfig { path: file.path().to_owned() };
     let backend = SimulatedBackend::open("sim", config, Arc::new(ManualClock::new(now))).expect("opens");
@@ -78,6 +83,10 @@ fn fixture(file: &EstateFile, estate: &Estate) -> Fixture {
         asked: Some(Subject {
             at: at("sim/database/static-roles/app"),
             value: estate.secret_store.static_roles["app"].value.secret(),
+        }),
+        hidden: Some(Subject {
+            at: at("sim/database/config/pg"),
+            value: estate.secret_store.connections["pg"].value.secret(),
         }),
         revocable: Some(Subject { at: at("sim/k8s/ci/Secret/deployer-token"), value: token() }),
         absent_credential: Some(at("sim/db/role/nobody")),

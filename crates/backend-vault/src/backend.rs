@@ -78,6 +78,7 @@ impl Backend for VaultBackend {
             issue_by_name: false,
             issue_marks: true,
             issue_asked: true,
+            issue_hidden: true,
             siblings: false,
             disable: false,
             verify: true,

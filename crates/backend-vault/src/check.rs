@@ -86,6 +86,8 @@ fn needs(mounts: &[Mount]) -> Vec<Need> {
                 needs.push(need("rotate", format!("{path}/static-roles/*"), &["read"]));
                 needs.push(need("rotate", format!("{path}/static-creds/*"), &["read"]));
                 needs.push(need("rotate", format!("{path}/rotate-role/*"), &["update"]));
+                needs.push(need("rotate", format!("{path}/rotate-root/*"), &["update"]));
+                needs.push(need("rotate", format!("{path}/config/*"), &["read", "update"]));
             }
             MountKind::Pki => {
                 needs.push(need("scan", format!("{path}/certs"), &["list"]));

@@ -1,6 +1,7 @@
 //! Tokens and secret-ids at their issuer: whose is this value, is it accepted, is it gone.
 
 mod probe;
+mod root;
 mod static_role;
 mod token;
 
@@ -197,6 +198,14 @@ impl Issuer for VaultBackend {
                 settles_within: 0,
                 last_used_grain: 0,
             }),
+            Subject::Root { .. } => Some(Offer {
+                overlap: Overlap::None,
+                origin: ValueOrigin::Hidden,
+                form: ValueForm::NotOurs,
+                slots: None,
+                settles_within: 0,
+                last_used_grain: 0,
+            }),
             Subject::Path { .. } => None,
         }
     }
@@ -205,6 +214,7 @@ impl Issuer for VaultBackend {
         match Names::subject(subject) {
             Subject::Token { accessor } => self.token_prospect(&accessor).await,
             Subject::StaticRole { mount, name } => self.static_prospect(&mount, &name).await,
+            Subject::Root { mount, name } => self.root_prospect(&mount, &name).await,
             Subject::SecretId { .. } | Subject::Path { .. } => Ok(Prospect::default()),
         }
     }
@@ -223,11 +233,14 @@ impl Issuer for VaultBackend {
                     let at = self.names.secret_id(&mount, &role, &added);
                     Ok(Issued { at, minted: None, public_half: None })
                 }
-                Subject::Token { .. } | Subject::StaticRole { .. } if value.is_some() => {
-                    let text = "the server makes the value of a token or a static role itself";
+                Subject::Token { .. } | Subject::StaticRole { .. } | Subject::Root { .. }
+                    if value.is_some() =>
+                {
+                    let text = "the server makes the value of a token, a static role or a root itself";
                     Err(Error::new(ErrorKind::Invalid, "issue", text))
                 }
                 Subject::StaticRole { mount, name } => self.ask(subject, &mount, &name).await,
+                Subject::Root { mount, name } => self.rotate_root(subject, &mount, &name).await,
                 Subject::Token { accessor } => self.make_token(op, subject, &accessor).await,
                 Subject::Path { .. } => Self::unsupported(
                     "issue",
@@ -258,7 +271,7 @@ impl Issuer for VaultBackend {
             Subject::SecretId { mount, role, accessor } => {
                 self.probe_secret_id(&mount, &role, &accessor, value).await
             }
-            Subject::StaticRole { .. } | Subject::Path { .. } => {
+            Subject::StaticRole { .. } | Subject::Root { .. } | Subject::Path { .. } => {
                 Self::unsupported("verify", "only tokens and secret-ids can be tried")
             }
         }
@@ -297,6 +310,10 @@ impl Issuer for VaultBackend {
                 let found = self.static_role("presence", &mount, &name).await?;
                 found.map(|found| found.last_vault_rotation)
             }
+            // The server tells of no change of it.
+            Subject::Root { mount, name } => {
+                self.connection("presence", &mount, &name).await?.map(|_| format!("{mount}/{name}"))
+            }
             Subject::Path { .. } => {
                 return Self::unsupported(
                     "presence",
@@ -322,6 +339,19 @@ impl Issuer for VaultBackend {
         match Names::subject(subject) {
             Subject::StaticRole { mount, name } => self.shown("held", &mount, &name).await,
             _ => Self::unsupported("held", "only the password of a static role is shown"),
+        }
+    }
+
+    async fn connects(&self, op: &Operation, subject: &Ref) -> Result<Probe> {
+        let Subject::Root { mount, name } = Names::subject(subject) else {
+            return Self::unsupported("connects", "only database connections log in somewhere");
+        };
+        match tokio::time::timeout(op.deadline, self.connect(subject, &mount, &name)).await {
+            Ok(probe) => probe,
+            Err(_) => {
+                let message = format!("{subject}: no answer by the deadline");
+                Err(Error::new(ErrorKind::Unavailable, "connects", message).with_effect(Effect::Unknown))
+            }
         }
     }
 
@@ -408,7 +438,7 @@ impl VaultBackend {
                 );
                 self.api.typed(call, destroyed).await
             }
-            Subject::StaticRole { .. } | Subject::Path { .. } => {
+            Subject::StaticRole { .. } | Subject::Root { .. } | Subject::Path { .. } => {
                 Self::unsupported("revoke", "only tokens and secret-ids are revoked")
             }
         }

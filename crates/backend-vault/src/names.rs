@@ -34,6 +34,13 @@ pub(crate) enum Subject {
         /// Role.
         name: String,
     },
+    /// A connection of a database mount, with the root credential that it holds.
+    Root {
+        /// Mount.
+        mount: String,
+        /// Connection.
+        name: String,
+    },
     /// Anything else: a path, which mount it belongs to is for the server to say.
     Path {
         /// Mount and path.
@@ -91,6 +98,12 @@ impl Names {
         {
             return Subject::StaticRole { mount: mount.to_owned(), name: name.to_owned() };
         }
+        if at.field_name().is_none()
+            && !path.starts_with("auth/")
+            && let Some((mount, name)) = path.rsplit_once("/config/")
+        {
+            return Subject::Root { mount: mount.to_owned(), name: name.to_owned() };
+        }
         Subject::Path { path, key: at.field_name().unwrap_or_default().to_owned() }
     }
 }
@@ -131,6 +144,10 @@ mod tests {
             Names::subject(&role),
             Subject::StaticRole { mount: "db/main".into(), name: "app".into() }
         );
+        let root = names.object("db/main/config/app");
+        assert_eq!(Names::subject(&root), Subject::Root { mount: "db/main".into(), name: "app".into() });
+        let field = names.object("kv/config/app").field("password");
+        assert!(matches!(Names::subject(&field), Subject::Path { .. }));
         let secret_id = names.secret_id("auth/team/approle", "web", "x-y");
         assert_eq!(secret_id.as_str(), "vault/auth/team/approle/role/web/secret-id/x-y");
         let subject = Subject::SecretId {

@@ -17,6 +17,9 @@ pub struct Capability {
     pub issue_marks: bool,
     /// Of some credentials the issuer changes the value itself when it is asked to, and shows it: [`Issuer::held`](crate::Issuer::held).
     pub issue_asked: bool,
+    /// Of some credentials the issuer changes the value itself when it is asked to, and shows nobody what it is:
+    /// [`Issuer::connects`](crate::Issuer::connects).
+    pub issue_hidden: bool,
     /// [`Issuer::siblings`](crate::Issuer::siblings).
     pub siblings: bool,
     /// [`Issuer::verify`](crate::Issuer::verify): logs in with a value.
@@ -79,6 +82,9 @@ pub enum ValueOrigin {
     MintedMarked,
     /// The issuer changes it itself when it is asked to, takes none from us, and shows what it is (a static role of Vault).
     Asked,
+    /// The issuer changes it itself when it is asked to, and shows nobody what it is: it alone logs in with it (the root credential of Vault's
+    /// database engine).
+    Hidden,
     /// The issuer makes it for a name that we choose and can read again (a Kubernetes token Secret).
     MintedByName,
 }

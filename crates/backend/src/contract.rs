@@ -19,6 +19,7 @@
 mod asking;
 mod bench;
 mod description;
+mod hiding;
 mod inventory;
 mod issuer;
 mod marking;
@@ -74,6 +75,8 @@ pub struct Fixture {
     pub marked: Option<Subject>,
     /// A credential whose value the issuer makes, holds and shows; it has another one afterwards.
     pub asked: Option<Subject>,
+    /// A credential whose value the issuer makes, and shows nobody; with the one that it has now. It has another one afterwards.
+    pub hidden: Option<Subject>,
     /// A credential that will be revoked; it is gone afterwards.
     pub revocable: Option<Subject>,
     /// A credential of the same issuer that does not exist.
@@ -113,6 +116,7 @@ pub fn trials(name: &str, backend: Arc<dyn Backend>, fixture: Fixture) -> Vec<Tr
     trials.extend(turns::trials(&bench));
     trials.extend(marking::trials(&bench));
     trials.extend(asking::trials(&bench));
+    trials.extend(hiding::trials(&bench));
     trials.extend(store::trials(&bench));
     trials.extend(runtime::trials(&bench));
     trials.into_iter().map(|trial| trial.named(name)).collect()

@@ -24,8 +24,8 @@ pub use self::{
     error::{Effect, Error, ErrorKind, Result, Retry},
     operation::Operation,
     roles::{
-        Adoption, Expect, Field, Held, Identified, Issued, Issuer, Offer, PendingValue, Presence, Probe,
-        Prospect, Restore, Runtime, Sibling, Store, StoreState, StoredValue, ValueForm, Verdict,
+        Account, Adoption, Expect, Field, Held, Identified, Issued, Issuer, Offer, PendingValue, Presence,
+        Probe, Prospect, Restore, Runtime, Sibling, Store, StoreState, StoredValue, ValueForm, Verdict,
     },
     sink::{Message, Page, Phase, ScanSink, channel},
     turns::{Likeness, Pairing, Sessions, Turn, Turns},

@@ -100,6 +100,24 @@ pub struct Prospect {
     pub notes: Vec<String>,
     /// The field in which the issuer itself shows the value, where it does: it follows by itself, and nobody writes it.
     pub shown_at: Option<Ref>,
+    /// The account of another system that the issuer logs in as with the value, where that is said.
+    pub account: Option<Account>,
+}
+
+/// An account of another system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Account {
+    /// This one of the same backend.
+    Known(Ref),
+    /// The one with this name at this server.
+    Named {
+        /// User.
+        user: String,
+        /// Host name or address, as the issuer reaches it.
+        host: String,
+        /// TCP port.
+        port: u16,
+    },
 }
 
 impl Prospect {
@@ -151,7 +169,7 @@ pub trait Issuer: Send + Sync {
     ///
     /// Repeat with the same value: succeeds, same end state, same ref. **Repeat of a minting: another credential**; whoever lost the answer finds
     /// the first one by [`Issuer::siblings`], or by [`Issuer::made_by`] where it is marked. Where it changes the value itself when asked: another value each time, and whoever lost the answer
-    /// reads it by [`Issuer::held`]. One that comes out otherwise than its subject is taken
+    /// reads it by [`Issuer::held`]; where the issuer alone knows it afterwards, nothing is lost. One that comes out otherwise than its subject is taken
     /// away again: `Invalid`. No slot free: `Invalid` with `Effect::NotApplied`. Absent subject: `NotFound`. A value against the target's rules: `Invalid`
     /// with `Effect::NotApplied`. Cancellation: effect unknown.
     ///
@@ -189,6 +207,12 @@ pub trait Issuer: Send + Sync {
 
     /// The value that the issuer holds and shows, where it changes it itself. Absent: `None`.
     async fn held(&self, subject: &Ref) -> Result<Option<Held>>;
+
+    /// Has the issuer log in, where consumers' accounts are, with the value that it alone holds. What it is told there is the verdict; changes
+    /// nothing that anybody else would see. Repeat: another login. Absent: `NotFound`.
+    async fn connects(&self, _op: &Operation, subject: &Ref) -> Result<Probe> {
+        Err(Error::new(ErrorKind::Unsupported, "connects", format!("{subject}: its issuer logs in nowhere")))
+    }
 
     /// Suspends the credential: it is refused until it is enabled again. Repeat: succeeds, same end state. Absent: `NotFound`. Cancellation:
     /// effect unknown; [`Issuer::siblings`] tells.

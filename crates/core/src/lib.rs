@@ -7,6 +7,7 @@
 
 pub mod audit;
 pub mod canonical;
+pub mod certificate;
 pub mod clock;
 pub mod finding;
 pub mod fingerprint;

@@ -14,7 +14,10 @@ mod tests;
 
 pub use self::{
     event::{Decision, Event, Failure, FailureEffect, StepOutput},
-    plan::{Action, Cause, Half, Halves, Pair, PlanHash, Redirect, SagaKind, SagaPlan, Step, StepPhase},
+    plan::{
+        Action, Cause, Half, Halves, Holder, Login, Pair, PlanHash, Redirect, SagaKind, SagaPlan, Step,
+        StepPhase,
+    },
     progress::{IllegalEvent, Next, Progress, SagaState, StepState},
     quiet::{Evidence, Quiet},
 };

@@ -3,11 +3,13 @@
 //! The planner reads capabilities and the inventory. What a backend cannot do is refused here with a stable code.
 
 mod asked;
+mod certificate;
 mod evidence;
 mod named;
 mod pair;
 mod revocation;
 mod rollback;
+mod root;
 mod rotation;
 mod strategy;
 

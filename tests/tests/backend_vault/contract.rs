@@ -7,6 +7,8 @@ use claviger_tests::{lab::postgres::Postgres, require_lab};
 use super::*;
 
 const MOUNT: &str = "auth/contract";
+/// Of the account that the engine logs in as, before it is changed.
+const ENGINE_PASSWORD: &str = "engine-before-0123456789";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_contract_holds() {
@@ -33,6 +35,7 @@ async fn the_contract_holds() {
         credential: Some(Subject { at: secret_id, value: value(&text("secret_id")) }),
         marked: Some(Subject { at: token(&marked), value: value(&kept) }),
         asked: Some(Subject { at: at("vault/db-contract/static-roles/app"), value: value(&shown) }),
+        hidden: Some(Subject { at: at("vault/db-contract/config/hidden"), value: value(ENGINE_PASSWORD) }),
         revocable: Some(Subject { at: token(&revocable), value: value(&revoked) }),
         absent_credential: Some(at(&format!(
             "vault/{MOUNT}/role/web/secret-id/11111111-2222-3333-4444-555555555555"
@@ -64,6 +67,11 @@ async fn static_role(server: &OpenBao, postgres: &Postgres) -> String {
     let connection = json!({ "plugin_name": "postgresql-database-plugin", "allowed_roles": "*",
                              "username": postgres.user(), "password": postgres.password(), "connection_url": url });
     server.write("db-contract/config/main", &connection).await.expect("a connection");
+    let engine = format!("CREATE ROLE contract_engine LOGIN CREATEROLE PASSWORD '{ENGINE_PASSWORD}'");
+    admin.batch_execute(&engine).await.expect("a role");
+    let hidden = json!({ "plugin_name": "postgresql-database-plugin", "username": "contract_engine",
+                         "password": ENGINE_PASSWORD, "connection_url": url });
+    server.write("db-contract/config/hidden", &hidden).await.expect("a connection");
     let role = json!({ "db_name": "main", "username": "contract_static", "rotation_period": "24h" });
     server.write("db-contract/static-roles/app", &role).await.expect("a static role");
     let shown =

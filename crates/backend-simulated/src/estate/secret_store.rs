@@ -16,6 +16,18 @@ pub struct SecretStore {
     pub tokens: BTreeMap<String, VaultToken>,
     /// Static roles of its database engine by name.
     pub static_roles: BTreeMap<String, StaticRole>,
+    /// Connections of its database engine by name.
+    pub connections: BTreeMap<String, Connection>,
+}
+
+/// A connection of the store's database engine, with the root credential that it alone holds.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Connection {
+    /// The login role.
+    pub role: String,
+    /// Its password, as the engine holds it.
+    pub value: Planted,
 }
 
 /// An account whose password the store's database engine makes, sets and shows.

@@ -202,6 +202,19 @@ pub(super) fn static_roles(backend: &SimulatedBackend, estate: &Estate) -> Vec<O
     credentials.collect()
 }
 
+pub(super) fn connections(backend: &SimulatedBackend, estate: &Estate) -> Vec<Observation> {
+    let connections = estate.secret_store.connections.iter();
+    let credentials = connections.map(|(name, held)| {
+        let who = backend.at(["db", "role", &held.role]);
+        let at = backend.at(["database", "config", name]);
+        let mut what = credential(at, CredentialKind::Password, &who, backend.clock.now());
+        what.created_at = None;
+        what.attributes = facts([("username", json!(held.role)), ("root_of_mount", json!(true))]);
+        Observation::Credential(what)
+    });
+    credentials.collect()
+}
+
 pub(super) fn service_accounts(
     backend: &SimulatedBackend,
     estate: &Estate,

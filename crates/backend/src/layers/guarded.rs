@@ -240,6 +240,14 @@ impl Issuer for Guarded {
         .await
     }
 
+    async fn connects(&self, op: &Operation, subject: &Ref) -> Result<Probe> {
+        self.call(Call::changes("issuer.connects", op).at(subject), || async move {
+            let claimed = self.capability().issue_hidden;
+            self.inner_issuer(claimed, Some(subject), "connects")?.connects(op, subject).await
+        })
+        .await
+    }
+
     async fn disable(&self, op: &Operation, subject: &Ref) -> Result<()> {
         self.call(Call::changes("issuer.disable", op).at(subject), || async move {
             let claimed = self.capability().disable || self.capability().alternate;

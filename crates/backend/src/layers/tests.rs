@@ -189,6 +189,7 @@ const ALL: Capability = Capability {
     issue_by_name: true,
     issue_marks: true,
     issue_asked: true,
+    issue_hidden: true,
     siblings: true,
     disable: true,
     verify: true,

@@ -43,10 +43,10 @@ pub(crate) fn parse(name: &str, value: toml::Value) -> Result<Policy, toml::de::
     let selector = selector(raw.r#match.as_deref(), raw.r#where.as_deref())?;
     let max_age = raw.max_age.as_deref().map(age).transpose()?;
     if let Some(strategy) = raw.strategy.as_deref()
-        && !matches!(strategy, "replace" | "dual" | "alternating" | "copy-only" | "swap")
+        && !matches!(strategy, "replace" | "dual" | "alternating" | "copy-only" | "reissue" | "swap")
     {
         return Err(toml::de::Error::custom(format!(
-            "strategy `{strategy}` is none of replace, dual, alternating, copy-only, swap"
+            "strategy `{strategy}` is none of replace, dual, alternating, copy-only, reissue, swap"
         )));
     }
     let grace = raw.grace.as_deref().map(age).transpose()?;

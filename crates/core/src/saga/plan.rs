@@ -68,6 +68,28 @@ pub struct Redirect {
     pub to: Option<Ref>,
 }
 
+/// Where a certificate and its private key lie in one object.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Holder {
+    /// The field with the certificate, and perhaps a chain behind it.
+    pub certificate: Ref,
+    /// The field with its private key.
+    pub key: Ref,
+    /// The field that names whom to trust, where that is the certificate itself.
+    pub trust: Option<Ref>,
+}
+
+/// The account that an issuer logs in as with a value that it alone holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Login {
+    /// The account.
+    pub at: Ref,
+    /// A copy that still holds the present value, where one can be read.
+    pub copy: Option<Ref>,
+    /// Does the account's presence token change with its value?
+    pub told: bool,
+}
+
 /// What a step does. The engine has a `run`, an `undo` and a `reconcile` for each.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -154,6 +176,20 @@ pub enum Action {
     Conclude,
     /// Take the issuer's word that it holds the new value: what can be shown where nobody can be logged in at.
     Attest,
+    /// Read certificate and key from the copies, make them again with another key, signed by this authority or by themselves, and seal both.
+    SealCertificate(Option<Holder>),
+    /// See that the new certificate says what the old one said, that its key is its own, and that its authority's signature holds.
+    VerifyCertificate(Option<Holder>),
+    /// Put the new certificate and its key into all fields of one object in one write, by compare-and-set.
+    WriteCertificate(Holder),
+    /// Note what is known of the value that only the issuer holds: seal the copy that can be read and show that it is accepted.
+    NoteRoot(Option<Login>),
+    /// Have the issuer change the value that it alone holds afterwards.
+    RotateRoot(Option<Login>),
+    /// Have the issuer log in with the value that it alone holds.
+    VerifyRoot,
+    /// Take the issuer's word that it has changed the value: what can be shown where nobody held the old one.
+    AttestRoot,
 }
 
 impl Action {
@@ -199,6 +235,13 @@ impl Action {
             Self::ProveRefused => "prove-refused",
             Self::Conclude => "conclude",
             Self::Attest => "attest",
+            Self::SealCertificate(_) => "seal-certificate",
+            Self::VerifyCertificate(_) => "verify-certificate",
+            Self::WriteCertificate(_) => "write-certificate",
+            Self::NoteRoot(_) => "note-root",
+            Self::RotateRoot(_) => "rotate-root",
+            Self::VerifyRoot => "verify-root",
+            Self::AttestRoot => "attest-root",
         }
     }
 
@@ -222,6 +265,9 @@ impl Action {
                 | Self::Disable
                 | Self::Enable
                 | Self::Revoke(_)
+                | Self::WriteCertificate(_)
+                | Self::RotateRoot(_)
+                | Self::VerifyRoot
         )
     }
 }

@@ -8,7 +8,7 @@ use crate::policy::Policy;
 /// The best grade that there can be. `None` where the old value ends with the change itself, so that nothing is waited for.
 fn grade(strategy: &Strategy<'_>) -> Option<Evidence> {
     match strategy {
-        Strategy::Replace | Strategy::Asked | Strategy::CopyOnly => None,
+        Strategy::Replace | Strategy::Asked | Strategy::Root | Strategy::CopyOnly | Strategy::Reissue => None,
         // Secret-ids and tokens have no last use.
         Strategy::Dual(_) | Strategy::Told(_) => Some(Evidence::Blind),
         Strategy::Alternating(..) => Some(Evidence::Sampled),

@@ -85,6 +85,10 @@ impl Engine {
             let reason = "its issuer has made the new value and takes none, so the former one cannot be put back: let it go on with `claviger resume`, then rotate again";
             return Err(refuse("no-rollback", reason.to_owned()));
         }
+        if plan.steps.iter().any(|step| matches!(step.action, Action::RotateRoot(_))) {
+            let reason = "only its engine knows the new value, and takes none, so the former one cannot be put back: let it go on with `claviger resume`";
+            return Err(refuse("no-rollback", reason.to_owned()));
+        }
         if progress.may_roll_back(plan) {
             let plan = self.putting_back(record).await?;
             return Ok(Rollback { rotation: record.id, how: TakeBack::Saga, plan });
@@ -121,7 +125,10 @@ impl Engine {
         if has_issuer {
             steps.push(step(Action::VerifyNew, subject, "log in with the former value"));
         }
-        for copy in of(&|action| matches!(action, Action::WriteCopy | Action::WritePairs(_))) {
+        let writes = |action: &Action| {
+            matches!(action, Action::WriteCopy | Action::WritePairs(_) | Action::WriteCertificate(_))
+        };
+        for copy in of(&writes) {
             let detail = "write the former value by compare-and-set, unless it still holds it";
             steps.push(step(copy.action.clone(), &copy.target, detail));
         }

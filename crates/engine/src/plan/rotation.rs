@@ -9,7 +9,7 @@ use claviger_core::{
 };
 
 use super::{
-    Refusal, RotateOptions, asked, evidence, named, pair, readers, refuse,
+    Refusal, RotateOptions, asked, certificate, evidence, named, pair, readers, refuse, root,
     strategy::{self, End, Holders, Strategy},
 };
 use crate::{
@@ -25,7 +25,9 @@ pub(super) async fn plan(
 ) -> Result<SagaPlan, Refusal> {
     let credential = &detail.credential;
     let at = &credential.at;
-    if credential.state != CredentialState::Active {
+    // A certificate that has ended is what has to be made again most.
+    let ended = credential.state == CredentialState::Expired && certificate::is_one(detail);
+    if credential.state != CredentialState::Active && !ended {
         return Err(refuse(
             at,
             "not-active",
@@ -50,7 +52,8 @@ pub(super) async fn plan(
             "it is the credential that claviger's own connection uses: rotating it would lock claviger out; use another account for the connection",
         ));
     }
-    let Prospect { mut notes, shown_at, .. } = prospect(member.backend.as_ref(), at, &strategy).await?;
+    let Prospect { mut notes, shown_at, account, .. } =
+        prospect(member.backend.as_ref(), at, &strategy).await?;
     let gathered = match &strategy {
         Strategy::Asked => Some(asked::gathered(engine, detail, shown_at.as_ref()).await?),
         _ => None,
@@ -104,6 +107,21 @@ pub(super) async fn plan(
         _ => (None, named::Pointed::default()),
     };
     let is_own = |copy: &&CopyView| place.is_some() && copy.at.object() == *at;
+    if matches!(strategy, Strategy::Root) {
+        let root = root::root(engine, at, account.as_ref(), options.leave_stale).await?;
+        notes.extend(root::notes(at, &root));
+        return Ok(SagaPlan {
+            kind: SagaKind::Rotation,
+            definition: strategy.definition(),
+            credential: credential.id,
+            subject: at.clone(),
+            strategy: strategy.name().to_owned(),
+            steps: strategy::root(at, root.login),
+            breaks: root.breaks,
+            reversible_until: Action::RotateRoot(None).name().to_owned(),
+            notes,
+        });
+    }
     let mut current: Vec<&CopyView> =
         detail.copies.iter().filter(|copy| copy.stage == CopyStage::Current && !is_own(copy)).collect();
     current.extend(behind(engine, detail));
@@ -177,6 +195,12 @@ pub(super) async fn plan(
     let at_once = policy.and_then(|policy| policy.consumers_at_once).map_or(1, usize::from);
     let readers_of =
         |consumers: &[(Ref, _)]| consumers.iter().map(|(consumer, _)| consumer.clone()).collect();
+    let reissue = match &strategy {
+        Strategy::Reissue => {
+            Some(certificate::reissue(engine, detail, &writable, options.leave_stale).await?)
+        }
+        _ => None,
+    };
     let (steps, reversible_until, breaks) = match &strategy {
         Strategy::Replace => {
             let staged = staged(engine, &writable).await?;
@@ -273,6 +297,21 @@ pub(super) async fn plan(
             let steps = strategy::asked(at, login, &writable, &running);
             (steps, Action::AskIssuer.name().to_owned(), readers_of(&readers(detail)))
         }
+        Strategy::Root => return Err(refuse(at, "no-strategy", "it has no copies to be written")),
+        Strategy::Reissue => {
+            let reissue =
+                reissue.ok_or_else(|| refuse(at, "no-strategy", "there is nothing to make again"))?;
+            notes.extend(reissue.notes);
+            // Whoever checks a certificate that signs itself needs the new one, so until all have restarted some refuse it.
+            let breaks =
+                if reissue.signs_itself { readers_of(&readers(detail)) } else { readers_of(&declared) };
+            let authority = reissue.authority.as_ref();
+            // Where it signs itself, whoever has restarted refuses whoever has not: they go together.
+            let at_once = if reissue.signs_itself { strategy::ALL } else { at_once };
+            let steps = strategy::reissue(at, reissue.holders, authority, &running, grace, at_once);
+            let pivot = steps.iter().find(|step| step.phase == StepPhase::Pivot).map(|step| step.id.clone());
+            (steps, pivot.unwrap_or_default(), breaks)
+        }
         Strategy::CopyOnly => {
             notes.push(
                 "it has no issuer: nobody can be asked to refuse the old value, and until the last consumer has restarted some work with the old one and some with the new"
@@ -364,7 +403,7 @@ fn turn_notes(
 
 /// What the issuer says of another value for this credential: a refusal, or what the reader should know.
 async fn prospect(backend: &dyn Backend, at: &Ref, strategy: &Strategy<'_>) -> Result<Prospect, Refusal> {
-    let issuer = backend.issuer().filter(|_| !matches!(strategy, Strategy::CopyOnly));
+    let issuer = backend.issuer().filter(|_| !matches!(strategy, Strategy::CopyOnly | Strategy::Reissue));
     let Some(issuer) = issuer else { return Ok(Prospect::default()) };
     let prospect = issuer.prospect(at).await.map_err(|error| {
         refuse(at, "issuer-silent", format!("its issuer could not be asked: {}", error.message()))

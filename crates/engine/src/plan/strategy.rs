@@ -29,11 +29,19 @@
 //!
 //! `copy-only/1`, where there is no issuer (a signing key, a random value that services share): the first copy is the pivot, the others
 //! follow, then the consumers; at the end every copy must hold the new value. Nobody can refuse the old one, so nothing is proven of it.
+//!
+//! `reissue/1`, of a certificate with its private key: made again with another key, signed by itself or by an authority whose key lies in the
+//! estate, checked, and then written as with `copy-only/1`, all fields of an object together.
+//!
+//! `replace-root/1`, where the issuer makes and holds the value and shows it to nobody (the root credential of a database engine): it is asked to
+//! change it, which is the pivot and cannot be taken back, and has to log in with it. There is no copy to be written.
 
 mod alternating;
 mod minted;
 mod named;
+mod reissue;
 mod retire;
+mod root;
 
 use claviger_backend::{Backend, Issuer, Offer, Overlap, Turns, ValueOrigin};
 use claviger_core::{
@@ -47,8 +55,10 @@ pub(super) use self::{
     alternating::alternating,
     minted::{End, minted},
     named::{Holders, named},
+    reissue::reissue,
+    root::root,
 };
-use super::{Refusal, refuse};
+use super::{Refusal, certificate, refuse};
 use crate::policy::Policy;
 
 /// How a credential is rotated.
@@ -66,16 +76,21 @@ pub(super) enum Strategy<'e> {
     Told(&'e dyn Issuer),
     /// Where the issuer changes the value itself.
     Asked,
+    /// The same, where it shows it to nobody.
+    Root,
     CopyOnly,
+    /// Of a certificate, which is made again.
+    Reissue,
 }
 
 impl<'e> Strategy<'e> {
     pub(super) fn name(&self) -> &'static str {
         match self {
-            Self::Replace | Self::Asked => "replace",
+            Self::Replace | Self::Asked | Self::Root => "replace",
             Self::Dual(_) | Self::Minted(..) | Self::Named(..) | Self::Told(_) => "dual",
             Self::Alternating(..) => ALTERNATING,
             Self::CopyOnly => COPY_ONLY,
+            Self::Reissue => "reissue",
         }
     }
 
@@ -86,7 +101,8 @@ impl<'e> Strategy<'e> {
             Self::Named(..) => "-named",
             Self::Told(_) => "-told",
             Self::Asked => "-asked",
-            Self::Replace | Self::Dual(_) | Self::Alternating(..) | Self::CopyOnly => "",
+            Self::Root => "-root",
+            Self::Replace | Self::Dual(_) | Self::Alternating(..) | Self::CopyOnly | Self::Reissue => "",
         };
         format!("{}{variant}/1", self.name())
     }
@@ -126,6 +142,7 @@ impl<'e> Strategy<'e> {
                 Self::Named(issuer, offer)
             }
             (Some(_), Some((Overlap::None, ValueOrigin::Asked))) if capability.issue_asked => Self::Asked,
+            (Some(_), Some((Overlap::None, ValueOrigin::Hidden))) if capability.issue_hidden => Self::Root,
             (Some((issuer, _)), Some((Overlap::Dual, ValueOrigin::MintedMarked)))
                 if ends && capability.issue_marks =>
             {
@@ -134,6 +151,15 @@ impl<'e> Strategy<'e> {
             (Some(_), _) => {
                 let text = "its issuer would need a strategy that this version does not have";
                 return Err(refuse(at, "no-strategy", text));
+            }
+            (None, _) if certificate::is_one(detail) => {
+                if let Some((policy, _)) = wanted.filter(|(_, wanted)| *wanted == COPY_ONLY) {
+                    let text = format!(
+                        "policy `{policy}` asks for strategy `{COPY_ONLY}`, and it is a certificate or its private key, which no random value can take the place of: leave `strategy` out, and it is made again (`reissue`)"
+                    );
+                    return Err(refuse(at, "tls-value", text));
+                }
+                Self::Reissue
             }
             (None, _) if wanted.is_some_and(|(_, wanted)| wanted == COPY_ONLY) => {
                 nobody_checks(detail)?;

@@ -74,6 +74,8 @@ impl SagaOutcome {
                 "mint-by-name",
                 "mint-marked",
                 "take-over",
+                "seal-certificate",
+                "note-root",
             ];
             seals.into_iter().find_map(|action| fact(action, key))
         };
@@ -89,7 +91,7 @@ impl SagaOutcome {
             state: record.progress.state.word().to_owned(),
             reason: record.progress.state.reason(),
             steps: steps(record),
-            old: serde_json::json!({ "handle": sealed("old"), "verdict": fact("prove-refused", "verdict").or_else(|| fact("conclude", "verdict")).or_else(|| fact("attest", "verdict")) }),
+            old: serde_json::json!({ "handle": sealed("old"), "verdict": fact("prove-refused", "verdict").or_else(|| fact("conclude", "verdict")).or_else(|| fact("attest", "verdict")).or_else(|| fact("attest-root", "verdict")) }),
             new: serde_json::json!({ "handle": new.or_else(|| sealed("new")), "ref": added }),
             receipts,
         }

@@ -68,8 +68,8 @@ impl Engine {
         let plan = &record.plan;
         let refuse =
             |reason: String| Error::Refused { subject: plan.subject.clone(), code: "last-value", reason };
-        // Where the issuer shows the value that it holds, none is lost with ours.
-        if plan.kind == SagaKind::Revocation || step::is_asked(plan) {
+        // What the issuer holds is not lost with ours.
+        if plan.kind == SagaKind::Revocation || step::is_held(plan) {
             return Ok(());
         }
         let cx = Context { engine: self, record, deadline: options.lease, attempt: 1 };
@@ -130,6 +130,7 @@ fn written(record: &SagaRecord) -> Vec<&Ref> {
     let copies = steps.flat_map(|step| match &step.action {
         Action::WriteCopy => vec![&step.target],
         Action::WritePairs(pairs) => pairs.iter().map(|pair| &pair.copy).collect(),
+        Action::WriteCertificate(holder) => vec![&holder.key],
         _ => Vec::new(),
     });
     copies.collect()

@@ -5,6 +5,7 @@
 
 pub(super) mod adoption;
 mod asked;
+mod certificate;
 mod copies;
 pub(super) mod issue;
 mod marked;
@@ -16,6 +17,7 @@ mod probe;
 mod quarantine;
 mod repoint;
 mod revoke;
+mod root;
 mod seal;
 mod session;
 mod take_over;
@@ -32,7 +34,7 @@ use claviger_store::port::SagaRecord;
 use super::context::{Context, Done, Ran, Trouble};
 
 pub(crate) use self::mint::PUBLIC_HALF;
-pub(super) use self::{asked::is_asked, issue::new_at, seal::read_leaf};
+pub(super) use self::{asked::is_held, issue::new_at, seal::read_leaf};
 
 /// What an observation says of an interrupted step.
 #[expect(
@@ -91,6 +93,13 @@ pub(super) async fn run(cx: &Context<'_>, step: &Step) -> Result<Ran, Trouble> {
         Action::ProveRefused => probe::refused(cx, step).await,
         Action::Conclude => probe::concluded(cx).await,
         Action::Attest => asked::attest(cx).await,
+        Action::SealCertificate(authority) => certificate::seal(cx, authority.as_ref()).await,
+        Action::VerifyCertificate(authority) => certificate::verify(cx, authority.as_ref()).await,
+        Action::WriteCertificate(holder) => certificate::write(cx, step, holder).await,
+        Action::NoteRoot(login) => root::note(cx, login.as_ref()).await,
+        Action::RotateRoot(login) => root::rotate(cx, step, login.as_ref()).await,
+        Action::VerifyRoot => root::verify(cx, step).await,
+        Action::AttestRoot => root::attest(cx).await,
     }
 }
 
@@ -106,6 +115,8 @@ pub(super) async fn reconcile(cx: &Context<'_>, step: &Step) -> Result<Seen, Tro
         Action::AskIssuer => asked::observe(cx, step).await,
         Action::WriteCopy => copies::observe(cx, step).await,
         Action::WritePairs(pairs) => pair::observe(cx, pairs).await,
+        Action::WriteCertificate(holder) => certificate::observe(cx, holder).await,
+        Action::RotateRoot(login) => root::observe(cx, step, login.as_ref()).await,
         Action::ClearPending(version) => pending::observe(cx, step, version).await,
         Action::Disable => quarantine::observe(cx, step).await,
         Action::Enable => quarantine::observe_enabled(cx, step).await,
@@ -134,7 +145,13 @@ pub(super) async fn reconcile(cx: &Context<'_>, step: &Step) -> Result<Seen, Tro
         | Action::ProveDisabled
         | Action::ProveRefused
         | Action::Conclude
-        | Action::Attest => Ok(Seen::NotHappened("it may safely be done again".to_owned())),
+        | Action::Attest
+        | Action::SealCertificate(_)
+        | Action::VerifyCertificate(_)
+        | Action::NoteRoot(_)
+        // The issuer logs in once more.
+        | Action::VerifyRoot
+        | Action::AttestRoot => Ok(Seen::NotHappened("it may safely be done again".to_owned())),
     }
 }
 
@@ -180,7 +197,14 @@ pub(super) async fn undo(cx: &Context<'_>, step: &Step) -> Result<(), Trouble> {
         | Action::ProveDisabled
         | Action::ProveRefused
         | Action::Conclude
-        | Action::Attest => Ok(()),
+        | Action::Attest
+        | Action::SealCertificate(_)
+        | Action::VerifyCertificate(_)
+        | Action::WriteCertificate(_)
+        | Action::NoteRoot(_)
+        | Action::RotateRoot(_)
+        | Action::VerifyRoot
+        | Action::AttestRoot => Ok(()),
     }
 }
 

@@ -36,6 +36,9 @@ const SAGAS: &[Saga] = &[
     Saga::Named,
     Saga::Alternating,
     Saga::CopyOnly,
+    Saga::Reissue,
+    Saga::Root,
+    Saga::RootCopied,
     Saga::Revocation,
     Saga::Rollback(Stopped::Rotation),
     Saga::Rollback(Stopped::Dual),
@@ -44,6 +47,7 @@ const SAGAS: &[Saga] = &[
     Saga::Rollback(Stopped::Named),
     Saga::Rollback(Stopped::Alternating),
     Saga::Rollback(Stopped::CopyOnly),
+    Saga::Rollback(Stopped::Reissue),
 ];
 
 /// More processes than any saga has steps.

@@ -18,7 +18,7 @@ use claviger_testkit::database::TestDatabase;
 
 use crate::alternating;
 use crate::world::{COPIES, KEYS, Process, ROLE, Saga, TOKEN, World};
-use crate::{minted, named};
+use crate::{certificate, minted, named};
 
 /// L: some durably held value authenticates, and the target accepts no value that the journal does not know.
 pub(crate) async fn nothing_lost(world: &World, process: &Process, dir: &Path) -> Result<()> {
@@ -202,6 +202,7 @@ pub(crate) async fn back(
             }
         }
         Saga::CopyOnly => in_step(process, &world.old).await?,
+        Saga::Reissue => certificate::as_before(world, process, dir).await?,
         other => anyhow::bail!("{other:?} is not taken back"),
     }
     for value in made.iter().filter(|value| **value != world.old) {

@@ -6,6 +6,7 @@
 
 mod alternating;
 mod asked;
+mod certificate;
 mod comeback;
 mod generic;
 mod grace;
@@ -17,6 +18,7 @@ mod named;
 mod pains;
 mod pair;
 mod rollback;
+mod root;
 mod world;
 
 use claviger_backend_simulated::Fault;
@@ -258,6 +260,40 @@ async fn a_refused_copy_unwinds_before_the_first_and_pauses_after_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_crash_in_a_rotation_of_a_certificate_tears_it_from_its_key() {
+    println!("{}", sweep(Saga::Reissue, Kind::Sqlite).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_crash_in_a_rotation_of_a_certificate_tears_it_from_its_key_on_postgres() {
+    println!("{}", sweep(Saga::Reissue, Kind::Postgres).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_write_of_a_certificate_unwinds_before_the_first_and_pauses_after_it() {
+    assert_eq!(denied(Saga::Reissue).await, ["unwound", "paused", "paused"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_crash_in_a_rotation_of_a_root_locks_its_engine_out() {
+    for saga in [Saga::Root, Saga::RootCopied] {
+        println!("{}", sweep(saga, Kind::Sqlite).await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_crash_in_a_rotation_of_a_root_locks_its_engine_out_on_postgres() {
+    for saga in [Saga::Root, Saga::RootCopied] {
+        println!("{}", sweep(saga, Kind::Postgres).await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_rotation_of_a_root_unwinds() {
+    assert_eq!(denied(Saga::RootCopied).await, ["unwound"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_grace_leaves_the_old_value_and_outlives_the_process() {
     let world = World::prepare(Saga::Dual, Kind::Sqlite)
         .await
@@ -284,7 +320,7 @@ async fn a_refused_effect_unwinds_before_the_pivot_and_pauses_after_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_crash_in_a_rollback_loses_a_credential() {
-    for stopped in [Stopped::Rotation, Stopped::Dual, Stopped::Told, Stopped::Alternating] {
+    for stopped in [Stopped::Rotation, Stopped::Dual, Stopped::Told, Stopped::Alternating, Stopped::Reissue] {
         println!("{}", sweep(Saga::Rollback(stopped), Kind::Sqlite).await);
     }
 }
@@ -302,6 +338,7 @@ async fn no_crash_in_any_rollback_loses_a_credential() {
         Stopped::Minted,
         Stopped::Alternating,
         Stopped::CopyOnly,
+        Stopped::Reissue,
     ] {
         println!("{}", sweep(Saga::Rollback(stopped), Kind::Postgres).await);
     }
@@ -327,6 +364,7 @@ async fn a_rotation_is_taken_back_wherever_it_stopped() {
         (Saga::Named, 12, true),
         (Saga::Alternating, 12, true),
         (Saga::CopyOnly, 4, false),
+        (Saga::Reissue, 6, false),
     ];
     for (saga, least, retires) in expected {
         let world = World::prepare(saga, Kind::Sqlite).await.expect("the world can be made");

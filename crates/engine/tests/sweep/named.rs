@@ -69,7 +69,7 @@ fn app() -> Container {
     Container { name: "app".to_owned(), ..Container::default() }
 }
 
-fn deployment(container: Container, now: DateTime<Utc>) -> Deployment {
+pub(crate) fn deployment(container: Container, now: DateTime<Utc>) -> Deployment {
     Deployment {
         version: 1,
         created_at: now - TimeDelta::days(90),

@@ -36,9 +36,9 @@ use claviger_testkit::database::{Kind, TestDatabase};
 use tempfile::TempDir;
 
 use crate::{
-    alternating, asked, invariants,
+    alternating, asked, certificate, invariants,
     journal::{CommitFault, FaultyJournal, Watch},
-    minted, named,
+    minted, named, root,
 };
 
 /// Which saga is swept.
@@ -60,6 +60,12 @@ pub(crate) enum Saga {
     Alternating,
     /// Of a value that has no issuer: a signing key in two places.
     CopyOnly,
+    /// Of a certificate with its key, which an authority of the estate signs.
+    Reissue,
+    /// Of a value that only its issuer knows afterwards: the root credential of a database engine.
+    Root,
+    /// The same, where a copy of the old value can be tried.
+    RootCopied,
     Revocation,
     /// The rollback of one of the others, which an operator asks for after it was stopped behind its pivot.
     Rollback(Stopped),
@@ -75,6 +81,7 @@ pub(crate) enum Stopped {
     Named,
     Alternating,
     CopyOnly,
+    Reissue,
 }
 
 impl Saga {
@@ -88,6 +95,7 @@ impl Saga {
             Self::Rollback(Stopped::Named) => Self::Named,
             Self::Rollback(Stopped::Alternating) => Self::Alternating,
             Self::Rollback(Stopped::CopyOnly) => Self::CopyOnly,
+            Self::Rollback(Stopped::Reissue) => Self::Reissue,
             other => other,
         }
     }
@@ -157,6 +165,8 @@ impl World {
         match saga.first() {
             Saga::Minted => minted::plant(&mut estate, &random),
             Saga::Asked => asked::plant(&mut estate),
+            Saga::Reissue => certificate::plant(&mut estate),
+            Saga::Root | Saga::RootCopied => root::plant(&mut estate, saga == Saga::RootCopied),
             _ => {}
         }
         if saga.first() == Saga::Named {
@@ -200,6 +210,8 @@ impl World {
                     .await?
             }
             Saga::Asked => asked::plan(&process, asked::SUBJECT).await?,
+            Saga::Reissue => certificate::plan(&process, certificate::SUBJECT).await?,
+            Saga::Root | Saga::RootCopied => root::plan(&process, saga == Saga::RootCopied).await?,
             Saga::Minted => {
                 let key = minted::subject(&estate);
                 process.engine.plan_rotation(&Selector::parse(&key)?, &RotateOptions::default()).await?
@@ -314,6 +326,8 @@ impl World {
                 alternating::pairs_work(self, process, dir).await
             }
             Saga::CopyOnly => invariants::known_values(self, process).await,
+            Saga::Reissue | Saga::Rollback(Stopped::Reissue) => certificate::pairs_work(self, process).await,
+            Saga::Root | Saga::RootCopied => root::engine_works(self, dir).map(|_| ()),
             Saga::Revocation => Ok(()),
             Saga::Rollback(Stopped::Rotation) => invariants::nothing_lost(self, process, dir).await,
             Saga::Rollback(Stopped::Dual | Stopped::Told) => {
@@ -339,6 +353,8 @@ impl World {
             Saga::Named => named::at_rest(self, process, database, dir, began).await,
             Saga::Alternating => alternating::at_rest(self, process, database, dir, began).await,
             Saga::CopyOnly => invariants::copy_only(self, process, database, dir, began).await,
+            Saga::Reissue => certificate::at_rest(self, process, database, dir, began).await,
+            Saga::Root | Saga::RootCopied => root::at_rest(self, process, database, dir, began).await,
             Saga::Revocation => invariants::revocation(self, process, database, dir, began).await,
             Saga::Rollback(_) => invariants::back(self, process, database, dir, &[]).await,
         }
@@ -377,6 +393,8 @@ impl World {
             Saga::Alternating => alternating::as_before(self, process, dir, true).await,
             Saga::CopyOnly => invariants::in_step(process, &self.old).await,
             Saga::Rotation | Saga::Asked => invariants::old_in_force(self, process, dir).await,
+            Saga::Reissue => certificate::as_before(self, process, dir).await,
+            Saga::Root | Saga::RootCopied => root::as_before(self, dir),
             Saga::Revocation => invariants::still_accepted(self, dir),
             Saga::Rollback(_) => anyhow::bail!("a rollback never unwinds"),
         }
@@ -503,6 +521,9 @@ async fn value(process: &Process, plan: &SagaPlan, saga: Saga) -> Result<Vec<u8>
         Saga::Dual | Saga::Told => TOKEN.to_owned(),
         Saga::Minted => format!("{}#{}", minted::OBJECTS[0], minted::HALVES[1]),
         Saga::CopyOnly => KEYS[0].to_owned(),
+        Saga::Reissue => plan.subject.object().field("tls.key").to_string(),
+        // Nobody shows it.
+        Saga::Root | Saga::RootCopied => return Ok(root::OLD.as_bytes().to_vec()),
         Saga::Named | Saga::Revocation => format!("{}#token", plan.subject),
     };
     let member = process.engine.estate.member("sim")?;

@@ -330,6 +330,9 @@ pub trait Inventory: Send + Sync {
         end: RotationEnd,
     ) -> Result<()>;
 
+    /// What was written to these places ends by itself then, as a certificate does. Places that are not known are passed over.
+    async fn record_validity(&self, places: &[Ref], made: DateTime<Utc>, ends: DateTime<Utc>) -> Result<()>;
+
     /// A revocation came to rest: the credential's new state. Its fingerprints are kept, so that its return is seen.
     async fn record_state(
         &self,

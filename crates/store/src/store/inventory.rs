@@ -151,6 +151,10 @@ impl Inventory for SeaStore {
         self.note_rotation(at, credential, copies, end).await
     }
 
+    async fn record_validity(&self, places: &[Ref], made: DateTime<Utc>, ends: DateTime<Utc>) -> Result<()> {
+        self.note_validity(places, made, ends).await
+    }
+
     async fn record_state(
         &self,
         at: DateTime<Utc>,

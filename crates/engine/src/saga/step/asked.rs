@@ -17,8 +17,13 @@ use super::{
 const VERSION: &str = "version";
 
 /// Is this the rotation of a value that its issuer makes and holds?
-pub(in crate::saga) fn is_asked(plan: &SagaPlan) -> bool {
+pub(super) fn is_asked(plan: &SagaPlan) -> bool {
     plan.steps.iter().any(|step| step.action == Action::AskIssuer)
+}
+
+/// Does its issuer hold the value, so that none is lost with ours?
+pub(in crate::saga) fn is_held(plan: &SagaPlan) -> bool {
+    is_asked(plan) || plan.steps.iter().any(|step| matches!(step.action, Action::RotateRoot(_)))
 }
 
 /// Where one logs in with the value, if that is in the estate.

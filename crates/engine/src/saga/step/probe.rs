@@ -17,7 +17,7 @@ use crate::plan::ROLLBACK;
 
 use super::{
     super::context::{Context, Done, Ran, Trouble, permanent, temporary},
-    asked, issue, seal, timer,
+    asked, certificate, issue, seal, timer,
 };
 
 /// Probes of the old value before an operator is asked.
@@ -117,6 +117,9 @@ pub(super) async fn refused(cx: &Context<'_>, step: &Step) -> Result<Ran, Troubl
 
 /// `conclude`: the copies are the only ones who can be asked.
 pub(super) async fn concluded(cx: &Context<'_>) -> Result<Ran, Trouble> {
+    if certificate::is_one(&cx.record.plan) {
+        return certificate::concluded(cx).await;
+    }
     let new = cx.new_value().await?;
     for at in seal::written(cx) {
         let present = seal::read_leaf(cx, at).await?;
@@ -164,11 +167,16 @@ async fn resurrected(cx: &Context<'_>) -> Result<Option<String>, Trouble> {
 }
 
 /// The paths of positive controls: the same value before a revocation; the new value after a rotation, and where the two belong to different
-/// users the old value before it.
+/// users the old value before it; where only its issuer knows the new one, the old value before the change.
 fn control_paths(cx: &Context<'_>) -> Vec<String> {
     let actions: &[(&str, &str)] = match cx.record.plan.kind {
         SagaKind::Revocation => &[("control-probe", "control")],
-        SagaKind::Rotation => &[("verify-new", "path"), ("seal-user", "control"), ("take-over", "control")],
+        SagaKind::Rotation => &[
+            ("verify-new", "path"),
+            ("seal-user", "control"),
+            ("note-root", "control"),
+            ("take-over", "control"),
+        ],
     };
     let path = |(action, key): &(&str, &str)| {
         let output = cx.record.progress.output(&cx.record.plan, |step| step.action.name() == *action)?;
@@ -231,6 +239,7 @@ fn written(cx: &Context<'_>) -> Vec<(Ref, Option<String>, Fingerprint)> {
             let places = match &step.action {
                 Action::WriteCopy => vec![step.target.clone()],
                 Action::WritePairs(pairs) => pairs.iter().map(|pair| pair.copy.clone()).collect(),
+                Action::WriteCertificate(holder) => vec![holder.certificate.clone(), holder.key.clone()],
                 _ => return None,
             };
             let StepState::Succeeded { output } = state else { return None };

@@ -16,7 +16,7 @@ use crate::policy::policy_for;
 
 use super::{
     super::context::{Context, Done, Ran, Trouble, permanent, temporary},
-    pending,
+    certificate, pending,
 };
 
 /// What the copies of the plan hold: each value once, with the first place that has it, and how many copies were read.
@@ -234,7 +234,7 @@ pub(super) fn pointer(at: &Ref, value: &SecretValue) -> String {
 
 /// A short name of a value that people can compare: the first 16 digits of its keyed fingerprint.
 pub(super) fn handle(cx: &Context<'_>, value: &SecretValue) -> String {
-    let mut text = cx.fingerprint(value).to_string();
+    let mut text = certificate::fingerprint(cx, value).unwrap_or_else(|| cx.fingerprint(value)).to_string();
     text.truncate(16);
     text
 }

@@ -115,6 +115,27 @@ impl SeaStore {
         Ok(())
     }
 
+    pub(super) async fn note_validity(
+        &self,
+        places: &[Ref],
+        made: DateTime<Utc>,
+        ends: DateTime<Utc>,
+    ) -> Result<()> {
+        let transaction = self.database.begin().await?;
+        for place in places {
+            let copy_id = key::copy(place, CopyStage::Current, None);
+            let Some(copy) = copy::Entity::find_by_id(copy_id).one(&transaction).await? else { continue };
+            let mut facts: CopyFacts = from_json("credential_copy", &copy.facts)?;
+            (facts.created_at, facts.expires_at) = (Some(made), Some(ends));
+            let facts = to_json(&facts);
+            let values: Vec<Value> = vec![copy_id.into(), key::digest(&facts).into(), facts.into()];
+            let sql = "update credential_copy set digest = $2, facts = $3, dirty = true where id = $1";
+            sql::run(&transaction, sql, values).await?;
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+
     pub(super) async fn note_state(
         &self,
         at: DateTime<Utc>,
