@@ -315,7 +315,7 @@ async fn what_signs_itself_takes_the_copy_beside_it_along_and_names_the_others()
         .scan(&claviger_engine::scan::ScanOptions::default(), &claviger_engine::progress::Silent)
         .await?;
     refused(&process, &subject, "trusted-elsewhere", "sim/k8s/payments/Secret/trusts#server.crt").await?;
-    let stale = RotateOptions { leave_stale: true };
+    let stale = RotateOptions { leave_stale: true, ..RotateOptions::default() };
     let planned = process.engine.plan_rotation(&Selector::parse(&subject)?, &stale).await?;
     let notes = &planned.subjects.first().context("a plan")?.notes;
     ensure!(notes.iter().any(|note| note.contains("trusts#server.crt")), "{notes:?}");

@@ -8,9 +8,13 @@ use claviger_core::{
 };
 
 use super::super::context::{Context, Done, Ran, Trouble, permanent};
+use crate::plan::ROLLBACK;
 
 /// Questions before an operator is asked: with the growing pauses about ten minutes.
 const QUESTIONS: u32 = 60;
+
+/// Questions for which a rollback takes a failure for the former rollout's: about a quarter of a minute.
+const STALE: u32 = 10;
 
 /// Did the consumer stand well before it was restarted?
 pub(in crate::saga) const STOOD: &str = "stood";
@@ -55,6 +59,8 @@ pub(super) async fn adopted(cx: &Context<'_>, step: &Step) -> Result<Ran, Troubl
     let operation = cx.operation_of(&refreshed.id, &refreshed.target);
     let pending = match cx.runtime(&step.target)?.adopted(&operation, &step.target).await {
         Ok(Adoption::Adopted(detail)) => return Ok(Ran::Done(Done::new(detail))),
+        // What is told right after a rollback's restart may still be the failure of the rollout that it takes back.
+        Ok(Adoption::Failing(why)) if cx.record.plan.strategy == ROLLBACK && cx.attempt < STALE => why,
         Ok(Adoption::Failing(why)) => {
             return Err(permanent(format!("{} does not come up with the new value: {why}", step.target)));
         }
