@@ -19,6 +19,7 @@
 mod asking;
 mod bench;
 mod description;
+mod erasing;
 mod inventory;
 mod issuer;
 mod marking;
@@ -114,6 +115,7 @@ pub fn trials(name: &str, backend: Arc<dyn Backend>, fixture: Fixture) -> Vec<Tr
     trials.extend(marking::trials(&bench));
     trials.extend(asking::trials(&bench));
     trials.extend(store::trials(&bench));
+    trials.extend(erasing::trials(&bench));
     trials.extend(runtime::trials(&bench));
     trials.into_iter().map(|trial| trial.named(name)).collect()
 }

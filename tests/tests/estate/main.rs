@@ -13,6 +13,7 @@ mod lost_answer;
 mod named_token;
 mod pending;
 mod recovery;
+mod revoke;
 mod static_role;
 mod token;
 mod turns;

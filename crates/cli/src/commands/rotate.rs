@@ -15,7 +15,12 @@ pub(super) async fn run(global: &Global, args: &RotateArgs) -> Result<Exit> {
     let selector = args.condition.selector(&args.selector)?;
     let composed = compose(global, Needs::Backends).await?;
     let engine = &composed.engine;
-    let planned = engine.plan_rotation(&selector, &RotateOptions { leave_stale: args.leave_stale }).await?;
+    let planned = engine
+        .plan_rotation(
+            &selector,
+            &RotateOptions { leave_stale: args.leave_stale, ..RotateOptions::default() },
+        )
+        .await?;
     let human = matches!(global.output, Format::Table | Format::Wide);
     plan::show(global, &planned);
     if let Answer::Stop(exit) = plan::ask(&planned, &args.change, "rotate")? {

@@ -154,6 +154,15 @@ pub enum Action {
     Conclude,
     /// Take the issuer's word that it holds the new value: what can be shown where nobody can be logged in at.
     Attest,
+    /// End what was obtained with the credential and goes on working without it: sessions, tokens. With what its issuer needs to know it by
+    /// when the credential is gone.
+    EndDerived(String),
+    /// Take the dead value out of a copy, by compare-and-set.
+    ScrubCopy,
+    /// Make the former versions of a copy unreadable that hold the dead value.
+    ScrubFormer,
+    /// Read every copy again: what can be shown of a value that no issuer could refuse.
+    ConcludeScrub,
 }
 
 impl Action {
@@ -199,6 +208,10 @@ impl Action {
             Self::ProveRefused => "prove-refused",
             Self::Conclude => "conclude",
             Self::Attest => "attest",
+            Self::EndDerived(_) => "end-derived",
+            Self::ScrubCopy => "scrub-copy",
+            Self::ScrubFormer => "scrub-former",
+            Self::ConcludeScrub => "conclude-scrub",
         }
     }
 
@@ -222,6 +235,9 @@ impl Action {
                 | Self::Disable
                 | Self::Enable
                 | Self::Revoke(_)
+                | Self::EndDerived(_)
+                | Self::ScrubCopy
+                | Self::ScrubFormer
         )
     }
 }

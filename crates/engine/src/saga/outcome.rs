@@ -47,6 +47,9 @@ pub struct SagaOutcome {
     pub old: serde_json::Value,
     /// Fingerprint of the new value, and its own ref where it has one.
     pub new: serde_json::Value,
+    /// Places that still hold a dead value which was to be taken out, with why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<(Ref, String)>,
     /// Receipts.
     #[serde(skip)]
     pub receipts: Vec<ReceiptView>,
@@ -70,6 +73,7 @@ impl SagaOutcome {
                 "seal-user",
                 "seal-accepted",
                 "seal-held",
+                "seal-old",
                 "mint-at-issuer",
                 "mint-by-name",
                 "mint-marked",
@@ -89,8 +93,9 @@ impl SagaOutcome {
             state: record.progress.state.word().to_owned(),
             reason: record.progress.state.reason(),
             steps: steps(record),
-            old: serde_json::json!({ "handle": sealed("old"), "verdict": fact("prove-refused", "verdict").or_else(|| fact("conclude", "verdict")).or_else(|| fact("attest", "verdict")) }),
+            old: serde_json::json!({ "handle": sealed("old"), "verdict": fact("prove-refused", "verdict").or_else(|| fact("conclude", "verdict")).or_else(|| fact("attest", "verdict")).or_else(|| fact("conclude-scrub", "verdict")) }),
             new: serde_json::json!({ "handle": new.or_else(|| sealed("new")), "ref": added }),
+            left: super::step::left_in(record),
             receipts,
         }
     }

@@ -6,6 +6,7 @@
 mod adoption;
 mod asked;
 mod copies;
+mod derived;
 pub(super) mod issue;
 mod marked;
 mod mint;
@@ -16,6 +17,7 @@ mod probe;
 mod quarantine;
 mod repoint;
 mod revoke;
+mod scrub;
 mod seal;
 mod session;
 mod take_over;
@@ -32,7 +34,7 @@ use claviger_store::port::SagaRecord;
 use super::context::{Context, Done, Ran, Trouble};
 
 pub(crate) use self::mint::PUBLIC_HALF;
-pub(super) use self::{asked::is_asked, issue::new_at, seal::read_leaf};
+pub(super) use self::{asked::is_asked, issue::new_at, scrub::left_in, seal::read_leaf};
 
 /// What an observation says of an interrupted step.
 #[expect(
@@ -91,6 +93,10 @@ pub(super) async fn run(cx: &Context<'_>, step: &Step) -> Result<Ran, Trouble> {
         Action::ProveRefused => probe::refused(cx, step).await,
         Action::Conclude => probe::concluded(cx).await,
         Action::Attest => asked::attest(cx).await,
+        Action::EndDerived(mark) => derived::end(cx, step, mark).await,
+        Action::ScrubCopy => scrub::copy(cx, step).await,
+        Action::ScrubFormer => scrub::former(cx, step).await,
+        Action::ConcludeScrub => scrub::concluded(cx).await,
     }
 }
 
@@ -110,7 +116,8 @@ pub(super) async fn reconcile(cx: &Context<'_>, step: &Step) -> Result<Seen, Tro
         Action::Disable => quarantine::observe(cx, step).await,
         Action::Enable => quarantine::observe_enabled(cx, step).await,
         Action::Revoke(expect) => revoke::observe(cx, step, expect.as_deref()).await,
-        // A refresh carries its operation key to the target: doing it again is no second rollout. The others change nothing.
+        // A refresh carries its operation key to the target: doing it again is no second rollout. What is ended or taken out is looked for again
+        // first. The others change nothing.
         Action::Refresh(_)
         | Action::SealValues
         | Action::SealCopies
@@ -134,6 +141,10 @@ pub(super) async fn reconcile(cx: &Context<'_>, step: &Step) -> Result<Seen, Tro
         | Action::ProveDisabled
         | Action::ProveRefused
         | Action::Conclude
+        | Action::EndDerived(_)
+        | Action::ScrubCopy
+        | Action::ScrubFormer
+        | Action::ConcludeScrub
         | Action::Attest => Ok(Seen::NotHappened("it may safely be done again".to_owned())),
     }
 }
@@ -180,6 +191,10 @@ pub(super) async fn undo(cx: &Context<'_>, step: &Step) -> Result<(), Trouble> {
         | Action::ProveDisabled
         | Action::ProveRefused
         | Action::Conclude
+        | Action::EndDerived(_)
+        | Action::ScrubCopy
+        | Action::ScrubFormer
+        | Action::ConcludeScrub
         | Action::Attest => Ok(()),
     }
 }

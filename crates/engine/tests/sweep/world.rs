@@ -36,7 +36,7 @@ use claviger_testkit::database::{Kind, TestDatabase};
 use tempfile::TempDir;
 
 use crate::{
-    alternating, asked, invariants,
+    alternating, asked, ending, invariants,
     journal::{CommitFault, FaultyJournal},
     minted, named,
 };
@@ -61,8 +61,21 @@ pub(crate) enum Saga {
     /// Of a value that has no issuer: a signing key in two places.
     CopyOnly,
     Revocation,
+    /// The revocation of what is suspended first and outlived by sessions, or has no issuer; its copies are cleaned.
+    Ending(Ended),
     /// The rollback of one of the others, which an operator asks for after it was stopped behind its pivot.
     Rollback(Stopped),
+}
+
+/// What is ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// A database password with live sessions, and its copies with it.
+    Role,
+    /// An access key that obtained session credentials.
+    Key,
+    /// A value without an issuer: only its copies can be cleaned.
+    Value,
 }
 
 /// What a rollback takes back.
@@ -156,6 +169,7 @@ impl World {
         let mut estate = estate::demo(&random, SystemClock.now());
         match saga.first() {
             Saga::Minted => minted::plant(&mut estate, &random),
+            Saga::Ending(ended) => ending::plant(&mut estate, ended, &random),
             Saga::Asked => asked::plant(&mut estate),
             _ => {}
         }
@@ -220,6 +234,7 @@ impl World {
                 )?);
                 process.engine.plan_rotation(&Selector::parse(KEYS[0])?, &RotateOptions::default()).await?
             }
+            Saga::Ending(ended) => ending::plan(&process, ended, &estate).await?,
             Saga::Revocation => {
                 let tokens = process.engine.select(&Selector::parse("kind=service-account-token")?).await?;
                 let token =
@@ -314,7 +329,7 @@ impl World {
                 alternating::pairs_work(self, process, dir).await
             }
             Saga::CopyOnly => invariants::known_values(self, process).await,
-            Saga::Revocation => Ok(()),
+            Saga::Revocation | Saga::Ending(_) => Ok(()),
             Saga::Rollback(Stopped::Rotation) => invariants::nothing_lost(self, process, dir).await,
             Saga::Rollback(Stopped::Dual | Stopped::Told) => {
                 invariants::token_works(self, process, dir).await
@@ -340,6 +355,7 @@ impl World {
             Saga::Alternating => alternating::at_rest(self, process, database, dir, began).await,
             Saga::CopyOnly => invariants::copy_only(self, process, database, dir, began).await,
             Saga::Revocation => invariants::revocation(self, process, database, dir, began).await,
+            Saga::Ending(ended) => ending::at_rest(self, process, database, dir, (ended, began)).await,
             Saga::Rollback(_) => invariants::back(self, process, database, dir, &[]).await,
         }
     }
@@ -430,17 +446,26 @@ impl Process {
 }
 
 pub(crate) async fn open(dir: &Path, database: &TestDatabase, trial: Trial) -> Result<Process> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let random: Arc<dyn Random> = Arc::new(SeededRandom::new(11));
-    let config = SimulatedConfig { path: dir.join("estate.json") };
     let faults: Arc<dyn FaultPlan> = match trial.estate {
         Some((index, fault)) => Arc::new(FaultAt { index, fault }),
         None => Arc::new(claviger_backend_simulated::fault::NoFaults),
     };
+    open_with(dir, database, faults, trial.commit).await
+}
+
+pub(crate) async fn open_with(
+    dir: &Path,
+    database: &TestDatabase,
+    faults: Arc<dyn FaultPlan>,
+    commit: Option<(u64, CommitFault)>,
+) -> Result<Process> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let random: Arc<dyn Random> = Arc::new(SeededRandom::new(11));
+    let config = SimulatedConfig { path: dir.join("estate.json") };
     let backend = Arc::new(SimulatedBackend::open("sim", config, Arc::clone(&clock))?.with_faults(faults));
     let store = database.open(Arc::clone(&clock), Arc::clone(&random)).await?;
     let inner: Arc<dyn Journal> = Arc::new(store.clone());
-    let journal = Arc::new(FaultyJournal::new(inner, trial.commit));
+    let journal = Arc::new(FaultyJournal::new(inner, commit));
     let mut estate = Estate::default();
     let guarded = Guarded::new(backend.clone(), LayerConfig::default());
     estate.add(Member { backend: Arc::new(guarded), labels: Default::default(), link_by_login: false });
@@ -478,8 +503,9 @@ async fn value(process: &Process, plan: &SagaPlan, saga: Saga) -> Result<Vec<u8>
             "sim/kv/payments/db#password".to_owned()
         }
         Saga::Dual | Saga::Told => TOKEN.to_owned(),
-        Saga::Minted => format!("{}#{}", minted::OBJECTS[0], minted::HALVES[1]),
-        Saga::CopyOnly => KEYS[0].to_owned(),
+        Saga::Ending(Ended::Role) => "sim/kv/payments/db#password".to_owned(),
+        Saga::Minted | Saga::Ending(Ended::Key) => format!("{}#{}", minted::OBJECTS[0], minted::HALVES[1]),
+        Saga::CopyOnly | Saga::Ending(Ended::Value) => KEYS[0].to_owned(),
         Saga::Named | Saga::Revocation => format!("{}#token", plan.subject),
     };
     let member = process.engine.estate.member("sim")?;

@@ -230,7 +230,7 @@ async fn what_could_not_be_carried_out_is_refused_when_it_is_planned() -> Result
         );
     }
     // Who wants it all the same is told what breaks.
-    let plan = plan_of(gitops, RotateOptions { leave_stale: true }).await?;
+    let plan = plan_of(gitops, RotateOptions { leave_stale: true, ..RotateOptions::default() }).await?;
     let plan: &SagaPlan = plan.subjects.first().context("a plan")?;
     ensure!(plan.breaks == [Ref::from_text("sim/k8s/ci/Deployment/agent")], "{:?}", plan.breaks);
     ensure!(plan.notes.iter().any(|note| note.contains("argocd/ci")), "{:?}", plan.notes);
