@@ -190,7 +190,7 @@ pub trait Issuer: Send + Sync {
     /// The value that the issuer holds and shows, where it changes it itself. Absent: `None`.
     async fn held(&self, subject: &Ref) -> Result<Option<Held>>;
 
-    /// Suspends the credential: it is refused until it is enabled again. Repeat: succeeds, same end state. Absent: `NotFound`. Cancellation:
+    /// Suspends the credential: nobody gets in with it until it is enabled again; what a login shows then [`Issuer::ending`] says. Repeat: succeeds, same end state. Absent: `NotFound`. Cancellation:
     /// effect unknown; [`Issuer::siblings`] tells.
     async fn disable(&self, op: &Operation, subject: &Ref) -> Result<()>;
 

@@ -17,5 +17,5 @@ pub(crate) use self::step::{PUBLIC_HALF, issue::added};
 
 pub use self::{
     executor::RunOptions,
-    outcome::{SagaOutcome, StepView},
+    outcome::{Left, SagaOutcome, StepView},
 };

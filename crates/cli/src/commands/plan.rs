@@ -105,7 +105,9 @@ pub(super) fn show(global: &Global, plan: &Plan) {
             let _ = writeln!(text, "  note: {note}");
         }
         for blast in plan.blast.iter().filter(|blast| blast.credential == subject.credential) {
-            radius(blast).iter().for_each(|line| drop(writeln!(text, "{line}")));
+            for line in radius(blast) {
+                let _ = writeln!(text, "{line}");
+            }
         }
         // An unwinding takes back itself: there is nothing to say.
         if !subject.reversible_until.is_empty() {
@@ -234,8 +236,8 @@ pub(super) fn show_outcomes(outcomes: &[SagaOutcome]) {
                 receipt.detail
             );
         }
-        for (at, why) in &outcome.left {
-            let _ = writeln!(text, "  still there: {at}: {why}");
+        for left in &outcome.left {
+            let _ = writeln!(text, "  still there: {}: {}", left.at, left.reason);
         }
         if let Some(reason) = &outcome.reason {
             let _ = writeln!(text, "  {}: {reason}", outcome.state);

@@ -70,8 +70,9 @@ pub(super) async fn run(global: &Global, args: &RevokeArgs) -> Result<Exit> {
         plan::show_outcomes(&outcomes);
     } else {
         let left: Vec<_> = outcomes.iter().flat_map(|outcome| &outcome.left).collect();
-        let left: Vec<_> = left.iter().map(|(at, why)| json!({ "ref": at, "reason": why })).collect();
-        let mut document = json!({ "plan": plan::document(&planned), "receipts": receipts, "left": left, "revocations": items });
+        let mut document = json!({
+            "plan": plan::document(&planned), "receipts": receipts, "left": left, "revocations": items,
+        });
         output::stamp(&mut document, "revoke");
         output::document(global, &document)?;
     }

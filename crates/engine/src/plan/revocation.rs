@@ -217,7 +217,7 @@ pub(super) fn end_derived(at: &Ref, ending: &Ending, descent: &Descent) -> Optio
     let names: Vec<&str> = descent.derived.iter().take(NAMED).map(|one| one.at.as_str()).collect();
     let shared = descent.derived.iter().filter(|one| !one.certain).count();
     let detail = match descent.derived.len() {
-        0 => format!("end the {what} that were obtained with it: there are none now"),
+        0 => format!("end the {what} that were obtained with it: its issuer lists none now"),
         count => {
             let unsure = match shared {
                 0 => String::new(),
@@ -230,8 +230,13 @@ pub(super) fn end_derived(at: &Ref, ending: &Ending, descent: &Descent) -> Optio
 }
 
 /// Does the issuer's own object hold this copy? It goes with it.
-pub(super) fn is_own(detail: &CredentialDetail, copy: &Ref) -> bool {
-    detail.credential.at.field_name().is_none() && copy.object() == detail.credential.at
+pub(super) fn is_own(engine: &Engine, detail: &CredentialDetail, copy: &Ref) -> bool {
+    let at = &detail.credential.at;
+    // Where no issuer is known, the credential is called after one of its copies, which may have no field.
+    let issues = engine.estate.member(at.backend()).is_ok_and(|member| {
+        member.backend.issuer().is_some_and(|issuer| issuer.ending(at).refused.is_none())
+    });
+    issues && at.field_name().is_none() && copy.object() == *at
 }
 
 /// Copies in force.

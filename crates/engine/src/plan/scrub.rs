@@ -44,7 +44,7 @@ impl Places {
 /// Asks each copy, where `ask` says so.
 pub(super) async fn places(engine: &Engine, detail: &CredentialDetail, ask: bool) -> Result<Places, Refusal> {
     let mut places = Places::default();
-    for copy in current(detail).filter(|copy| !is_own(detail, &copy.at)) {
+    for copy in current(detail).filter(|copy| !is_own(engine, detail, &copy.at)) {
         if !ask {
             places.unasked.push(copy.at.clone());
             continue;
@@ -76,7 +76,7 @@ pub(super) async fn places(engine: &Engine, detail: &CredentialDetail, ask: bool
     }
     for copy in detail.copies.iter().filter(|copy| ask && copy.stage == CopyStage::Former) {
         let closed = places.closed.iter().any(|(at, _)| *at == copy.at);
-        if is_own(detail, &copy.at) || closed || places.former.contains(&copy.at) {
+        if is_own(engine, detail, &copy.at) || closed || places.former.contains(&copy.at) {
             continue;
         }
         if keeps_former(engine, &copy.at) && !copy.attributes.contains_key("helm_release") {

@@ -27,6 +27,16 @@ pub struct StepView {
     pub detail: String,
 }
 
+/// A place that still holds a dead value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Left {
+    /// Where.
+    #[serde(rename = "ref")]
+    pub at: Ref,
+    /// Why.
+    pub reason: String,
+}
+
 /// One saga.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SagaOutcome {
@@ -49,7 +59,7 @@ pub struct SagaOutcome {
     pub new: serde_json::Value,
     /// Places that still hold a dead value which was to be taken out, with why.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub left: Vec<(Ref, String)>,
+    pub left: Vec<Left>,
     /// Receipts.
     #[serde(skip)]
     pub receipts: Vec<ReceiptView>,
@@ -95,7 +105,7 @@ impl SagaOutcome {
             steps: steps(record),
             old: serde_json::json!({ "handle": sealed("old"), "verdict": fact("prove-refused", "verdict").or_else(|| fact("conclude", "verdict")).or_else(|| fact("attest", "verdict")).or_else(|| fact("conclude-scrub", "verdict")) }),
             new: serde_json::json!({ "handle": new.or_else(|| sealed("new")), "ref": added }),
-            left: super::step::left_in(record),
+            left: super::step::left_in(record).into_iter().map(|(at, reason)| Left { at, reason }).collect(),
             receipts,
         }
     }

@@ -30,7 +30,7 @@ async fn a_value_without_an_issuer_is_taken_out_of_its_copies_and_nothing_is_pro
     ensure!(secret["data"]["secret"].is_null(), "the Secret holds it");
     let of = |parameters| Call { service: "secretsmanager", operation: "get_secret_value", parameters };
     let current = estate.ministack.calls(&[of(json!({"SecretId": "web/webhook"}))])?.remove(0);
-    ensure!(text(&current, "SecretString") == "revoked-by-claviger", "{current}");
+    ensure!(text(&current, "SecretString") == "revoked-by-claviger", "{current}: {done:#}");
     let previous = of(json!({"SecretId": "web/webhook", "VersionStage": "AWSPREVIOUS"}));
     let previous = estate.ministack.calls(&[previous])?.remove(0);
     ensure!(text(&previous, "SecretString") != old, "the version before holds it under a label");
