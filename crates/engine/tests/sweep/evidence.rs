@@ -216,8 +216,9 @@ async fn nothing_beats_retain_and_a_legal_hold() -> Result<()> {
     ensure!(refused.subjects.is_empty() && refused.refused[0].code == "retain", "{refused:?}");
     process.engine.estate.policies.clear();
     scene.edit(|estate| {
-        let path = estate.secret_store.paths.get_mut("payments/db");
-        path.map(|path| path.labels = Labels::from([("legal-hold".to_owned(), "case 7".to_owned())]));
+        if let Some(path) = estate.secret_store.paths.get_mut("payments/db") {
+            path.labels = Labels::from([("legal-hold".to_owned(), "case 7".to_owned())]);
+        }
     })?;
     process.engine.scan(&ScanOptions::default(), &Silent).await?;
     for replace in [false, true] {
