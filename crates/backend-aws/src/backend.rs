@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use claviger_backend::{
-    Backend, BackendInfo, Capability, ErrorKind, Issuer, Permission, Phase, Result, Runtime, ScanSink, Store,
-    Turns,
+    Backend, BackendInfo, Capability, Eraser, ErrorKind, Issuer, Offspring, Permission, Phase, Result,
+    Runtime, ScanSink, Store, Turns,
 };
 use claviger_core::{clock::Clock, model::Scope};
 
@@ -24,19 +24,20 @@ const BEGIN_SECONDS: u32 = 10;
 pub struct AwsBackend {
     pub(crate) info: BackendInfo,
     pub(crate) account: Account,
+    pub(crate) clock: Arc<dyn Clock>,
     propagation: Option<u32>,
 }
 
 impl AwsBackend {
-    /// Checks the configuration. Nothing is sent: the first call connects. The clock is not needed: AWS's times are its own.
+    /// Checks the configuration. Nothing is sent: the first call connects. AWS's times are its own; the clock says from when on sessions are denied.
     ///
     /// # Errors
     /// `Config`: half a key, no region, an endpoint that is none.
-    pub fn new(name: &str, config: AwsConfig, _clock: Arc<dyn Clock>) -> Result<Self> {
+    pub fn new(name: &str, config: AwsConfig, clock: Arc<dyn Clock>) -> Result<Self> {
         config.check(name)?;
         let info = BackendInfo { name: name.to_owned(), kind: "aws", endpoint: config.endpoint_text() };
         let propagation = config.propagation_seconds;
-        Ok(Self { info, account: Account::new(config), propagation })
+        Ok(Self { info, account: Account::new(config), clock, propagation })
     }
 
     /// How long, in seconds, IAM may not know a new key.
@@ -124,7 +125,15 @@ impl Backend for AwsBackend {
         None
     }
 
+    fn offspring(&self) -> Option<&dyn Offspring> {
+        Some(self)
+    }
+
     fn store(&self) -> Option<&dyn Store> {
+        Some(self)
+    }
+
+    fn eraser(&self) -> Option<&dyn Eraser> {
         Some(self)
     }
 

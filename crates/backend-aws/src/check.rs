@@ -9,7 +9,7 @@ use claviger_backend::{ErrorKind, Permission, PermissionStatus, Result};
 use crate::{clients::Caller, failure::of, iam::Scan};
 
 /// Flow and action. Resources are not looked at: a right on some secrets only is found out when they are read.
-const NEEDED: [(&str, &str); 30] = [
+const NEEDED: [(&str, &str); 34] = [
     ("scan", "iam:ListUsers"),
     ("scan", "iam:ListUserTags"),
     ("scan", "iam:ListAccessKeys"),
@@ -40,6 +40,10 @@ const NEEDED: [(&str, &str); 30] = [
     ("rotate", "secretsmanager:UpdateSecretVersionStage"),
     ("rotate", "ssm:PutParameter"),
     ("revoke", "iam:DeleteAccessKey"),
+    ("revoke", "iam:UpdateAccessKey"),
+    ("revoke", "iam:GetUserPolicy"),
+    ("revoke", "iam:PutUserPolicy"),
+    ("revoke", "ssm:DeleteParameter"),
 ];
 
 /// The permissions of each flow.

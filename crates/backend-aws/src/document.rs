@@ -62,6 +62,23 @@ pub(crate) fn replace(
     Ok(SecretValue::from_text(format!("{}{written}{}", &text[..start], &text[end..])))
 }
 
+/// The same document without that field; `None` where it has none such.
+///
+/// # Errors
+/// `Invalid`: no JSON object.
+pub(crate) fn without(operation: &'static str, text: &str, key: &str) -> Result<Option<SecretValue>> {
+    let fields = raw(text).ok_or_else(|| {
+        Error::new(ErrorKind::Invalid, operation, "the secret is no JSON object, so it has no fields")
+    })?;
+    if !fields.contains_key(key) {
+        return Ok(None);
+    }
+    let quoted = |text: &str| serde_json::to_string(text).expect("a text is JSON");
+    let rest = fields.iter().filter(|(name, _)| *name != key);
+    let rest: Vec<_> = rest.map(|(name, value)| format!("{}:{}", quoted(name), value.get())).collect();
+    Ok(Some(SecretValue::from_text(format!("{{{}}}", rest.join(",")))))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,6 +86,15 @@ mod tests {
     fn replaced(text: &str, key: &str, value: &str) -> String {
         let new = replace("write", text, key, &SecretValue::from_text(value.to_owned())).expect("replaced");
         new.expose_text().expect("text").to_owned()
+    }
+
+    #[test]
+    fn a_field_is_taken_out_and_the_others_keep_their_bytes() {
+        let text = "{ \"z\" : 1.50,\n \"password\":\"x\", \"a\":{\"password\":\"inner\"} }";
+        let rest = without("erase", text, "password").expect("JSON").expect("it was there");
+        assert_eq!(rest.expose_text(), Some("{\"a\":{\"password\":\"inner\"},\"z\":1.50}"));
+        assert!(without("erase", text, "b").expect("JSON").is_none());
+        assert!(without("erase", "plain", "b").is_err());
     }
 
     #[test]

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use aws_sdk_iam::types::StatusType;
 use chrono::{DateTime, Utc};
 use claviger_backend::{
-    Effect, Error, ErrorKind, Held, Identified, Issued, Issuer, Offer, Operation, Overlap, Presence, Probe,
-    Prospect, Restore, Result, Sibling, ValueForm, ValueOrigin, Verdict,
+    Effect, Ending, Error, ErrorKind, Held, Identified, Issued, Issuer, Offer, Operation, Overlap, Presence,
+    Probe, Prospect, Restore, Result, Sibling, ValueForm, ValueOrigin, Verdict,
 };
 use claviger_core::{reference::Ref, secret::SecretValue};
 
@@ -206,7 +206,11 @@ impl Issuer for AwsBackend {
         self.set_status("enable", op, subject, StatusType::Active).await
     }
 
-    /// Makes the key inactive, then deletes it. Session credentials that it made live on until they expire.
+    fn ending(&self, subject: &Ref) -> Ending {
+        self.ending_of(subject)
+    }
+
+    /// Makes the key inactive, then deletes it. Session credentials that it made live on: [`claviger_backend::Offspring`] denies them.
     async fn revoke(&self, op: &Operation, subject: &Ref, expect: Option<&str>) -> Result<()> {
         let (user, id) = self.key("revoke", subject)?;
         self.not_ours("revoke", id).await?;

@@ -66,6 +66,7 @@ mod check;
 mod clients;
 mod config;
 mod document;
+mod ending;
 mod failure;
 mod iam;
 mod issuer;

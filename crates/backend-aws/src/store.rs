@@ -1,5 +1,6 @@
 //! The role as store.
 
+mod eraser;
 mod parameter;
 mod pending;
 mod secret;
@@ -82,11 +83,11 @@ impl Store for AwsBackend {
 }
 
 impl AwsBackend {
-    fn place<'a>(&self, operation: &'static str, at: &'a Ref) -> Result<Named<'a>> {
+    pub(crate) fn place<'a>(&self, operation: &'static str, at: &'a Ref) -> Result<Named<'a>> {
         names::read(&self.info.name, operation, at)
     }
 
-    fn no_place(&self, operation: &'static str, at: &Ref) -> Error {
+    pub(crate) fn no_place(&self, operation: &'static str, at: &Ref) -> Error {
         Error::new(ErrorKind::Invalid, operation, format!("{at} holds no value"))
     }
 

@@ -20,7 +20,7 @@ const AT_ONCE: usize = 8;
 const MOST_NAMESPACES: usize = 50;
 
 /// What each flow needs.
-const NEEDED: [(&str, &str, Resource); 33] = [
+const NEEDED: [(&str, &str, Resource); 34] = [
     ("scan", "list", resource::NAMESPACES),
     ("scan", "list", resource::SECRETS),
     ("scan", "list", resource::CONFIG_MAPS),
@@ -55,6 +55,7 @@ const NEEDED: [(&str, &str, Resource); 33] = [
     ("rotate", "get", resource::JOBS),
     ("revoke", "get", resource::SECRETS),
     ("revoke", "delete", resource::SECRETS),
+    ("revoke", "patch", resource::SECRETS),
 ];
 
 /// May we do `verb` to a resource, or to one object of it, in one namespace or everywhere?

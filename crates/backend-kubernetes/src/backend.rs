@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use claviger_backend::{
-    Backend, BackendInfo, Capability, Error, ErrorKind, Issuer, Permission, Phase, Result, Runtime, ScanSink,
-    Store, Turns,
+    Backend, BackendInfo, Capability, Eraser, Error, ErrorKind, Issuer, Permission, Phase, Result, Runtime,
+    ScanSink, Store, Turns,
 };
 use claviger_core::{
     clock::Clock,
@@ -128,6 +128,10 @@ impl Backend for KubernetesBackend {
     }
 
     fn store(&self) -> Option<&dyn Store> {
+        Some(self)
+    }
+
+    fn eraser(&self) -> Option<&dyn Eraser> {
         Some(self)
     }
 

@@ -6,7 +6,7 @@ mod config_maps;
 mod grants;
 mod helm;
 mod literals;
-mod object;
+pub(crate) mod object;
 mod revisions;
 mod secrets;
 pub(crate) mod token_secrets;

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
 use claviger_backend::{
-    Effect, Error, ErrorKind, Held, Identified, Issued, Issuer, Offer, Operation, Overlap, Presence, Probe,
-    Prospect, Restore, Result, Sibling, ValueForm, ValueOrigin, Verdict,
+    Effect, Ending, Error, ErrorKind, Held, Identified, Issued, Issuer, Offer, Operation, Overlap, Presence,
+    Probe, Prospect, Restore, Result, Sibling, Suspension, ValueForm, ValueOrigin, Verdict,
 };
 use claviger_core::{reference::Ref, secret::SecretValue};
 use http::Method;
@@ -39,8 +39,7 @@ impl Issuer for KubernetesBackend {
     /// A ServiceAccount may have any number of tokens. A bootstrap token is told by its name, which the API server's authenticator wants so.
     fn offer(&self, subject: &Ref) -> Option<Offer> {
         let place = token_secret("offer", subject).ok()?;
-        let is_bootstrap = place.namespace == "kube-system" && place.name.starts_with("bootstrap-token-");
-        (place.field.is_none() && !is_bootstrap).then_some(Offer {
+        (place.field.is_none() && !is_bootstrap(&place)).then_some(Offer {
             overlap: Overlap::Dual,
             origin: ValueOrigin::MintedByName,
             form: ValueForm::NotOurs,
@@ -172,6 +171,20 @@ impl Issuer for KubernetesBackend {
         self.suspend("enable", op, subject, false).await
     }
 
+    fn ending(&self, subject: &Ref) -> Ending {
+        let Some(place) = token_secret("ending", subject).ok().filter(|place| place.field.is_none()) else {
+            return Ending::refuse("no-issuer", "only places are known that hold it");
+        };
+        if is_bootstrap(&place) {
+            return Ending::default();
+        }
+        let notes = vec![format!(
+            "a Secret that is made again as `{}` for the same ServiceAccount gets the identical token, and the leaked one works again: never use the name again; its return is seen by the next scan",
+            place.name
+        )];
+        Ending { suspension: Suspension::Refused, notes, ..Ending::default() }
+    }
+
     async fn revoke(&self, op: &Operation, subject: &Ref, expect: Option<&str>) -> Result<()> {
         let place = token_secret("revoke", subject)?;
         let path = SECRETS.object(&place.namespace, &place.name);
@@ -256,6 +269,10 @@ fn judge(failure: &Failure, path: &str) -> Verdict {
             _ => Verdict::Inconclusive(failure.to_string()),
         },
     }
+}
+
+fn is_bootstrap(place: &Place) -> bool {
+    place.namespace == "kube-system" && place.name.starts_with("bootstrap-token-")
 }
 
 /// A bootstrap token authenticates as `<id>.<secret>`; the id is in the Secret's name, and a copy holds the secret half.

@@ -62,6 +62,7 @@ mod backend;
 mod buffer;
 mod config;
 mod connection;
+mod eraser;
 mod expiry;
 mod failure;
 mod inventory;

@@ -32,24 +32,24 @@ pub(crate) const OPERATIONS: &str = "claviger.dev/operations";
 pub(crate) const MANAGER: &str = "fieldManager=claviger";
 
 /// A Secret or ConfigMap with the fields that both have.
-struct Object<'a> {
-    meta: Meta<'a>,
-    immutable: bool,
+pub(crate) struct Object<'a> {
+    pub(crate) meta: Meta<'a>,
+    pub(crate) immutable: bool,
     /// The value of the key, decoded.
-    value: Option<Result<Vec<u8>, ()>>,
+    pub(crate) value: Option<Result<Vec<u8>, ()>>,
     /// A ConfigMap's binary values lie beside the others.
-    is_binary: bool,
+    pub(crate) is_binary: bool,
 }
 
 /// A data key of a Secret or a ConfigMap.
-struct Target {
-    place: Place,
-    resource: Resource,
-    key: String,
+pub(crate) struct Target {
+    pub(crate) place: Place,
+    pub(crate) resource: Resource,
+    pub(crate) key: String,
 }
 
 impl Target {
-    fn of(operation: &'static str, at: &Ref) -> Result<Self> {
+    pub(crate) fn of(operation: &'static str, at: &Ref) -> Result<Self> {
         let place = Place::parse(operation, at)?;
         let resource = match place.kind.as_str() {
             "Secret" => SECRETS,
@@ -70,12 +70,12 @@ impl Target {
         Ok(Self { place, resource, key })
     }
 
-    fn path(&self) -> String {
+    pub(crate) fn path(&self) -> String {
         self.resource.object(&self.place.namespace, &self.place.name)
     }
 }
 
-fn parse<'a>(target: &Target, body: &'a Buffer) -> Result<Object<'a>, Failure> {
+pub(crate) fn parse<'a>(target: &Target, body: &'a Buffer) -> Result<Object<'a>, Failure> {
     if target.resource == SECRETS {
         let secret: wire::Secret<'a> = wire::read(body)?;
         let value = secret.data.get(&target.key).map(|text| STANDARD.decode(text).map_err(|_| ()));

@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use claviger_backend::{
-    Backend, BackendInfo, Capability, Issuer, Permission, PermissionStatus, Phase, Result, Runtime, ScanSink,
-    Store, Turns,
+    Backend, BackendInfo, Capability, Issuer, Offspring, Permission, PermissionStatus, Phase, Result,
+    Runtime, ScanSink, Store, Turns,
 };
 use claviger_core::{clock::Clock, model::Scope};
 
@@ -59,12 +59,12 @@ impl Backend for PostgresqlBackend {
             issue_marks: false,
             issue_asked: false,
             issue_hidden: false,
-            siblings: false,
-            disable: false,
+            siblings: true,
+            disable: true,
             verify: true,
             identify: true,
             restore: true,
-            revoke: false,
+            revoke: true,
             alternate: true,
             revoke_cache_seconds: 0,
             read: false,
@@ -92,6 +92,9 @@ impl Backend for PostgresqlBackend {
         let statistics = "SELECT pg_has_role('pg_read_all_stats', 'USAGE')";
         let statistics = self.session.query(&client, "check", statistics, &[]).await?;
         let statistics = statistics.first().is_some_and(|row| row.get(0));
+        let signals = "SELECT pg_has_role('pg_signal_backend', 'USAGE')";
+        let signals = self.session.query(&client, "check", signals, &[]).await?;
+        let signals = signals.first().is_some_and(|row| row.get(0));
         let permission = |flow, name: &str, status| Permission { flow, name: name.to_owned(), status };
         let verifiers = || {
             if server.verifiers {
@@ -116,6 +119,17 @@ impl Backend for PostgresqlBackend {
             permission("scan", "SELECT on pg_roles", PermissionStatus::Present),
             permission("scan", "SELECT (rolname, rolpassword) on pg_authid", verifiers()),
             permission("rotate", "ALTER ROLE … PASSWORD", alter.clone()),
+            permission("revoke", "ALTER ROLE … NOLOGIN PASSWORD NULL", alter.clone()),
+            permission(
+                "revoke",
+                "pg_signal_backend, to end the sessions of a revoked role",
+                match signals {
+                    true => PermissionStatus::Present,
+                    false => PermissionStatus::Missing(format!(
+                        "a superuser can run: GRANT pg_signal_backend TO \"{user}\""
+                    )),
+                },
+            ),
             permission(
                 "rotate",
                 "CREATE ROLE, GRANT, ALTER ROLE … SET, COMMENT, for strategy `alternating`",
@@ -153,6 +167,10 @@ impl Backend for PostgresqlBackend {
     }
 
     fn turns(&self) -> Option<&dyn Turns> {
+        Some(self)
+    }
+
+    fn offspring(&self) -> Option<&dyn Offspring> {
         Some(self)
     }
 

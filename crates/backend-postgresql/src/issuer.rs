@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use claviger_backend::{
-    Effect, Error, ErrorKind, Held, Identified, Issued, Issuer, Offer, Operation, Overlap, Presence, Probe,
-    Prospect, Restore, Result, Retry, Sibling, ValueForm,
+    Effect, Ending, Error, ErrorKind, Held, Identified, Issued, Issuer, Offer, Operation, Overlap, Presence,
+    Probe, Prospect, Restore, Result, Retry, Sibling, ValueForm,
 };
 use claviger_core::{id::OperationKey, reference::Ref, scram, secret::SecretValue};
 use sha2::{Digest as _, Sha256};
@@ -174,19 +174,17 @@ impl Issuer for PostgresqlBackend {
         self.may_log_in("enable", op, subject, true).await
     }
 
-    /// Of one of two roles that take turns: it rests then, and the other works. Alone it would be a role without a password, and its sessions
-    /// would go on.
+    fn ending(&self, subject: &Ref) -> Ending {
+        self.ending_of(subject)
+    }
+
+    /// NOLOGIN and no password: NOLOGIN alone is no refusal, and without a password alone other methods of `pg_hba.conf` would still let it in. The
+    /// role stays, with what it owns; one of two that take turns rests. Sessions that are there go on: [`claviger_backend::Offspring`] ends them.
     async fn revoke(&self, op: &Operation, subject: &Ref, expect: Option<&str>) -> Result<()> {
         let name = role_of(&self.info.name, "revoke", subject)?;
         let (client, users) = self.turning("revoke", name).await?;
         let Some(role) = users.first().map(|user| &user.role) else { return Ok(()) };
-        if users.len() < 2 {
-            let text = format!(
-                "a password alone cannot be revoked at PostgreSQL: role `{name}` would stay, and its sessions too"
-            );
-            return Err(Error::new(ErrorKind::Unsupported, "revoke", text)
-                .with_hint("rotate it: the old password is refused at once"));
-        }
+        self.not_own("revoke", role)?;
         let Some(present) = token(role) else { return Ok(()) };
         if expect.is_some_and(|expected| *expected != present) {
             let text = format!("role `{name}` was made anew, or has another password");
@@ -220,13 +218,19 @@ impl PostgresqlBackend {
     async fn subject(&self, operation: &'static str, name: &str) -> Result<(Arc<Client>, Role)> {
         let (client, role) = self.find(operation, name).await?;
         let role = role.ok_or_else(|| self.missing(operation, name))?;
-        if role.own {
-            let text =
-                format!("{}: role `{name}` is the one that claviger itself logs in as", self.info.endpoint);
-            return Err(Error::new(ErrorKind::Unsupported, operation, text)
-                .with_hint("give claviger a role of its own, and change that one's password by hand"));
-        }
+        self.not_own(operation, &role)?;
         Ok((client, role))
+    }
+
+    fn not_own(&self, operation: &'static str, role: &Role) -> Result<()> {
+        if !role.own {
+            return Ok(());
+        }
+        let name = &role.name;
+        let text =
+            format!("{}: role `{name}` is the one that claviger itself logs in as", self.info.endpoint);
+        Err(Error::new(ErrorKind::Unsupported, operation, text)
+            .with_hint("give claviger a role of its own, and change that one's password by hand"))
     }
 
     pub(crate) fn missing(&self, operation: &'static str, name: &str) -> Error {
@@ -247,7 +251,7 @@ impl PostgresqlBackend {
         self.change_role(client, operation, op, &sql).await
     }
 
-    /// LOGIN or NOLOGIN of one of two roles that take turns: of any other it would suspend more than its password.
+    /// LOGIN or NOLOGIN. It suspends the role and not its password alone: whoever logs in as it by other means is kept out too.
     async fn may_log_in(
         &self,
         operation: &'static str,
@@ -258,9 +262,7 @@ impl PostgresqlBackend {
         let name = role_of(&self.info.name, operation, subject)?;
         let (client, users) = self.turning(operation, name).await?;
         let Some(user) = users.first() else { return Err(self.missing(operation, name)) };
-        if users.len() < 2 {
-            return Err(unsupported(operation, subject, "NOLOGIN suspends the role, not its password"));
-        }
+        self.not_own(operation, &user.role)?;
         if user.role.can_login == may {
             return Ok(());
         }
@@ -301,6 +303,8 @@ impl PostgresqlBackend {
 fn token(role: &Role) -> Option<String> {
     let verifier = match &role.stored {
         Stored::None => return None,
+        // Whatever it is, nobody gets in with it.
+        Stored::Unread if !role.can_login => return None,
         Stored::Unread => "unread".to_owned(),
         Stored::Verifier(text) => hex::encode(&Sha256::digest(text.as_bytes())[..16]),
     };

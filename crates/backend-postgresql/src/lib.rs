@@ -45,6 +45,7 @@
 
 mod backend;
 mod config;
+mod ending;
 mod failure;
 mod inventory;
 mod issuer;

@@ -9,8 +9,8 @@ use std::{
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use claviger_backend::{
-    Backend, BackendInfo, Capability, Effect as Outcome, Error, ErrorKind, Issuer, Operation, Permission,
-    PermissionStatus, Phase, Result, Retry, Runtime, ScanSink, Store, Turns,
+    Backend, BackendInfo, Capability, Effect as Outcome, Eraser, Error, ErrorKind, Issuer, Offspring,
+    Operation, Permission, PermissionStatus, Phase, Result, Retry, Runtime, ScanSink, Store, Turns,
 };
 use claviger_core::{clock::Clock, model::Scope, reference::Ref};
 
@@ -241,6 +241,17 @@ impl SimulatedBackend {
                     format!("{at}: permission withdrawn"),
                 )));
             }
+            Fault::Throttle => {
+                let error = Error::new(ErrorKind::RateLimited, operation, format!("{at}: too many requests"));
+                return End::Answer(Err(error));
+            }
+            Fault::Missing => {
+                return End::Answer(Err(Error::new(
+                    ErrorKind::NotFound,
+                    operation,
+                    format!("{at} does not exist, it says"),
+                )));
+            }
             Fault::LostRequest => return End::Answer(Err(lost("no answer: the request was lost"))),
             Fault::None | Fault::ErrorAfterEffect | Fault::CrashAfter | Fault::Repeat => {}
         }
@@ -354,7 +365,15 @@ impl Backend for SimulatedBackend {
         Some(self)
     }
 
+    fn offspring(&self) -> Option<&dyn Offspring> {
+        Some(self)
+    }
+
     fn store(&self) -> Option<&dyn Store> {
+        Some(self)
+    }
+
+    fn eraser(&self) -> Option<&dyn Eraser> {
         Some(self)
     }
 

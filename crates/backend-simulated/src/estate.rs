@@ -17,7 +17,7 @@ use claviger_core::{random::Random, reference::Ref};
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    cloud::{AccessKey, Cloud, CloudUser},
+    cloud::{AccessKey, Cloud, CloudSession, CloudUser},
     cluster::{
         Binding, Cluster, ConfigMap, Container, Deployment, EnvSource, Mount, Namespace, ObjectKind,
         ObjectName, Pod, Rollout, Secret, SecretType, ServiceAccount, Tombstone, Witness,
@@ -60,7 +60,7 @@ pub struct Effect {
     pub seq: u64,
     /// When, by the backend's clock.
     pub at: DateTime<Utc>,
-    /// `issue`, `restore`, `disable`, `enable`, `revoke`, `write`, `refresh`, `repoint`.
+    /// `issue`, `restore`, `disable`, `enable`, `revoke`, `end_derived`, `write`, `erase`, `destroy`, `refresh`, `repoint`.
     pub operation: String,
     /// What was changed.
     pub target: Ref,

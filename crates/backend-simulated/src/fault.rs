@@ -40,11 +40,16 @@ pub enum Fault {
     Repeat,
     /// The permission is gone: `Denied`, permanent, `Effect::NotApplied`.
     Deny,
+    /// Too many requests: `RateLimited`, temporary, `Effect::NotApplied`.
+    Throttle,
+    /// It says that there is none such, and there is: `NotFound`, permanent, `Effect::NotApplied`.
+    Missing,
 }
 
 /// Decides what happens.
 pub trait FaultPlan: Send + Sync {
-    /// Asked once before each boundary. `operation` is the method's name: `issue`, `restore`, `disable`, `enable`, `revoke`, `write`, `refresh`, `repoint`.
+    /// Asked once before each boundary. `operation` is the method's name: `issue`, `restore`, `disable`, `enable`, `revoke`, `end_derived`, `write`,
+    /// `erase`, `destroy`, `refresh`, `repoint`.
     fn before(&self, mutation_index: u64, operation: &'static str, target: &Ref) -> Fault;
 
     /// Asked before each call that only looks: is it refused, `Denied` and permanent? No boundary, since nothing changes.

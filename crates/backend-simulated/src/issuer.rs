@@ -1,8 +1,8 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Duration, Utc};
 use claviger_backend::{
-    Error, ErrorKind, Held, Identified, Issued, Issuer, Offer, Operation, Overlap, Presence, Probe, Prospect,
-    Restore, Result, Sibling, ValueForm, ValueOrigin, Verdict,
+    Ending, Error, ErrorKind, Held, Identified, Issued, Issuer, Offer, Operation, Overlap, Presence, Probe,
+    Prospect, Restore, Result, Sibling, ValueForm, ValueOrigin, Verdict,
 };
 use claviger_core::{reference::Ref, scram::SALT_BYTES, secret::SecretValue};
 use sha2::{Digest, Sha256};
@@ -233,6 +233,10 @@ impl Issuer for SimulatedBackend {
             Target::Object { .. } => self.invalidate("enable", op, subject, false).await,
             _ => self.suspend("enable", op, subject, false).await,
         }
+    }
+
+    fn ending(&self, subject: &Ref) -> Ending {
+        self.ending_of(subject)
     }
 
     async fn revoke(&self, op: &Operation, subject: &Ref, expect: Option<&str>) -> Result<()> {

@@ -46,6 +46,8 @@
 
 mod access_key;
 mod backend;
+mod ending;
+mod eraser;
 pub mod estate;
 pub mod fault;
 mod inventory;

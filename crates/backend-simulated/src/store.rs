@@ -73,7 +73,7 @@ impl Store for SimulatedBackend {
     }
 }
 
-fn may_write(estate: &Estate, at: &Ref, target: &Target, expect: &Expect) -> Result<()> {
+pub(crate) fn may_write(estate: &Estate, at: &Ref, target: &Target, expect: &Expect) -> Result<()> {
     let place = place(estate, "write", at, target)?;
     if let Some(why) = place.refused {
         return Err(Error::new(ErrorKind::Denied, "write", format!("{at}: {why}")));
@@ -89,8 +89,8 @@ fn may_write(estate: &Estate, at: &Ref, target: &Target, expect: &Expect) -> Res
 }
 
 /// What lies at a ref.
-struct Place {
-    value: Option<Planted>,
+pub(crate) struct Place {
+    pub(crate) value: Option<Planted>,
     /// Version of the object, also where the field is absent.
     version: Option<String>,
     written_by: Option<String>,
@@ -104,7 +104,7 @@ impl Place {
     }
 }
 
-fn place(estate: &Estate, operation: &'static str, at: &Ref, target: &Target) -> Result<Place> {
+pub(crate) fn place(estate: &Estate, operation: &'static str, at: &Ref, target: &Target) -> Result<Place> {
     match target {
         Target::Kv { path, key } => {
             let Some(entry) = estate.secret_store.paths.get(path) else { return Ok(Place::nothing()) };

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use claviger_backend::{
-    Backend, BackendInfo, Capability, Issuer, Permission, Phase, Result, Runtime, ScanSink, Store, Turns,
+    Backend, BackendInfo, Capability, Eraser, Issuer, Offspring, Permission, Phase, Result, Runtime,
+    ScanSink, Store, Turns,
 };
 use claviger_core::{clock::Clock, fingerprint::FingerprintKey, model::Scope};
 use tokio::sync::Mutex;
@@ -13,7 +14,7 @@ use crate::{
     client::Api,
     config::{MountFilter, VaultConfig},
     inventory::Survey,
-    issuer::{Marks, Roles},
+    issuer::{Marks, Origins, Roles},
     mounts::Mount,
     names::Names,
 };
@@ -32,6 +33,8 @@ pub struct VaultBackend {
     pub(crate) known: Mutex<Vec<Mount>>,
     /// Which operation made the tokens that were looked at.
     pub(crate) marks: Mutex<Marks>,
+    /// Which logins gave the tokens that were looked at.
+    pub(crate) origins: Mutex<Origins>,
 }
 
 impl VaultBackend {
@@ -51,6 +54,7 @@ impl VaultBackend {
             roles: Mutex::new(None),
             known: Mutex::new(Vec::new()),
             marks: Mutex::new(Marks::new()),
+            origins: Mutex::new(Origins::new()),
         })
     }
 }
@@ -128,7 +132,15 @@ impl Backend for VaultBackend {
         None
     }
 
+    fn offspring(&self) -> Option<&dyn Offspring> {
+        Some(self)
+    }
+
     fn store(&self) -> Option<&dyn Store> {
+        Some(self)
+    }
+
+    fn eraser(&self) -> Option<&dyn Eraser> {
         Some(self)
     }
 

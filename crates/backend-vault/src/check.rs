@@ -56,6 +56,8 @@ fn needs(mounts: &[Mount]) -> Vec<Need> {
         need("rotate", "auth/token/revoke-accessor", &["update"]),
         need("revoke", "auth/token/lookup", &["update"]),
         need("revoke", "auth/token/revoke-accessor", &["update"]),
+        need("revoke", "auth/token/accessors", &["list", "sudo"]),
+        need("revoke", "auth/token/lookup-accessor", &["update"]),
     ];
     for Mount { path, kind } in mounts {
         match kind {
@@ -63,6 +65,7 @@ fn needs(mounts: &[Mount]) -> Vec<Need> {
                 needs.push(need("scan", format!("{path}/metadata/*"), &["list", "read"]));
                 needs.push(need("scan", format!("{path}/data/*"), &["read"]));
                 needs.push(need("rotate", format!("{path}/data/*"), &["read", "create", "update"]));
+                needs.push(need("revoke", format!("{path}/destroy/*"), &["update"]));
             }
             MountKind::Kv1 => {
                 needs.push(need("scan", format!("{path}/*"), &["list", "read"]));

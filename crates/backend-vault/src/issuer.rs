@@ -1,5 +1,6 @@
 //! Tokens and secret-ids at their issuer: whose is this value, is it accepted, is it gone.
 
+mod login;
 mod probe;
 mod root;
 mod static_role;
@@ -10,14 +11,17 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use claviger_backend::{
-    Effect, Error, ErrorKind, Held, Identified, Issued, Issuer, Offer, Operation, Overlap, Presence, Probe,
-    Prospect, Restore, Result, Sibling, ValueForm, ValueOrigin,
+    Effect, Ending, Error, ErrorKind, Held, Identified, Issued, Issuer, Offer, Operation, Overlap, Presence,
+    Probe, Prospect, Restore, Result, Sibling, ValueForm, ValueOrigin,
 };
 use claviger_core::{reference::Ref, secret::SecretValue};
 use serde::Deserialize;
 use serde_json::json;
 
-pub(crate) use self::token::Marks;
+pub(crate) use self::{
+    login::Origins,
+    token::{MARK, Marks},
+};
 use crate::{
     backend::VaultBackend,
     client::Api,
@@ -175,7 +179,7 @@ impl VaultBackend {
 /// it. Whether one logs in with it is for the database to say. Certificates are listed by the inventory and not handled here yet.
 ///
 /// A destroyed secret-id stops logging in at once, but **the tokens that it gave live on** until they end: they are credentials of their own
-/// (`auth/token/accessor/…`, identity = the role) and are revoked by their own plans.
+/// (`auth/token/accessor/…`, identity = the role), and a revocation of the secret-id ends them too ([`claviger_backend::Offspring`]).
 #[async_trait]
 impl Issuer for VaultBackend {
     /// A role may have any number of secret-ids, and there may be any number of tokens that may do the same.
@@ -229,7 +233,7 @@ impl Issuer for VaultBackend {
                         let text = "the value of a secret-id has to be given, as text";
                         Error::new(ErrorKind::Invalid, "issue", text)
                     })?;
-                    let added = self.add_secret_id(&mount, &role, &accessor, value).await?;
+                    let added = self.add_secret_id(op, &mount, &role, &accessor, value).await?;
                     let at = self.names.secret_id(&mount, &role, &added);
                     Ok(Issued { at, minted: None, public_half: None })
                 }
@@ -363,6 +367,10 @@ impl Issuer for VaultBackend {
         Self::unsupported("enable", "a token or secret-id cannot be suspended")
     }
 
+    fn ending(&self, subject: &Ref) -> Ending {
+        self.ending_of(subject)
+    }
+
     async fn revoke(&self, op: &Operation, subject: &Ref, expect: Option<&str>) -> Result<()> {
         match tokio::time::timeout(op.deadline, self.revoke_now(subject, expect)).await {
             Ok(done) => done,
@@ -383,7 +391,14 @@ impl Issuer for VaultBackend {
 
 impl VaultBackend {
     /// Gives the new accessor; that of a secret-id with this value, if there is one already.
-    async fn add_secret_id(&self, mount: &str, role: &str, old: &str, value: &str) -> Result<String> {
+    async fn add_secret_id(
+        &self,
+        op: &Operation,
+        mount: &str,
+        role: &str,
+        old: &str,
+        value: &str,
+    ) -> Result<String> {
         if let Some(known) = self.secret_id_by_value("issue", mount, role, value).await? {
             return Ok(known.secret_id_accessor);
         }
@@ -394,7 +409,7 @@ impl VaultBackend {
         };
         let path = format!("{mount}/role/{role}/custom-secret-id");
         let call = self.api.call("issue", &path, true);
-        let answer = self.api.post("issue", &path, &old.successor(value), true).await?;
+        let answer = self.api.post("issue", &path, &old.successor(value, &op.key.to_string()), true).await?;
         let added: Option<Added> = answer.good(call)?.data(call)?;
         added.map(|added| added.secret_id_accessor).ok_or_else(|| {
             Error::new(ErrorKind::Unexpected, "issue", format!("{path} answered without an accessor"))

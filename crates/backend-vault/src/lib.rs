@@ -57,6 +57,7 @@ mod backend;
 mod check;
 mod client;
 mod config;
+mod eraser;
 mod inventory;
 mod issuer;
 mod kv;

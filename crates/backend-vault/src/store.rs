@@ -20,14 +20,14 @@ use crate::{
 };
 
 /// A field's place, resolved.
-struct Place {
-    mount: Mount,
-    path: String,
-    key: String,
+pub(crate) struct Place {
+    pub(crate) mount: Mount,
+    pub(crate) path: String,
+    pub(crate) key: String,
 }
 
 impl VaultBackend {
-    async fn place(&self, operation: &'static str, at: &Ref) -> Result<Place> {
+    pub(crate) async fn place(&self, operation: &'static str, at: &Ref) -> Result<Place> {
         let wrong = |why: &str| Error::new(ErrorKind::Unsupported, operation, format!("{at}: {why}"));
         let Subject::Path { path, key } = Names::subject(at) else {
             return Err(wrong("not a field of a KV secret"));
@@ -67,7 +67,7 @@ impl VaultBackend {
         Ok(found)
     }
 
-    fn field<'a>(&'a self, place: &'a Place) -> Field<'a> {
+    pub(crate) fn field<'a>(&'a self, place: &'a Place) -> Field<'a> {
         Field {
             api: &self.api,
             mount: &place.mount.path,

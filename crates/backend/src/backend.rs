@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use claviger_core::model::Scope;
 
-use crate::{Capability, Issuer, Phase, Result, Runtime, ScanSink, Store, Turns};
+use crate::{Capability, Eraser, Issuer, Offspring, Phase, Result, Runtime, ScanSink, Store, Turns};
 
 /// Which backend this is. Holds no secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub struct Permission {
 
 /// A system that claviger reads and, in its roles, changes.
 ///
-/// There are no default bodies: a wrapper that forgets a method does not compile.
+/// There are no default bodies, so that a wrapper that forgets a method does not compile; but for two roles that few systems have.
 #[async_trait]
 pub trait Backend: Send + Sync {
     /// Which backend this is.
@@ -72,8 +72,18 @@ pub trait Backend: Send + Sync {
     /// Its role as issuer to two users that take turns.
     fn turns(&self) -> Option<&dyn Turns>;
 
+    /// Its role as issuer of what is outlived by something that was obtained with it.
+    fn offspring(&self) -> Option<&dyn Offspring> {
+        None
+    }
+
     /// Its role as store.
     fn store(&self) -> Option<&dyn Store>;
+
+    /// Its role as a store out of which values can be taken.
+    fn eraser(&self) -> Option<&dyn Eraser> {
+        None
+    }
 
     /// Its role as runtime.
     fn runtime(&self) -> Option<&dyn Runtime>;

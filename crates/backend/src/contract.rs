@@ -19,6 +19,7 @@
 mod asking;
 mod bench;
 mod description;
+mod erasing;
 mod hiding;
 mod inventory;
 mod issuer;
@@ -118,6 +119,7 @@ pub fn trials(name: &str, backend: Arc<dyn Backend>, fixture: Fixture) -> Vec<Tr
     trials.extend(asking::trials(&bench));
     trials.extend(hiding::trials(&bench));
     trials.extend(store::trials(&bench));
+    trials.extend(erasing::trials(&bench));
     trials.extend(runtime::trials(&bench));
     trials.into_iter().map(|trial| trial.named(name)).collect()
 }

@@ -1,6 +1,7 @@
 //! The backend contract: what a system must do so that the engine can read it, change it and prove what it did.
 //!
-//! A backend implements [`Backend`] and any of the roles [`Issuer`] (with [`Turns`] where two users can take turns), [`Store`], [`Runtime`]. What it can do it says in [`Capability`],
+//! A backend implements [`Backend`] and any of the roles [`Issuer`] (with [`Turns`] where two users can take turns, and [`Offspring`] where what was
+//! obtained with a credential outlives it), [`Store`] (with [`Eraser`] where values can be taken out), [`Runtime`]. What it can do it says in [`Capability`],
 //! which the planner reads: what a backend cannot do is refused when the plan is made. The contract knows no vendor, no database and
 //! no saga.
 //!
@@ -11,6 +12,8 @@ mod backend;
 mod capability;
 #[cfg(feature = "contract")]
 pub mod contract;
+mod ending;
+mod eraser;
 mod error;
 pub mod layers;
 mod operation;
@@ -21,6 +24,8 @@ mod turns;
 pub use self::{
     backend::{Backend, BackendInfo, Permission, PermissionStatus},
     capability::{Capability, Overlap, ValueOrigin},
+    ending::{Derived, Descent, Ended, Ending, Offspring, Suspension},
+    eraser::{Eraser, FormerValue},
     error::{Effect, Error, ErrorKind, Result, Retry},
     operation::Operation,
     roles::{

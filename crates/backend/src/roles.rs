@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use claviger_core::{model::ConsumerHow, reference::Ref, secret::SecretValue};
 
-use crate::{Error, ErrorKind, Operation, Overlap, Result, ValueOrigin};
+use crate::{Ending, Error, ErrorKind, Operation, Overlap, Result, ValueOrigin};
 
 /// What a login with a value showed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -214,13 +214,18 @@ pub trait Issuer: Send + Sync {
         Err(Error::new(ErrorKind::Unsupported, "connects", format!("{subject}: its issuer logs in nowhere")))
     }
 
-    /// Suspends the credential: it is refused until it is enabled again. Repeat: succeeds, same end state. Absent: `NotFound`. Cancellation:
+    /// Suspends the credential: nobody gets in with it until it is enabled again; what a login shows then [`Issuer::ending`] says. Repeat: succeeds, same end state. Absent: `NotFound`. Cancellation:
     /// effect unknown; [`Issuer::siblings`] tells.
     async fn disable(&self, op: &Operation, subject: &Ref) -> Result<()>;
 
     /// Undoes [`Issuer::disable`]: the same value is accepted again. Repeat: succeeds, same end state. Absent: `NotFound`. Cancellation: effect
     /// unknown; [`Issuer::siblings`] tells.
     async fn enable(&self, op: &Operation, subject: &Ref) -> Result<()>;
+
+    /// How this credential is ended. Constant for one ref, and nobody is asked.
+    fn ending(&self, _subject: &Ref) -> Ending {
+        Ending::default()
+    }
 
     /// Makes the credential unusable. Absent or already revoked: success. `expect` is a presence token: another one is `Conflict`.
     async fn revoke(&self, op: &Operation, subject: &Ref, expect: Option<&str>) -> Result<()>;

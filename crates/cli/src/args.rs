@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use claviger_engine::selector::Selector;
+use claviger_core::clock::{Clock as _, SystemClock};
+use claviger_engine::selector::{self, Selector};
 
 /// Knows every long-lived credential that machines use, rotates them without losing one, and proves a revoked one dead.
 #[derive(Debug, Parser)]
@@ -190,9 +191,10 @@ pub(crate) struct ConditionArgs {
 }
 
 impl ConditionArgs {
-    /// Words and condition as one selector.
+    /// Words and condition as one selector. Ages in it are counted from now.
     pub(crate) fn selector(&self, words: &[String]) -> Result<Selector, claviger_engine::Error> {
-        Selector::parse_with(&words.join(" "), self.condition.as_deref())
+        let words = selector::absolute(&words.join(" "), SystemClock.now())?;
+        Selector::parse_with(&words, self.condition.as_deref())
     }
 }
 
@@ -261,7 +263,7 @@ pub(crate) struct RotateArgs {
 /// `revoke`
 #[derive(Debug, Args)]
 pub(crate) struct RevokeArgs {
-    /// A ref with globs, an id or its beginning, or terms such as `kind=password owner=payments`
+    /// A ref with globs, an id or its beginning, or terms such as `identity=prod/ci/* created-before=90d`
     #[arg(required_unless_present = "where")]
     pub(crate) selector: Vec<String>,
     #[command(flatten)]
@@ -271,6 +273,15 @@ pub(crate) struct RevokeArgs {
     /// Why; it goes into the audit log
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: String,
+    /// Give its consumers a new value first; the old one then ends at once
+    #[arg(long)]
+    pub(crate) replace: bool,
+    /// Also take the dead value out of its copies and their former versions
+    #[arg(long)]
+    pub(crate) scrub: bool,
+    /// Go on where evidence cannot be had; never beats `retain` or a legal hold
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 /// `rollback`

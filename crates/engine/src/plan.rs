@@ -3,33 +3,46 @@
 //! The planner reads capabilities and the inventory. What a backend cannot do is refused here with a stable code.
 
 mod asked;
+mod blast;
 mod certificate;
 mod evidence;
+mod incident;
 mod named;
 mod pair;
 mod revocation;
 mod rollback;
 mod root;
 mod rotation;
+mod scrub;
 mod strategy;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use claviger_backend::{Issuer, Presence};
+use claviger_backend::{Descent, Issuer, Presence};
 use claviger_core::{
     id::CredentialId,
     reference::Ref,
-    saga::{PlanHash, SagaPlan},
+    saga::{PlanHash, SagaKind, SagaPlan},
     view::{CredentialDetail, CredentialView},
 };
 use claviger_store::port::Selection;
+use futures::{StreamExt as _, stream};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::{Engine, Error, Result, policy::policy_for, selector::Selector, timing};
 
 pub(crate) use self::rollback::ROLLBACK;
-pub use self::rollback::{Rollback, TakeBack};
+pub use self::{
+    blast::{Blast, DerivedView, May},
+    rollback::{Rollback, TakeBack},
+};
+
+/// The strategy of a revocation that goes on without evidence.
+pub(crate) const FORCED: &str = "revoke-forced";
+
+/// Subjects that are planned at the same time. How many calls a backend gets at once its own layer limits.
+const PLANNED_AT_ONCE: usize = 16;
 
 /// A subject that the planner will not touch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -52,6 +65,8 @@ pub struct Plan {
     pub subjects: Vec<SagaPlan>,
     /// What is refused.
     pub refused: Vec<Refusal>,
+    /// Of a revocation: what its end takes with it, one per subject.
+    pub blast: Vec<Blast>,
 }
 
 /// What a person allows beyond the defaults.
@@ -61,6 +76,19 @@ pub struct RotateOptions {
     pub leave_stale: bool,
     /// Only what its policy says is due, and may start now.
     pub due: bool,
+    /// Leave the old value no time, and take no evidence that nobody uses it: it is known to others.
+    pub no_grace: bool,
+}
+
+/// How a revocation is carried out.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RevokeOptions {
+    /// Also take the dead value out of every copy that may be written, and out of former versions.
+    pub scrub: bool,
+    /// Give its consumers a new value first; the old one then ends without a grace.
+    pub replace: bool,
+    /// Go on where evidence cannot be had. Never beats `retain` and a legal hold.
+    pub force: bool,
 }
 
 impl Plan {
@@ -73,7 +101,7 @@ impl Plan {
             sha.update(format!("{}\0{}\0", refusal.at, refusal.code));
         }
         let hash = PlanHash(sha.finalize().iter().map(|byte| format!("{byte:02x}")).collect());
-        Self { hash, subjects, refused }
+        Self { hash, subjects, refused, blast: Vec::new() }
     }
 }
 
@@ -117,15 +145,64 @@ impl Engine {
     /// # Errors
     /// Nothing matches, or the database fails. A refused subject is part of the plan.
     pub async fn plan_revocation(&self, selector: &Selector) -> Result<Plan> {
-        let (mut subjects, mut refused) = (Vec::new(), Vec::new());
-        for credential in self.select(selector).await? {
-            let Some(detail) = self.detail(credential.id).await? else { continue };
-            match revocation::plan(self, &detail).await {
-                Ok(plan) => subjects.push(plan),
-                Err(refusal) => refused.push(refusal),
+        self.plan_revocation_with(selector, &RevokeOptions::default()).await
+    }
+
+    /// The same, carried out in another way. What its end takes with it is told for each subject.
+    ///
+    /// # Errors
+    /// As [`Engine::plan_revocation`].
+    pub async fn plan_revocation_with(&self, selector: &Selector, options: &RevokeOptions) -> Result<Plan> {
+        let all = self.ports.inventory.credentials(self.clock.now(), &Selection::default()).await?;
+        let found: Vec<_> = selector.choose(&all)?.into_iter().cloned().collect();
+        let (mut subjects, mut refused, mut blast) = (Vec::new(), selector.undecided(&all)?, Vec::new());
+        if found.is_empty() && refused.is_empty() {
+            return Err(Error::NoMatch(selector.text().to_owned()));
+        }
+        let few = found.len() <= blast::FEW;
+        let open = self.open_revocations().await?;
+        let open = &open;
+        let mut planned = stream::iter(found)
+            .map(|credential| async move {
+                let Some(detail) = self.detail(credential.id).await? else { return Ok(None) };
+                let planned = match (open.get(&credential.id), options.replace) {
+                    // What is under way is taken up as it was planned: its credential may be half gone.
+                    (Some(plan), _) => Ok((plan.clone(), Descent::default())),
+                    (None, true) => incident::plan(self, &detail, options).await,
+                    (None, false) => revocation::plan(self, &detail, options).await,
+                };
+                Ok::<_, Error>(match planned {
+                    Ok((plan, descent)) => {
+                        let blast = blast::of(self, &detail, &plan, descent, few).await?;
+                        Some(Ok((plan, blast)))
+                    }
+                    Err(refusal) => Some(Err(refusal)),
+                })
+            })
+            .buffered(PLANNED_AT_ONCE);
+        while let Some(answer) = planned.next().await {
+            match answer? {
+                Some(Ok((plan, reach))) => {
+                    subjects.push(plan);
+                    blast.push(reach);
+                }
+                Some(Err(refusal)) => refused.push(refusal),
+                None => {}
             }
         }
-        Ok(Plan::new(subjects, refused))
+        Ok(Plan { blast, ..Plan::new(subjects, refused) })
+    }
+
+    /// Plans of revocations that were begun and are not over.
+    async fn open_revocations(&self) -> Result<BTreeMap<CredentialId, SagaPlan>> {
+        let mut open = BTreeMap::new();
+        for id in self.ports.journal.unfinished().await? {
+            let record = self.load(id).await?;
+            if record.plan.kind == SagaKind::Revocation {
+                open.insert(record.plan.credential, record.plan);
+            }
+        }
+        Ok(open)
     }
 
     /// Everything that a selector matches, ordered by ref.

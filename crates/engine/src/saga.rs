@@ -4,6 +4,7 @@
 //! outlasts the call's deadline. After a crash the step that was begun is reconciled: the world is asked whether it happened. A call with
 //! unknown effect is treated like a crash. Before the pivot a failure unwinds; after it the saga goes forward or pauses for an operator.
 
+mod batch;
 mod comeback;
 mod context;
 mod crowd;
@@ -17,5 +18,5 @@ pub(crate) use self::step::{PUBLIC_HALF, issue::added};
 
 pub use self::{
     executor::RunOptions,
-    outcome::{SagaOutcome, StepView},
+    outcome::{Left, SagaOutcome, StepView},
 };

@@ -1,8 +1,12 @@
 //! Selectors: a ref with globs, an id or unique id prefix, `key=value` terms, a condition. All of it must hold.
 
-use claviger_core::{model::CredentialKind, view::CredentialView};
+use chrono::{DateTime, NaiveDate, SecondsFormat, TimeDelta, Utc};
+use claviger_core::{
+    model::{CredentialKind, CredentialState},
+    view::CredentialView,
+};
 
-use crate::{Error, Result, condition::Condition};
+use crate::{Error, Result, condition::Condition, plan::Refusal};
 
 /// A parsed selector.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +27,7 @@ enum Term {
     Label(String, String),
     Finding(String),
     State(String),
+    CreatedBefore(DateTime<Utc>),
 }
 
 impl Selector {
@@ -90,6 +95,88 @@ impl Selector {
         }
         Ok(chosen)
     }
+
+    /// Those of which cannot be said whether they are old enough, as nobody knows when they were made, and of which all else holds. What has
+    /// ended already is not among them.
+    ///
+    /// # Errors
+    /// Its condition cannot be decided for one of them.
+    pub fn undecided<'c>(
+        &self,
+        credentials: impl IntoIterator<Item = &'c CredentialView>,
+    ) -> Result<Vec<Refusal>> {
+        let by_age = |term: &&Term| matches!(term, Term::CreatedBefore(_));
+        if !self.terms.iter().any(|term| by_age(&term)) {
+            return Ok(Vec::new());
+        }
+        let mut undecided = Vec::new();
+        for credential in credentials {
+            let ended = matches!(
+                credential.state,
+                CredentialState::RevokedProven
+                    | CredentialState::RevokedAttested
+                    | CredentialState::RevokedUnproven
+                    | CredentialState::Gone
+            );
+            if ended || credential.created_at.is_some() {
+                continue;
+            }
+            let rest = self.terms.iter().filter(|term| !by_age(term)).all(|term| term.matches(credential));
+            if rest && self.condition.as_ref().map_or(Ok(true), |condition| condition.holds(credential))? {
+                undecided.push(Refusal {
+                    at: credential.at.clone(),
+                    code: "age-unknown".to_owned(),
+                    reason: "when it was made is not known: name it, if it is meant".to_owned(),
+                });
+            }
+        }
+        Ok(undecided)
+    }
+}
+
+/// The same words with ages in them as points in time: `created-before=90d` means what was made more than 90 days before `now`.
+///
+/// # Errors
+/// An age that is none.
+pub fn absolute(words: &str, now: DateTime<Utc>) -> Result<String> {
+    let word = |word: &str| match word.strip_prefix(CREATED_BEFORE) {
+        Some(given) if moment(given).is_none() => {
+            let at = age(given)
+                .and_then(|age| now.checked_sub_signed(age))
+                .ok_or_else(|| no_time(words, given))?;
+            Ok(format!("{CREATED_BEFORE}{}", at.to_rfc3339_opts(SecondsFormat::Secs, true)))
+        }
+        _ => Ok(word.to_owned()),
+    };
+    Ok(words.split_whitespace().map(word).collect::<Result<Vec<_>>>()?.join(" "))
+}
+
+const CREATED_BEFORE: &str = "created-before=";
+
+/// RFC 3339, or a day, which begins at midnight UTC.
+fn moment(text: &str) -> Option<DateTime<Utc>> {
+    let day = || Some(text.parse::<NaiveDate>().ok()?.and_hms_opt(0, 0, 0)?.and_utc());
+    DateTime::parse_from_rfc3339(text).map(|at| at.to_utc()).ok().or_else(day)
+}
+
+/// A number and `m`, `h`, `d` or `w`.
+fn age(text: &str) -> Option<TimeDelta> {
+    let unit = text.chars().next_back()?;
+    let number: i64 = text.strip_suffix(unit)?.parse().ok().filter(|number| *number >= 0)?;
+    match unit {
+        'm' => TimeDelta::try_minutes(number),
+        'h' => TimeDelta::try_hours(number),
+        'd' => TimeDelta::try_days(number),
+        'w' => TimeDelta::try_weeks(number),
+        _ => None,
+    }
+}
+
+fn no_time(text: &str, given: &str) -> Error {
+    let reason = format!(
+        "`{given}` is no time: give one as in RFC 3339, a day such as `2026-01-31`, or on the command line an age such as `90d`"
+    );
+    refuse(text, &reason)
 }
 
 impl Term {
@@ -112,12 +199,15 @@ impl Term {
                 "identity" => Ok(Self::Identity(value)),
                 "finding" => Ok(Self::Finding(value)),
                 "state" => Ok(Self::State(value)),
+                "created-before" => {
+                    moment(&value).map(Self::CreatedBefore).ok_or_else(|| no_time(text, &value))
+                }
                 _ => match key.strip_prefix("label.") {
                     Some(label) => Ok(Self::Label(label.to_owned(), value)),
                     None => Err(refuse(
                         text,
                         &format!(
-                            "`{key}` is no key; keys are kind, backend, owner, identity, label.<name>, finding, state"
+                            "`{key}` is no key; keys are kind, backend, owner, identity, label.<name>, finding, state, created-before"
                         ),
                     )),
                 },
@@ -150,6 +240,7 @@ impl Term {
             Self::Label(name, value) => credential.labels.get(name).is_some_and(|given| glob(value, given)),
             Self::Finding(slug) => credential.findings.iter().any(|given| glob(slug, given)),
             Self::State(state) => credential.state.as_str() == state,
+            Self::CreatedBefore(at) => credential.created_at.is_some_and(|created| created < *at),
         }
     }
 }
@@ -204,6 +295,25 @@ mod tests {
         ] {
             assert_eq!(glob(pattern, text), expected, "{pattern} on {text}");
         }
+    }
+
+    #[test]
+    fn an_age_becomes_a_point_in_time_and_nothing_else_does() {
+        let now = moment("2026-03-31T12:00:00Z").expect("a time");
+        for (given, expected) in [
+            ("backend=db created-before=90d", "backend=db created-before=2025-12-31T12:00:00Z"),
+            ("created-before=36h", "created-before=2026-03-30T00:00:00Z"),
+            ("created-before=2026-01-31", "created-before=2026-01-31"),
+            ("created-before=2026-01-31T01:00:00+01:00", "created-before=2026-01-31T01:00:00+01:00"),
+        ] {
+            let words = absolute(given, now).expect(given);
+            assert_eq!(words, expected);
+            assert!(Selector::parse(&words).is_ok(), "{words}");
+        }
+        for given in ["created-before=soon", "created-before=-1d", "created-before=9y", "created-before=d"] {
+            assert!(absolute(given, now).is_err() && Selector::parse(given).is_err(), "{given}");
+        }
+        assert!(Selector::parse("created-before=90d").is_err(), "an age needs a present");
     }
 
     #[test]

@@ -31,13 +31,14 @@ pub struct Keys {
 }
 
 /// What the scanning user may do: read the three services, and rotate what a rotation rotates.
-const SCANNER_ACTIONS: [&str; 20] = [
+const SCANNER_ACTIONS: [&str; 22] = [
     "iam:Get*",
     "iam:List*",
     "iam:GenerateCredentialReport",
     "iam:CreateAccessKey",
     "iam:UpdateAccessKey",
     "iam:DeleteAccessKey",
+    "iam:PutUserPolicy",
     "secretsmanager:ListSecrets",
     "secretsmanager:DescribeSecret",
     "secretsmanager:GetSecretValue",
@@ -50,6 +51,7 @@ const SCANNER_ACTIONS: [&str; 20] = [
     "ssm:GetParametersByPath",
     "ssm:GetParameterHistory",
     "ssm:PutParameter",
+    "ssm:DeleteParameter",
     "ssm:ListTagsForResource",
     "sts:GetCallerIdentity",
 ];

@@ -41,6 +41,7 @@ path "sys/leases/lookup/*" { capabilities = ["list", "sudo"] }
 path "sys/leases/count" { capabilities = ["read"] }
 path "kv/*" { capabilities = ["read", "list"] }
 path "kv/data/*" { capabilities = ["read", "create", "update", "patch"] }
+path "kv/destroy/*" { capabilities = ["update"] }
 path "kv/denied/*" { capabilities = ["deny"] }
 path "kv/data/denied/*" { capabilities = ["deny"] }
 path "kv/metadata/denied" { capabilities = ["deny"] }

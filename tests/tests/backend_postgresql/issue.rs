@@ -76,9 +76,13 @@ async fn what_cannot_be_issued_is_refused_before_anything_is_sent() {
         kind(issuer(backend).issue(&operation("x"), &foreign, Some(&value("x"))).await).0,
         ErrorKind::Invalid
     );
-    let unsupported =
-        issuer(backend).revoke(&operation("x"), &role("bystander"), None).await.expect_err("unsupported");
-    assert_eq!(unsupported.kind(), ErrorKind::Unsupported);
+    for own in ["revoke", "disable"] {
+        let refused = match own {
+            "revoke" => issuer(backend).revoke(&operation("x"), &role("postgres"), None).await,
+            _ => issuer(backend).disable(&operation("x"), &role("postgres")).await,
+        };
+        assert_eq!(refused.expect_err("our own").kind(), ErrorKind::Unsupported, "{own}");
+    }
     assert!(server.accepts("bystander", "bystander-password").await.expect("an answer"));
     assert!(stored(&client, "above").await.is_some());
 }

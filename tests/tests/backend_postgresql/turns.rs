@@ -27,7 +27,10 @@ async fn server(first: &str) -> Option<(Postgres, Client, PostgresqlBackend)> {
         .get(0);
     if version >= 160_000 {
         client
-            .batch_execute("GRANT app TO claviger WITH ADMIN TRUE, INHERIT FALSE, SET FALSE")
+            .batch_execute(
+                "DO $$ DECLARE r text; BEGIN FOR r IN SELECT rolname FROM pg_roles WHERE rolname IN ('app', 'leaver')
+                 LOOP EXECUTE format('GRANT %I TO claviger WITH ADMIN TRUE, INHERIT FALSE, SET FALSE', r); END LOOP; END $$",
+            )
             .await
             .expect("it administers");
     }
@@ -65,7 +68,10 @@ async fn shown(client: &Client, sql: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_contract_holds() {
-    let Some((server, client, backend)) = server("CREATE ROLE app LOGIN PASSWORD 'app-password-1'").await
+    let Some((server, client, backend)) = server(
+        "CREATE ROLE app LOGIN PASSWORD 'app-password-1'; CREATE ROLE leaver LOGIN PASSWORD 'leaver-password-1'",
+    )
+    .await
     else {
         return;
     };
@@ -74,6 +80,7 @@ async fn the_contract_holds() {
     let fixture = Fixture {
         credential: Some(subject()),
         alternating: Some(subject()),
+        revocable: Some(Subject { at: role("leaver"), value: value("leaver-password-1") }),
         absent_credential: Some(role("nobody_here")),
         new_value: Some(Box::new(move || {
             value(&format!("new-{}-0123456789abcdef", drawn.fetch_add(1, Ordering::SeqCst)))

@@ -273,7 +273,10 @@ async fn a_secret_id_is_followed_by_one_that_may_do_the_same() {
     };
     let accessor = issued.at.as_str().rsplit('/').next().expect("an accessor").to_owned();
     let (before, after) = (look(first).await, look(&accessor).await);
-    for field in ["metadata", "cidr_list", "token_bound_cidrs", "secret_id_ttl", "secret_id_num_uses"] {
+    // The mark is what tells the tokens that it will give from those of the one before.
+    assert_eq!(after["metadata"]["owner"], before["metadata"]["owner"]);
+    assert_eq!(after["metadata"]["claviger-operation"], operation("issue").key.to_string());
+    for field in ["cidr_list", "token_bound_cidrs", "secret_id_ttl", "secret_id_num_uses"] {
         assert_eq!(before[field], after[field], "{field}");
     }
     let gone = at("vault/auth/roles-followed/role/web/secret-id/11111111-2222-3333-4444-555555555555");

@@ -14,6 +14,7 @@ mod lost_answer;
 mod named_token;
 mod pending;
 mod recovery;
+mod revoke;
 mod root;
 mod static_role;
 mod tls;

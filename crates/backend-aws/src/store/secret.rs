@@ -18,9 +18,9 @@ use crate::{
 
 /// One version's whole value.
 pub(super) struct Whole {
-    value: SecretValue,
+    pub(super) value: SecretValue,
     version: String,
-    binary: bool,
+    pub(super) binary: bool,
 }
 
 /// Keys of one secret with their new values; the whole of it without a key.
@@ -229,7 +229,13 @@ impl AwsBackend {
     }
 
     /// Moves `AWSCURRENT` from the expected version to ours.
-    async fn promote(&self, op: &Operation, name: &str, from: Option<&str>, token: &str) -> Result<()> {
+    pub(super) async fn promote(
+        &self,
+        op: &Operation,
+        name: &str,
+        from: Option<&str>,
+        token: &str,
+    ) -> Result<()> {
         let call = self.account.clients().await?.secrets.update_secret_version_stage();
         let call = call.secret_id(name).version_stage(CURRENT).move_to_version_id(token);
         let call = call.set_remove_from_version_id(from.map(str::to_owned)).send();
@@ -247,7 +253,7 @@ impl AwsBackend {
     }
 
     /// Takes our own label off a version. That it stays is harmless: it moves with the next write.
-    async fn drop_label(&self, op: &Operation, name: &str, labels: &[String], token: &str) {
+    pub(super) async fn drop_label(&self, op: &Operation, name: &str, labels: &[String], token: &str) {
         if !labels.iter().any(|label| label == OUR_PENDING) {
             return;
         }

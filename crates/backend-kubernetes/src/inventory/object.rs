@@ -17,9 +17,9 @@ use crate::{
     wire::{self, LastApplied, Meta, Pairs, Text},
 };
 
-pub(super) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+pub(crate) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 /// Version of a value that only the annotation still holds.
-const LAST_APPLIED_VERSION: &str = "last-applied";
+pub(crate) const LAST_APPLIED_VERSION: &str = "last-applied";
 
 /// What all copies of one object share.
 pub(super) struct Object {

@@ -28,6 +28,22 @@ pub struct CloudUser {
     pub policies: Vec<String>,
     /// Keys by id.
     pub keys: BTreeMap<String, AccessKey>,
+    /// Session credentials that keys of it obtained.
+    #[serde(default)]
+    pub sessions: Vec<CloudSession>,
+    /// Session credentials that were issued before are denied everything; static keys are not.
+    #[serde(default)]
+    pub sessions_denied_before: Option<DateTime<Utc>>,
+}
+
+/// Session credentials: they go on when the key is gone that obtained them.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CloudSession {
+    /// The key's id.
+    pub key: String,
+    /// When they were issued.
+    pub issued_at: DateTime<Utc>,
 }
 
 impl CloudUser {

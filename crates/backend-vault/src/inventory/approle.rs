@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::{CONCURRENCY, Gaps, PAGE, Survey, policy::Held};
 use crate::{
-    issuer::secret_id_by_accessor,
+    issuer::{MARK, secret_id_by_accessor},
     labels::{owners, time},
 };
 
@@ -57,7 +57,7 @@ pub(crate) struct SecretIdInfo {
     #[serde(default)]
     token_bound_cidrs: Option<Vec<String>>,
     #[serde(default)]
-    metadata: Option<Labels>,
+    pub(crate) metadata: Option<Labels>,
     /// Uses that are left; 0 means any number.
     #[serde(default)]
     pub(crate) secret_id_num_uses: u64,
@@ -66,13 +66,16 @@ pub(crate) struct SecretIdInfo {
 }
 
 impl SecretIdInfo {
-    /// The request for a secret-id with this value that may do what this one may.
-    pub(crate) fn successor(&self, value: &str) -> serde_json::Value {
+    /// The request for a secret-id with this value that may do what this one may. The mark goes into its metadata, so that the tokens that it
+    /// will give can be told from those of this one.
+    pub(crate) fn successor(&self, value: &str, mark: &str) -> serde_json::Value {
+        let mut metadata = self.metadata.clone().unwrap_or_default();
+        metadata.insert(MARK.to_owned(), mark.to_owned());
         let list = |cidrs: &Option<Vec<String>>| cidrs.clone().unwrap_or_default();
         serde_json::json!({
             "secret_id": value,
             // The one field that the server wants as JSON in a string.
-            "metadata": serde_json::to_string(self.metadata.as_ref().unwrap_or(&Labels::new())).unwrap_or_default(),
+            "metadata": serde_json::to_string(&metadata).unwrap_or_default(),
             "cidr_list": list(&self.cidr_list),
             "token_bound_cidrs": list(&self.token_bound_cidrs),
             "num_uses": self.secret_id_num_uses,

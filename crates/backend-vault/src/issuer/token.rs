@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Where a token keeps our operation key.
-const MARK: &str = "claviger-operation";
+pub(crate) const MARK: &str = "claviger-operation";
 /// Tokens that one call looks at; what it saw is kept for the next.
 const BUDGET: usize = 5000;
 /// Lookups made at the same time.

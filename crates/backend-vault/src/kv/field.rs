@@ -32,6 +32,23 @@ struct Present<'a> {
     cas: u64,
 }
 
+/// What the metadata of a path says of its versions.
+#[derive(Deserialize)]
+struct Kept {
+    #[serde(default)]
+    current_version: u64,
+    #[serde(default)]
+    versions: BTreeMap<String, KeptVersion>,
+}
+
+#[derive(Deserialize)]
+struct KeptVersion {
+    #[serde(default)]
+    destroyed: bool,
+    #[serde(default)]
+    deletion_time: String,
+}
+
 #[derive(Deserialize)]
 struct Written {
     version: u64,
@@ -69,6 +86,56 @@ impl Field<'_> {
             )
             .with_effect(Effect::Unknown)),
         }
+    }
+
+    /// Takes the field out on top of this version; its siblings stay byte by byte.
+    pub(crate) async fn erase(&self, op: &Operation, expected: &str) -> Result<()> {
+        let work = async {
+            let answer = self.ask("erase").await?;
+            let present = self.present("erase", &answer)?;
+            if !present.fields.contains_key(self.key) {
+                return Ok(());
+            }
+            if present.version != expected {
+                let text = format!("{}: another version is there than the expected one", self.what());
+                return Err(Error::new(ErrorKind::Conflict, "erase", text));
+            }
+            let mut rest = present.fields.clone();
+            rest.remove(self.key);
+            let fields = document(&rest, &BTreeMap::new())?;
+            match self.versioned {
+                true => self.write_v2(&fields, present.cas).await.map(drop),
+                // Version 1 takes no path without fields: what would be left of it is deleted.
+                false if rest.is_empty() => self.delete_v1().await,
+                false => self.write_v1(fields).await.map(drop),
+            }
+        };
+        match tokio::time::timeout(op.deadline, work).await {
+            Ok(done) => done,
+            Err(_) => Err(Error::new(
+                ErrorKind::Unavailable,
+                "erase",
+                format!("{}: no answer by the deadline", self.what()),
+            )
+            .with_effect(Effect::Unknown)),
+        }
+    }
+
+    async fn delete_v1(&self) -> Result<()> {
+        let what = format!("DELETE {}/{}", self.mount, self.path);
+        let call = self.api.call("erase", &what, true);
+        let encoded = ApiPath::new("erase", &format!("{}/{}", self.mount, self.path))?;
+        self.api.send(call, Method::DELETE, &encoded, "", None, None).await?.good(call).map(drop)
+    }
+
+    /// The number of the version in force, and those of all that can be read. `None`: there is no such path.
+    pub(crate) async fn kept(&self, operation: &'static str) -> Result<Option<(u64, Vec<u64>)>> {
+        let path = format!("{}/metadata/{}", self.mount, self.path);
+        let Some(metadata) = self.api.get::<Kept>(operation, &path).await? else { return Ok(None) };
+        let readable = metadata.versions.into_iter();
+        let readable = readable.filter(|(_, version)| !version.destroyed && version.deletion_time.is_empty());
+        let numbers = readable.filter_map(|(number, _)| number.parse().ok()).collect();
+        Ok(Some((metadata.current_version, numbers)))
     }
 
     async fn write_now(&self, values: &BTreeMap<&str, &SecretValue>, expect: &Expect) -> Result<String> {

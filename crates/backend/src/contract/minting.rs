@@ -9,7 +9,7 @@ use super::{
     bench::{Bench, Outcome, Unnamed, failed, must, subject, trial},
     issuer::{accepted, refused},
 };
-use crate::{ErrorKind, Issuer, Sibling, ValueOrigin};
+use crate::{ErrorKind, Issuer, Sibling, Suspension, ValueOrigin, Verdict};
 
 pub(super) fn trials(bench: &Arc<Bench>) -> Vec<Unnamed> {
     let mut trials = Vec::new();
@@ -30,7 +30,7 @@ pub(super) fn trials(bench: &Arc<Bench>) -> Vec<Unnamed> {
     }
     if claimed.siblings {
         trials.push(trial(bench, "siblings_lists_the_subject_as_active", |bench| async move {
-            let it = subject(&bench.fixture.mintable, "mintable")?;
+            let it = held(&bench)?;
             let found = listed(bench.issuer()?, it).await?;
             let own = found.iter().find(|sibling| sibling.at == it.at);
             must(own.is_some_and(|own| own.active && !own.public_half.is_empty()), format!("{found:?}"))
@@ -41,7 +41,7 @@ pub(super) fn trials(bench: &Arc<Bench>) -> Vec<Unnamed> {
             suspend(&bench).await
         }));
         trials.push(trial(bench, "disable_of_an_absent_is_not_found", |bench| async move {
-            let it = subject(&bench.fixture.mintable, "mintable")?;
+            let it = held(&bench)?;
             let (issuer, gone) = (bench.issuer()?, absent(it));
             for result in [
                 issuer.disable(&bench.operation(), &gone).await,
@@ -106,7 +106,7 @@ async fn minted(
 
 async fn suspend(bench: &Bench) -> Outcome {
     let issuer = bench.issuer()?;
-    let it = subject(&bench.fixture.mintable, "mintable")?;
+    let it = held(bench)?;
     let settle = Duration::from_secs(u64::from(bench.capability.revoke_cache_seconds));
     let op = bench.operation();
     for _ in 0..2 {
@@ -130,5 +130,19 @@ async fn suspended(bench: &Bench, it: &Subject, settle: Duration) -> Outcome {
         must(own.is_some_and(|own| !own.active), format!("suspended, and listed as {own:?}"))?;
     }
     tokio::time::sleep(settle).await;
-    if bench.capability.verify { refused(issuer, it, &it.value).await } else { Ok(()) }
+    if !bench.capability.verify {
+        return Ok(());
+    }
+    if issuer.ending(&it.at).suspension == Suspension::Shut {
+        let probe = failed("verify", issuer.verify(&it.at, &it.value).await)?;
+        let shut = matches!(probe.verdict, Verdict::Inconclusive(_));
+        return must(shut, format!("suspended, and a login with it is {:?}", probe.verdict));
+    }
+    refused(issuer, it, &it.value).await
+}
+
+/// What can be suspended: where nothing is minted, the credential.
+fn held(bench: &Bench) -> Result<&Subject, String> {
+    let given = bench.fixture.mintable.as_ref().or(bench.fixture.credential.as_ref());
+    given.ok_or_else(|| "a capability is claimed, and the fixture has no `mintable` to try it on".to_owned())
 }

@@ -72,7 +72,7 @@ pub(super) fn trials(bench: &Arc<Bench>) -> Vec<Unnamed> {
     trials
 }
 
-async fn present(store: &dyn Store, at: &Ref) -> Result<StoredValue, String> {
+pub(super) async fn present(store: &dyn Store, at: &Ref) -> Result<StoredValue, String> {
     failed("read", store.read(at).await)?.ok_or_else(|| format!("the fixture's `copy` {at} is absent"))
 }
 

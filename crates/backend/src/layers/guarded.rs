@@ -1,3 +1,6 @@
+mod ending;
+mod eraser;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -12,9 +15,10 @@ use tokio::{sync::Semaphore, time::Instant};
 
 use super::{Call, LayerConfig, check, limit, retry, timeout, trace};
 use crate::{
-    Adoption, Backend, BackendInfo, Capability, Error, ErrorKind, Expect, Field, Held, Identified, Issued,
-    Issuer, Likeness, Offer, Operation, PendingValue, Permission, Phase, Presence, Probe, Prospect, Restore,
-    Result, Runtime, ScanSink, Sessions, Sibling, Store, StoreState, StoredValue, Turn, Turns, ValueOrigin,
+    Adoption, Backend, BackendInfo, Capability, Ending, Eraser, Error, ErrorKind, Expect, Field, Held,
+    Identified, Issued, Issuer, Likeness, Offer, Offspring, Operation, PendingValue, Permission, Phase,
+    Presence, Probe, Prospect, Restore, Result, Runtime, ScanSink, Sessions, Sibling, Store, StoreState,
+    StoredValue, Turn, Turns, ValueOrigin,
 };
 
 /// A backend behind the layers. It has the roles of the backend within.
@@ -132,8 +136,16 @@ impl Backend for Guarded {
         self.inner.turns().map(|_| self as &dyn Turns)
     }
 
+    fn offspring(&self) -> Option<&dyn Offspring> {
+        self.inner.offspring().map(|_| self as &dyn Offspring)
+    }
+
     fn store(&self) -> Option<&dyn Store> {
         self.inner.store().map(|_| self as &dyn Store)
+    }
+
+    fn eraser(&self) -> Option<&dyn Eraser> {
+        self.inner.eraser().map(|_| self as &dyn Eraser)
     }
 
     fn runtime(&self) -> Option<&dyn Runtime> {
@@ -206,6 +218,10 @@ impl Issuer for Guarded {
             self.inner_issuer(true, Some(subject), "presence")?.presence(subject).await
         })
         .await
+    }
+
+    fn ending(&self, subject: &Ref) -> Ending {
+        self.inner.issuer().map(|issuer| issuer.ending(subject)).unwrap_or_default()
     }
 
     async fn revoke(&self, op: &Operation, subject: &Ref, expect: Option<&str>) -> Result<()> {

@@ -8,7 +8,7 @@ use claviger_core::{
 };
 use claviger_engine::{
     Engine,
-    plan::Plan,
+    plan::{Blast, Plan},
     saga::{RunOptions, SagaOutcome},
 };
 use serde_json::{Value, json};
@@ -22,20 +22,61 @@ use crate::{
 
 /// The plan as in the contract.
 pub(super) fn document(plan: &Plan) -> Value {
-    let subjects: Vec<_> = plan.subjects.iter().map(subject).collect();
+    let of = |it: &SagaPlan| plan.blast.iter().find(|blast| blast.credential == it.credential);
+    let subjects: Vec<_> = plan.subjects.iter().map(|it| subject(it, of(it))).collect();
     json!({ "hash": plan.hash, "subjects": subjects, "refused": plan.refused })
 }
 
-fn subject(plan: &SagaPlan) -> Value {
+fn subject(plan: &SagaPlan, blast: Option<&Blast>) -> Value {
     let steps: Vec<_> = plan
         .steps
         .iter()
         .map(|step| json!({ "step": step.action.name(), "target": step.target, "detail": step.detail }))
         .collect();
-    json!({
+    let mut document = json!({
         "credential": plan.credential, "ref": plan.subject, "strategy": plan.strategy, "steps": steps, "breaks": plan.breaks,
         "reversible_until": plan.reversible_until, "notes": plan.notes,
-    })
+    });
+    if let Some(blast) = blast {
+        document["blast"] = json!(blast);
+    }
+    document
+}
+
+/// What its end takes with it, for people.
+fn radius(blast: &Blast) -> Vec<String> {
+    let mut lines = Vec::new();
+    let of = |what: &str, count: usize| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    let derived = blast.derived.iter().take(10).map(|one| format!("  derived: {} ({})", one.at, one.what));
+    lines.extend(derived);
+    if blast.derived.len() > 10 {
+        lines.push(format!("  derived: {} in all", blast.derived.len()));
+    }
+    lines.extend(
+        blast
+            .may
+            .iter()
+            .take(10)
+            .map(|may| format!("  may: {} {} on {} by {}", may.level, may.privilege, may.reach, may.source)),
+    );
+    match (&blast.saved, &blast.not_saved) {
+        (Some(saved), _) if !blast.breaks.is_empty() => {
+            lines.push(format!(
+                "  a replacement would save {} of {}",
+                saved.len(),
+                of("consumer", blast.breaks.len())
+            ));
+        }
+        (_, Some(why)) => lines.push(format!("  a replacement would save nobody: {why}")),
+        _ => {}
+    }
+    if !blast.same_value.is_empty() {
+        lines.push(format!(
+            "  {} of the inventory have the same value",
+            of("other credential", blast.same_value.len())
+        ));
+    }
+    lines
 }
 
 /// Prints the plan for people, on standard error where the data on standard output is for programs.
@@ -62,6 +103,11 @@ pub(super) fn show(global: &Global, plan: &Plan) {
         }
         for note in &subject.notes {
             let _ = writeln!(text, "  note: {note}");
+        }
+        for blast in plan.blast.iter().filter(|blast| blast.credential == subject.credential) {
+            for line in radius(blast) {
+                let _ = writeln!(text, "{line}");
+            }
         }
         // An unwinding takes back itself: there is nothing to say.
         if !subject.reversible_until.is_empty() {
@@ -189,6 +235,9 @@ pub(super) fn show_outcomes(outcomes: &[SagaOutcome]) {
                 receipt.audit_seq.unwrap_or(0),
                 receipt.detail
             );
+        }
+        for left in &outcome.left {
+            let _ = writeln!(text, "  still there: {}: {}", left.at, left.reason);
         }
         if let Some(reason) = &outcome.reason {
             let _ = writeln!(text, "  {}: {reason}", outcome.state);

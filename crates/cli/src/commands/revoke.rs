@@ -1,4 +1,5 @@
 use claviger_core::saga::Cause;
+use claviger_engine::plan::RevokeOptions;
 use serde_json::json;
 
 use super::plan::{self, Answer};
@@ -14,7 +15,8 @@ pub(super) async fn run(global: &Global, args: &RevokeArgs) -> Result<Exit> {
     let selector = args.condition.selector(&args.selector)?;
     let composed = compose(global, Needs::Backends).await?;
     let engine = &composed.engine;
-    let planned = engine.plan_revocation(&selector).await?;
+    let how = RevokeOptions { scrub: args.scrub, replace: args.replace, force: args.force };
+    let mut planned = engine.plan_revocation_with(&selector, &how).await?;
     let human = matches!(global.output, Format::Table | Format::Wide);
     plan::show(global, &planned);
     if let Answer::Stop(exit) = plan::ask(&planned, &args.change, "revoke")? {
@@ -28,8 +30,8 @@ pub(super) async fn run(global: &Global, args: &RevokeArgs) -> Result<Exit> {
     let options = plan::run_options(&composed);
     let listener = progress::listener(global);
     let reason = Some(args.reason.as_str());
-    let answers =
-        engine.carry_out(&planned.subjects, Cause::Manual, reason, &options, listener.as_ref()).await;
+    let cause = if args.replace { Cause::Incident } else { Cause::Manual };
+    let answers = engine.revoke_all(&planned.subjects, cause, reason, &options, listener.as_ref()).await;
     drop(listener);
     let (mut outcomes, mut failed) = (Vec::new(), Vec::new());
     for (subject, answer) in planned.subjects.iter().zip(answers) {
@@ -46,6 +48,10 @@ pub(super) async fn run(global: &Global, args: &RevokeArgs) -> Result<Exit> {
     }
     let mut receipts = Vec::new();
     for outcome in &outcomes {
+        // Where only copies are cleaned, there is nothing to be proven.
+        if outcome.receipts.is_empty() && outcome.state == "done" {
+            continue;
+        }
         if outcome.receipts.is_empty() {
             receipts.push(json!({
                 "credential": outcome.credential, "ref": outcome.at, "verdict": "failed", "control": null, "probe": null,
@@ -56,14 +62,24 @@ pub(super) async fn run(global: &Global, args: &RevokeArgs) -> Result<Exit> {
         }
     }
     receipts.extend(failed.iter().cloned());
+    let items: Vec<_> = outcomes
+        .iter()
+        .map(|outcome| json!({ "id": outcome.rotation_id, "ref": outcome.at, "state": outcome.state, "reason": outcome.reason }))
+        .collect();
     if human {
         plan::show_outcomes(&outcomes);
     } else {
-        let mut document = json!({ "plan": plan::document(&planned), "receipts": receipts });
+        let left: Vec<_> = outcomes.iter().flat_map(|outcome| &outcome.left).collect();
+        let mut document = json!({
+            "plan": plan::document(&planned), "receipts": receipts, "left": left, "revocations": items,
+        });
         output::stamp(&mut document, "revoke");
         output::document(global, &document)?;
     }
     let unproven =
         receipts.iter().any(|receipt| receipt["verdict"] != "proven" && receipt["verdict"] != "attested");
-    Ok(plan::exit(&outcomes, Some(&planned)).unless(!failed.is_empty() || unproven))
+    // What had ended before is no failure of this work.
+    planned.refused.retain(|refusal| refusal.code != "already-gone");
+    let left = outcomes.iter().any(|outcome| !outcome.left.is_empty());
+    Ok(plan::exit(&outcomes, Some(&planned)).unless(!failed.is_empty() || unproven || left))
 }

@@ -18,7 +18,12 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs) -> Result<Exit> {
     let listener = progress::listener(global);
     let planned = engine.plan_rollback(rotation, &options, listener.as_ref()).await?;
     drop(listener);
-    let shown = Plan { hash: planned.hash(), subjects: vec![planned.plan.clone()], refused: Vec::new() };
+    let shown = Plan {
+        hash: planned.hash(),
+        subjects: vec![planned.plan.clone()],
+        refused: Vec::new(),
+        blast: Vec::new(),
+    };
     let human = matches!(global.output, Format::Table | Format::Wide);
     plan::show(global, &shown);
     if let Answer::Stop(exit) = plan::ask(&shown, &args.change, "take back")? {

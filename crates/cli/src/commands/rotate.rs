@@ -18,7 +18,10 @@ pub(super) async fn run(global: &Global, args: &RotateArgs) -> Result<Exit> {
     let composed = compose(global, Needs::Backends).await?;
     let engine = &composed.engine;
     let planned = engine
-        .plan_rotation(&selector, &RotateOptions { leave_stale: args.leave_stale, due: args.due })
+        .plan_rotation(
+            &selector,
+            &RotateOptions { leave_stale: args.leave_stale, due: args.due, ..RotateOptions::default() },
+        )
         .await?;
     let human = matches!(global.output, Format::Table | Format::Wide);
     let nothing = args.due && planned.subjects.is_empty() && planned.refused.is_empty();

@@ -190,6 +190,15 @@ pub enum Action {
     VerifyRoot,
     /// Take the issuer's word that it has changed the value: what can be shown where nobody held the old one.
     AttestRoot,
+    /// End what was obtained with the credential and goes on working without it: sessions, tokens. With what its issuer needs to know it by
+    /// when the credential is gone.
+    EndDerived(String),
+    /// Take the dead value out of a copy, by compare-and-set.
+    ScrubCopy,
+    /// Make the former versions of a copy unreadable that hold the dead value.
+    ScrubFormer,
+    /// Read every copy again: what can be shown of a value that no issuer could refuse.
+    ConcludeScrub,
 }
 
 impl Action {
@@ -242,6 +251,10 @@ impl Action {
             Self::RotateRoot(_) => "rotate-root",
             Self::VerifyRoot => "verify-root",
             Self::AttestRoot => "attest-root",
+            Self::EndDerived(_) => "end-derived",
+            Self::ScrubCopy => "scrub-copy",
+            Self::ScrubFormer => "scrub-former",
+            Self::ConcludeScrub => "conclude-scrub",
         }
     }
 
@@ -268,6 +281,9 @@ impl Action {
                 | Self::WriteCertificate(_)
                 | Self::RotateRoot(_)
                 | Self::VerifyRoot
+                | Self::EndDerived(_)
+                | Self::ScrubCopy
+                | Self::ScrubFormer
         )
     }
 }

@@ -86,7 +86,9 @@ pub(super) async fn plan(
             ));
         }
     }
-    evidence::enough(at, &strategy, policy)?;
+    if !options.no_grace {
+        evidence::enough(at, &strategy, policy)?;
+    }
     // What stands beside the secret in its copies, and has to be changed together with it.
     let (own, pairing) = match &strategy {
         Strategy::Minted(issuer, offer) => {
@@ -189,7 +191,8 @@ pub(super) async fn plan(
     let declared: Vec<_> = declared.into_iter().filter(|(consumer, _)| !names(consumer)).collect();
     let first_copy =
         writable.first().map_or_else(String::new, |copy| format!("{}:{}", Action::WriteCopy.name(), copy.at));
-    let grace = policy.and_then(|policy| policy.grace).map(|grace| grace.num_seconds());
+    let grace =
+        policy.filter(|_| !options.no_grace).and_then(|policy| policy.grace).map(|grace| grace.num_seconds());
     let grace = grace.and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or(0);
     // One after the other unless the policy says how many: the first that does not come up is the only one.
     let at_once = policy.and_then(|policy| policy.consumers_at_once).map_or(1, usize::from);
@@ -414,7 +417,7 @@ async fn prospect(backend: &dyn Backend, at: &Ref, strategy: &Strategy<'_>) -> R
     }
 }
 
-fn can_write(engine: &Engine, copy: &CopyView) -> bool {
+pub(super) fn can_write(engine: &Engine, copy: &CopyView) -> bool {
     engine.estate.member(copy.at.backend()).is_ok_and(|member| {
         let capability = member.backend.capability();
         capability.read

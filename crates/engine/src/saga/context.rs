@@ -12,7 +12,7 @@ use claviger_core::{
 };
 use claviger_store::port::{SagaRecord, SealedRow};
 
-use crate::{Engine, Error, Result};
+use crate::{Engine, Error, Result, plan::FORCED};
 
 /// How many values that the target refuses are replaced. A third refusal is the rules' fault, not the value's.
 pub(super) const MOST_REFUSED: u32 = 2;
@@ -120,6 +120,11 @@ impl<'a> Context<'a> {
             key: OperationKey::derive(self.record.id, id, target.as_str(), 0),
             deadline: self.deadline,
         }
+    }
+
+    /// May it go on without evidence?
+    pub(super) fn forced(&self) -> bool {
+        self.record.plan.strategy == FORCED
     }
 
     pub(super) fn issuer(&self) -> Result<&'a dyn Issuer> {

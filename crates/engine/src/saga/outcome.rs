@@ -27,6 +27,16 @@ pub struct StepView {
     pub detail: String,
 }
 
+/// A place that still holds a dead value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Left {
+    /// Where.
+    #[serde(rename = "ref")]
+    pub at: Ref,
+    /// Why.
+    pub reason: String,
+}
+
 /// One saga.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SagaOutcome {
@@ -47,6 +57,9 @@ pub struct SagaOutcome {
     pub old: serde_json::Value,
     /// Fingerprint of the new value, and its own ref where it has one.
     pub new: serde_json::Value,
+    /// Places that still hold a dead value which was to be taken out, with why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<Left>,
     /// Receipts.
     #[serde(skip)]
     pub receipts: Vec<ReceiptView>,
@@ -70,6 +83,7 @@ impl SagaOutcome {
                 "seal-user",
                 "seal-accepted",
                 "seal-held",
+                "seal-old",
                 "mint-at-issuer",
                 "mint-by-name",
                 "mint-marked",
@@ -91,8 +105,9 @@ impl SagaOutcome {
             state: record.progress.state.word().to_owned(),
             reason: record.progress.state.reason(),
             steps: steps(record),
-            old: serde_json::json!({ "handle": sealed("old"), "verdict": fact("prove-refused", "verdict").or_else(|| fact("conclude", "verdict")).or_else(|| fact("attest", "verdict")).or_else(|| fact("attest-root", "verdict")) }),
+            old: serde_json::json!({ "handle": sealed("old"), "verdict": fact("prove-refused", "verdict").or_else(|| fact("conclude", "verdict")).or_else(|| fact("attest", "verdict")).or_else(|| fact("attest-root", "verdict")).or_else(|| fact("conclude-scrub", "verdict")) }),
             new: serde_json::json!({ "handle": new.or_else(|| sealed("new")), "ref": added }),
+            left: super::step::left_in(record).into_iter().map(|(at, reason)| Left { at, reason }).collect(),
             receipts,
         }
     }

@@ -7,6 +7,7 @@ pub(super) mod adoption;
 mod asked;
 mod certificate;
 mod copies;
+mod derived;
 pub(super) mod issue;
 mod marked;
 mod mint;
@@ -18,6 +19,7 @@ mod quarantine;
 mod repoint;
 mod revoke;
 mod root;
+mod scrub;
 mod seal;
 mod session;
 mod take_over;
@@ -34,7 +36,7 @@ use claviger_store::port::SagaRecord;
 use super::context::{Context, Done, Ran, Trouble};
 
 pub(crate) use self::mint::PUBLIC_HALF;
-pub(super) use self::{asked::is_held, issue::new_at, seal::read_leaf};
+pub(super) use self::{asked::is_held, issue::new_at, scrub::left_in, seal::read_leaf};
 
 /// What an observation says of an interrupted step.
 #[expect(
@@ -100,6 +102,10 @@ pub(super) async fn run(cx: &Context<'_>, step: &Step) -> Result<Ran, Trouble> {
         Action::RotateRoot(login) => root::rotate(cx, step, login.as_ref()).await,
         Action::VerifyRoot => root::verify(cx, step).await,
         Action::AttestRoot => root::attest(cx).await,
+        Action::EndDerived(mark) => derived::end(cx, step, mark).await,
+        Action::ScrubCopy => scrub::copy(cx, step).await,
+        Action::ScrubFormer => scrub::former(cx, step).await,
+        Action::ConcludeScrub => scrub::concluded(cx).await,
     }
 }
 
@@ -121,7 +127,8 @@ pub(super) async fn reconcile(cx: &Context<'_>, step: &Step) -> Result<Seen, Tro
         Action::Disable => quarantine::observe(cx, step).await,
         Action::Enable => quarantine::observe_enabled(cx, step).await,
         Action::Revoke(expect) => revoke::observe(cx, step, expect.as_deref()).await,
-        // A refresh carries its operation key to the target: doing it again is no second rollout. The others change nothing.
+        // A refresh carries its operation key to the target: doing it again is no second rollout. What is ended or taken out is looked for again
+        // first. The others change nothing.
         Action::Refresh(_)
         | Action::SealValues
         | Action::SealCopies
@@ -145,6 +152,10 @@ pub(super) async fn reconcile(cx: &Context<'_>, step: &Step) -> Result<Seen, Tro
         | Action::ProveDisabled
         | Action::ProveRefused
         | Action::Conclude
+        | Action::EndDerived(_)
+        | Action::ScrubCopy
+        | Action::ScrubFormer
+        | Action::ConcludeScrub
         | Action::Attest
         | Action::SealCertificate(_)
         | Action::VerifyCertificate(_)
@@ -197,6 +208,10 @@ pub(super) async fn undo(cx: &Context<'_>, step: &Step) -> Result<(), Trouble> {
         | Action::ProveDisabled
         | Action::ProveRefused
         | Action::Conclude
+        | Action::EndDerived(_)
+        | Action::ScrubCopy
+        | Action::ScrubFormer
+        | Action::ConcludeScrub
         | Action::Attest
         | Action::SealCertificate(_)
         | Action::VerifyCertificate(_)

@@ -23,7 +23,7 @@ use tempfile::TempDir;
 use crate::{
     invariants,
     journal::{CommitFault, Watch},
-    world::{Process, RUN, Saga, Stopped, Trial, World, copy, open, open_with},
+    world::{Ended, Process, RUN, Saga, Stopped, Trial, World, copy, open, open_with},
 };
 
 /// Every saga.
@@ -40,6 +40,9 @@ const SAGAS: &[Saga] = &[
     Saga::Root,
     Saga::RootCopied,
     Saga::Revocation,
+    Saga::Ending(Ended::Role),
+    Saga::Ending(Ended::Key),
+    Saga::Ending(Ended::Value),
     Saga::Rollback(Stopped::Rotation),
     Saga::Rollback(Stopped::Dual),
     Saga::Rollback(Stopped::Told),

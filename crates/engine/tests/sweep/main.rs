@@ -8,11 +8,14 @@ mod alternating;
 mod asked;
 mod certificate;
 mod comeback;
+mod ending;
+mod evidence;
 mod generic;
 mod grace;
 mod invariants;
 mod journal;
 mod limits;
+mod mass;
 mod minted;
 mod named;
 mod pains;
@@ -27,7 +30,7 @@ use futures::{StreamExt as _, stream};
 
 use crate::{
     journal::CommitFault,
-    world::{Saga, Stopped, Trial, World},
+    world::{Ended, Saga, Stopped, Trial, World},
 };
 
 const ESTATE_FAULTS: &[Fault] = &[
@@ -310,6 +313,27 @@ async fn no_crash_in_a_revocation_leaves_a_lie() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_crash_in_a_revocation_leaves_a_lie_on_postgres() {
     println!("{}", sweep(Saga::Revocation, Kind::Postgres).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_crash_in_a_revocation_with_sessions_and_copies_leaves_a_lie() {
+    for ended in [Ended::Role, Ended::Key, Ended::Value] {
+        println!("{}", sweep(Saga::Ending(ended), Kind::Sqlite).await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_crash_in_a_revocation_with_sessions_and_copies_leaves_a_lie_on_postgres() {
+    println!("{}", sweep(Saga::Ending(Ended::Role), Kind::Postgres).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_effect_of_a_revocation_waits_and_what_is_only_wanted_does_not() {
+    // What cannot be suspended is ended at once; the end itself, and that of its sessions, wait for an operator; a copy that may not be written is told.
+    let states = denied(Saga::Ending(Ended::Role)).await;
+    assert_eq!(states[..3], ["done", "paused", "paused"]);
+    assert!(states.len() > 5 && states[3..].iter().all(|state| state == "done"), "{states:?}");
+    assert_eq!(denied(Saga::Ending(Ended::Key)).await, ["done", "paused", "paused"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

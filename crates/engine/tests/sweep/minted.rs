@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// Whose key is rotated.
-const USER: &str = "shop-assets";
+pub(crate) const USER: &str = "shop-assets";
 /// A key of the same user that the inventory knows no copy of: somebody else's.
 const FOREIGN: &str = "AKIAFOREIGNFOREIGN22";
 /// Objects that hold the pair.

@@ -36,7 +36,7 @@ use claviger_testkit::database::{Kind, TestDatabase};
 use tempfile::TempDir;
 
 use crate::{
-    alternating, asked, certificate, invariants,
+    alternating, asked, certificate, ending, invariants,
     journal::{CommitFault, FaultyJournal, Watch},
     minted, named, root,
 };
@@ -67,8 +67,21 @@ pub(crate) enum Saga {
     /// The same, where a copy of the old value can be tried.
     RootCopied,
     Revocation,
+    /// The revocation of what is suspended first and outlived by sessions, or has no issuer; its copies are cleaned.
+    Ending(Ended),
     /// The rollback of one of the others, which an operator asks for after it was stopped behind its pivot.
     Rollback(Stopped),
+}
+
+/// What is ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// A database password with live sessions, and its copies with it.
+    Role,
+    /// An access key that obtained session credentials.
+    Key,
+    /// A value without an issuer: only its copies can be cleaned.
+    Value,
 }
 
 /// What a rollback takes back.
@@ -164,6 +177,7 @@ impl World {
         let mut estate = estate::demo(&random, SystemClock.now());
         match saga.first() {
             Saga::Minted => minted::plant(&mut estate, &random),
+            Saga::Ending(ended) => ending::plant(&mut estate, ended, &random),
             Saga::Asked => asked::plant(&mut estate),
             Saga::Reissue => certificate::plant(&mut estate),
             Saga::Root | Saga::RootCopied => root::plant(&mut estate, saga == Saga::RootCopied),
@@ -232,6 +246,7 @@ impl World {
                 )?);
                 process.engine.plan_rotation(&Selector::parse(KEYS[0])?, &RotateOptions::default()).await?
             }
+            Saga::Ending(ended) => ending::plan(&process, ended, &estate).await?,
             Saga::Revocation => {
                 let tokens = process.engine.select(&Selector::parse("kind=service-account-token")?).await?;
                 let token =
@@ -328,7 +343,7 @@ impl World {
             Saga::CopyOnly => invariants::known_values(self, process).await,
             Saga::Reissue | Saga::Rollback(Stopped::Reissue) => certificate::pairs_work(self, process).await,
             Saga::Root | Saga::RootCopied => root::engine_works(self, dir).map(|_| ()),
-            Saga::Revocation => Ok(()),
+            Saga::Revocation | Saga::Ending(_) => Ok(()),
             Saga::Rollback(Stopped::Rotation) => invariants::nothing_lost(self, process, dir).await,
             Saga::Rollback(Stopped::Dual | Stopped::Told) => {
                 invariants::token_works(self, process, dir).await
@@ -356,6 +371,7 @@ impl World {
             Saga::Reissue => certificate::at_rest(self, process, database, dir, began).await,
             Saga::Root | Saga::RootCopied => root::at_rest(self, process, database, dir, began).await,
             Saga::Revocation => invariants::revocation(self, process, database, dir, began).await,
+            Saga::Ending(ended) => ending::at_rest(self, process, database, dir, (ended, began)).await,
             Saga::Rollback(_) => invariants::back(self, process, database, dir, &[]).await,
         }
     }
@@ -396,6 +412,7 @@ impl World {
             Saga::Reissue => certificate::as_before(self, process, dir).await,
             Saga::Root | Saga::RootCopied => root::as_before(self, dir),
             Saga::Revocation => invariants::still_accepted(self, dir),
+            Saga::Ending(ended) => ending::seen(self, dir, ended, false),
             Saga::Rollback(_) => anyhow::bail!("a rollback never unwinds"),
         }
     }
@@ -519,8 +536,9 @@ async fn value(process: &Process, plan: &SagaPlan, saga: Saga) -> Result<Vec<u8>
             "sim/kv/payments/db#password".to_owned()
         }
         Saga::Dual | Saga::Told => TOKEN.to_owned(),
-        Saga::Minted => format!("{}#{}", minted::OBJECTS[0], minted::HALVES[1]),
-        Saga::CopyOnly => KEYS[0].to_owned(),
+        Saga::Ending(Ended::Role) => "sim/kv/payments/db#password".to_owned(),
+        Saga::Minted | Saga::Ending(Ended::Key) => format!("{}#{}", minted::OBJECTS[0], minted::HALVES[1]),
+        Saga::CopyOnly | Saga::Ending(Ended::Value) => KEYS[0].to_owned(),
         Saga::Reissue => plan.subject.object().field("tls.key").to_string(),
         // Nobody shows it.
         Saga::Root | Saga::RootCopied => return Ok(root::OLD.as_bytes().to_vec()),

@@ -96,6 +96,8 @@ impl<'a> Maker<'a> {
             tags,
             policies: vec![policy.to_owned()],
             keys: BTreeMap::new(),
+            sessions: Vec::new(),
+            sessions_denied_before: None,
         };
         self.estate.cloud.users.insert(name.to_owned(), user);
     }

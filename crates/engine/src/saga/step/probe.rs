@@ -17,7 +17,7 @@ use crate::plan::ROLLBACK;
 
 use super::{
     super::context::{Context, Done, Ran, Trouble, permanent, temporary},
-    asked, certificate, issue, seal, timer,
+    asked, certificate, derived, issue, quarantine, seal, timer,
 };
 
 /// Probes of the old value before an operator is asked.
@@ -49,29 +49,54 @@ pub(super) async fn new(cx: &Context<'_>, step: &Step) -> Result<Ran, Trouble> {
 
 /// `control-probe`. A value that is refused before the revocation cannot prove anything by being refused after it.
 pub(super) async fn control(cx: &Context<'_>) -> Result<Ran, Trouble> {
-    let old = cx.must_open(Slot::Old).await?;
-    let probe = cx.issuer()?.verify(&cx.record.plan.subject, &old).await?;
+    let Some(old) = cx.open(Slot::Old).await? else {
+        return Ok(Ran::Done(Done::new("there is no value to log in with")));
+    };
+    let without = |why: &str| Ok(Ran::Done(Done::new(format!("no positive control, and forced: {why}"))));
+    let probe = match cx.issuer()?.verify(&cx.record.plan.subject, &old).await {
+        Err(error) if cx.forced() => return without(error.message()),
+        probe => probe?,
+    };
     match probe.verdict {
+        Verdict::Inconclusive(why) if cx.forced() => without(&why),
         Verdict::Accepted => Ok(Ran::Done(Done::new("it is accepted now").fact("control", probe.path))),
         Verdict::Refused(evidence) => Ok(Ran::Done(Done::new(format!(
             "it is already refused ({evidence}): its refusal afterwards proves nothing"
         )))),
-        Verdict::Inconclusive(why) => Err(temporary(format!("the positive control is inconclusive: {why}"))),
+        Verdict::Inconclusive(why) => Err(temporary(format!(
+            "the positive control is inconclusive: {why}; nothing was changed, and `--force` goes on without it"
+        ))),
     }
 }
 
 /// `prove-disabled`: the old value is suspended, and could still be enabled if its refusal hurt somebody.
 pub(super) async fn disabled(cx: &Context<'_>) -> Result<Ran, Trouble> {
     let subject = &cx.record.plan.subject;
-    let old = cx.must_open(Slot::Old).await?;
+    // Where nothing was suspended, it has to be dead already.
+    let informs = cx.record.plan.kind == SagaKind::Revocation
+        && cx.record.plan.steps.iter().any(|step| step.action == Action::Disable);
+    let skipped = cx
+        .record
+        .progress
+        .output(&cx.record.plan, |step| step.action == Action::Disable)
+        .is_some_and(|output| output.facts.contains_key(quarantine::SKIPPED));
+    let Some(old) = cx.open(Slot::Old).await?.filter(|_| !skipped) else {
+        return Ok(Ran::Done(Done::new(
+            "there is nothing to be shown: it was not suspended, or nobody has the value",
+        )));
+    };
     let Probe { verdict, path } = cx.issuer()?.verify(subject, &old).await?;
     match verdict {
         Verdict::Refused(evidence) => {
             Ok(Ran::Done(Done::new(format!("refused while suspended: {evidence}")).fact("path", path)))
         }
+        Verdict::Accepted | Verdict::Inconclusive(_) if informs && cx.attempt >= QUESTIONS => {
+            let text = "its refusal while suspended could not be shown: it is ended all the same";
+            Ok(Ran::Done(Done::new(text)))
+        }
         Verdict::Accepted | Verdict::Inconclusive(_) if cx.attempt < QUESTIONS => Ok(again(cx)),
         Verdict::Accepted => {
-            Err(permanent(format!("{subject} is suspended, and its value is still accepted")))
+            Err(permanent(format!("{subject} has ended or is suspended, and its value is still accepted")))
         }
         Verdict::Inconclusive(why) => {
             Err(permanent(format!("whether the value of {subject} is refused cannot be told: {why}")))
@@ -83,7 +108,12 @@ pub(super) async fn disabled(cx: &Context<'_>) -> Result<Ran, Trouble> {
 pub(super) async fn refused(cx: &Context<'_>, step: &Step) -> Result<Ran, Trouble> {
     let subject = &step.target;
     let Some(old) = cx.open(Slot::Old).await? else { return attested(cx).await };
-    let Probe { verdict, path } = cx.issuer_of(subject)?.verify(subject, &old).await?;
+    let Probe { verdict, path } = match cx.issuer_of(subject)?.verify(subject, &old).await {
+        Err(error) if cx.forced() => {
+            Probe { verdict: Verdict::Inconclusive(error.message().to_owned()), path: String::new() }
+        }
+        probe => probe?,
+    };
     let controls = control_paths(cx);
     let same = controls.contains(&path);
     let control = if same { Some(path.clone()) } else { controls.into_iter().next() };
@@ -104,11 +134,15 @@ pub(super) async fn refused(cx: &Context<'_>, step: &Step) -> Result<Ran, Troubl
                     "{subject} is there again ({back}): somebody or something re-creates it; its value may work again"
                 )));
             }
-            finish(cx, verdict, control, Some(path), detail).await
+            finish(cx, verdict, control, Some(path), detail + &derived::said(cx)).await
         }
         Verdict::Accepted if cx.attempt < QUESTIONS => Ok(again(cx)),
         Verdict::Accepted => Err(permanent(format!("the old value of {subject} is still accepted"))),
         Verdict::Inconclusive(_) if cx.attempt < QUESTIONS => Ok(again(cx)),
+        Verdict::Inconclusive(why) if cx.forced() => {
+            let detail = format!("ended at its issuer; whether it is refused cannot be told: {why}");
+            finish(cx, "unprovable", control, None, detail + &derived::said(cx)).await
+        }
         Verdict::Inconclusive(why) => {
             Err(permanent(format!("whether the old value of {subject} is refused cannot be told: {why}")))
         }
@@ -145,7 +179,8 @@ async fn attested(cx: &Context<'_>) -> Result<Ran, Trouble> {
                 "attested",
                 None,
                 None,
-                "its issuer says that it is gone; nobody held the value to try".to_owned(),
+                "its issuer says that it is gone; nobody held the value to try".to_owned()
+                    + &derived::said(cx),
             )
             .await
         }
@@ -206,7 +241,9 @@ pub(super) async fn finish(
     }
     // A value with a name of its own ends with it; the one that took its place has another name, which the next scan shows. What a
     // rollback ends is not the subject but what was to take its place.
-    let ends = |step: &Step| matches!(step.action, Action::Revoke(_)) && step.target == plan.subject;
+    let ends = |step: &Step| {
+        matches!(step.action, Action::Revoke(_) | Action::ConcludeScrub) && step.target == plan.subject
+    };
     if plan.steps.iter().any(ends) {
         let state = match verdict {
             "proven" => CredentialState::RevokedProven,

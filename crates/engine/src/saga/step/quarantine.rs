@@ -1,8 +1,8 @@
 //! The end of an old value in two steps: it is suspended while it could still be enabled, and deleted when its refusal hurt nobody.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use claviger_backend::ErrorKind;
-use claviger_core::saga::{Action, Event, Evidence, Quiet, Step};
+use claviger_backend::{Effect, ErrorKind};
+use claviger_core::saga::{Action, Event, Evidence, Quiet, SagaKind, Step};
 
 use super::{
     super::context::{Context, Done, Ran, Trouble, permanent},
@@ -11,6 +11,9 @@ use super::{
 
 /// Where the issuer tells the last use to a coarse time only: so long a time of which it can tell has to be seen, also without a grace.
 const LEAST_SEEN: TimeDelta = TimeDelta::hours(1);
+
+/// The fact that says that it was not suspended.
+pub(super) const SKIPPED: &str = "skipped";
 
 /// `await-quiet`. A use after the last consumer moved is somebody's that nobody knows of: he would be cut off.
 pub(super) async fn quiet(cx: &Context<'_>, step: &Step, quiet: Quiet) -> Result<Ran, Trouble> {
@@ -101,9 +104,19 @@ pub(super) fn decided(cx: &Context<'_>) -> Option<DateTime<Utc>> {
 
 /// `disable`.
 pub(super) async fn disable(cx: &Context<'_>, step: &Step) -> Result<Ran, Trouble> {
+    let revokes = cx.record.plan.kind == SagaKind::Revocation;
     match cx.issuer()?.disable(&cx.operation(step), &step.target).await {
         Ok(()) => Ok(Ran::Done(Done::new("its issuer has suspended it"))),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Ran::Done(gone())),
+        Err(error) if error.kind() == ErrorKind::NotFound && !revokes => Ok(Ran::Done(gone())),
+        // What has to end is not left alive because it cannot be suspended first.
+        Err(error)
+            if revokes
+                && error.effect() == Effect::NotApplied
+                && matches!(error.kind(), ErrorKind::Denied | ErrorKind::Unsupported) =>
+        {
+            let text = format!("not suspended first, but ended at once: {}", error.message());
+            Ok(Ran::Done(Done::new(text).fact(SKIPPED, true)))
+        }
         Err(error) => Err(error.into()),
     }
 }

@@ -3,7 +3,7 @@
 use claviger_backend::{Offer, Overlap, ValueForm, Verdict};
 use claviger_core::{
     canonical::{self, Input},
-    model::Place,
+    model::{CopyStage, Place},
     observation::Bundle,
     password::{self, Rules},
     reference::Ref,
@@ -177,26 +177,53 @@ pub(super) async fn make(cx: &Context<'_>) -> Result<SecretValue, Trouble> {
     })
 }
 
-/// `seal-old`: for a revocation. The value is read from the first copy that still has it.
+/// `seal-old`: for a revocation. Of several values that copies hold the one that is accepted; a copy that cannot be read is passed over.
 pub(super) async fn old(cx: &Context<'_>) -> Result<Ran, Trouble> {
     let plan = &cx.record.plan;
     let detail = cx.engine.ports.inventory.credential(cx.engine.clock.now(), plan.credential).await?;
     let copies = detail.map(|detail| detail.copies).unwrap_or_default();
-    for copy in copies.iter().filter(|copy| copy.stage == claviger_core::model::CopyStage::Current) {
-        let readable =
-            cx.engine.estate.member(copy.at.backend()).is_ok_and(|member| member.backend.capability().read);
+    let (mut found, mut unread): (Vec<(SecretValue, Ref)>, _) = (Vec::new(), None);
+    for copy in copies.iter().filter(|copy| copy.stage == CopyStage::Current) {
+        let readable = cx
+            .engine
+            .estate
+            .member(copy.at.backend())
+            .is_ok_and(|member| member.backend.capability().read && member.backend.store().is_some());
         if !readable {
             continue;
         }
-        if let Some(value) = read_leaf(cx, &copy.at).await? {
-            let mut done = Done::new(format!("read from {}", copy.at)).fact("old", handle(cx, &value));
-            done.seal.push(cx.seal(Slot::Old, &value)?);
-            return Ok(Ran::Done(done));
+        match read_leaf(cx, &copy.at).await {
+            Ok(Some(value)) if found.iter().all(|(known, _)| known.expose() != value.expose()) => {
+                found.push((value, copy.at.clone()));
+            }
+            Ok(_) => {}
+            Err(Trouble::Step(failure)) => unread = Some(failure.message),
+            Err(fatal) => return Err(fatal),
         }
     }
-    Err(permanent(
-        "no copy holds the value any more: scan again; without the value the best verdict is `attested`",
-    ))
+    let tried =
+        plan.steps.iter().any(|step| matches!(step.action, Action::ControlProbe | Action::ProveDisabled));
+    let mut chosen = 0;
+    for (index, (value, _)) in found.iter().enumerate().filter(|_| tried && found.len() > 1) {
+        let probe = cx.issuer()?.verify(&plan.subject, value).await;
+        if probe.is_ok_and(|probe| probe.verdict == Verdict::Accepted) {
+            chosen = index;
+            break;
+        }
+    }
+    match (found.get(chosen), unread) {
+        (Some((value, at)), _) => {
+            let mut done = Done::new(format!("read from {at}")).fact("old", handle(cx, value));
+            done.seal.push(cx.seal(Slot::Old, value)?);
+            Ok(Ran::Done(done))
+        }
+        (None, Some(why)) if !cx.forced() => Err(temporary(format!(
+            "no copy could be read: {why}; without the value nobody can prove that it is refused, and `--force` goes on without"
+        ))),
+        (None, _) => {
+            Ok(Ran::Done(Done::new("no copy holds the value any more: the best verdict is `attested`")))
+        }
+    }
 }
 
 /// The credential within a copy. `None` where the field is gone or holds none at this place.

@@ -1,0 +1,61 @@
+//! Many revocations as one work that can be taken up again: all are recorded before the first is begun, and whoever asks for the same once more
+//! takes up what is unfinished.
+
+use claviger_core::{
+    id::SagaId,
+    saga::{Cause, SagaKind, SagaPlan},
+};
+use futures::{StreamExt as _, stream};
+
+use super::{executor::RunOptions, outcome::SagaOutcome};
+use crate::{Engine, Error, Result, progress::Progress};
+
+/// Recorded at the same time: appends that wait for the writer share a transaction.
+const RECORDED_AT_ONCE: usize = 16;
+/// Driven at the same time. Most of them wait for a cache; how many calls a backend gets at once its own layer limits.
+const AT_ONCE: usize = 128;
+
+impl Engine {
+    /// Records and drives one revocation per plan, past failures. One of the same credential that is unfinished is taken up instead, a paused one
+    /// too. The answers are in the order of the plans.
+    pub async fn revoke_all(
+        &self,
+        plans: &[SagaPlan],
+        cause: Cause,
+        reason: Option<&str>,
+        options: &RunOptions,
+        progress: &dyn Progress,
+    ) -> Vec<Result<SagaOutcome>> {
+        let recorded: Vec<Result<SagaId>> = stream::iter(plans)
+            .map(|plan| async move {
+                match self.begin(plan.clone(), cause, reason.map(str::to_owned)).await {
+                    Err(error @ Error::Refused { code: "unfinished", .. }) => {
+                        self.unfinished_of(plan).await?.ok_or(error)
+                    }
+                    other => other,
+                }
+            })
+            .buffered(RECORDED_AT_ONCE)
+            .collect()
+            .await;
+        stream::iter(recorded)
+            .map(|recorded| async move {
+                let answers = self.resume(Some(recorded?), options, progress).await?;
+                answers
+                    .into_iter()
+                    .next()
+                    .unwrap_or_else(|| Err(Error::NoSaga("that was recorded".to_owned())))
+            })
+            .buffered(AT_ONCE)
+            .collect()
+            .await
+    }
+
+    /// The unfinished saga of a plan's credential, if it is of the plan's kind.
+    async fn unfinished_of(&self, plan: &SagaPlan) -> Result<Option<SagaId>> {
+        let open = self.ports.journal.unfinished().await?;
+        let of_kind = self.ports.journal.list(plan.kind, Some(plan.credential)).await?;
+        let found = of_kind.iter().find(|saga| open.contains(&saga.rotation_id));
+        Ok(found.map(|saga| saga.rotation_id).filter(|_| plan.kind == SagaKind::Revocation))
+    }
+}
