@@ -1,7 +1,9 @@
 //! The configuration: TOML, then `CLAVIGER_…` from the environment. An unknown key is an error that names the nearest known one.
 
+mod approver;
 mod environment;
 mod exception;
+mod guard;
 mod policy;
 mod secret;
 
@@ -10,6 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use claviger_core::approval::Approver;
 use claviger_engine::{exception::Exception, policy::Policy};
 use serde::Deserialize;
 
@@ -42,17 +45,12 @@ pub(crate) struct Config {
     pub(crate) owners: Vec<Owner>,
     /// Links by hand.
     pub(crate) credentials: Vec<DeclaredCredential>,
-    /// People who may approve. Read and not used yet: a plan that wants an approval is refused in this version.
-    pub(crate) approvers: Vec<Approver>,
-}
-
-/// `[[approvers]]`
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "the contract's section is read, so that one file fits every version")]
-pub(crate) struct Approver {
-    name: String,
-    public_key: String,
+    /// People who may approve.
+    pub(crate) approvers: Vec<approver::Raw>,
+    /// What is too much for one person.
+    pub(crate) guards: guard::Guards,
+    /// What an incident allows.
+    pub(crate) incident: guard::Incident,
 }
 
 /// A backend with what is common to all kinds.
@@ -127,6 +125,9 @@ impl Loaded {
         let loaded = Self { config, base, file: Some(file.to_owned()) };
         loaded.policies()?;
         loaded.exceptions()?;
+        loaded.approvers()?;
+        loaded.guards()?;
+        loaded.break_glass()?;
         loaded.backends()?;
         Ok(loaded)
     }
@@ -196,6 +197,21 @@ impl Loaded {
             .collect()
     }
 
+    /// The people who may approve.
+    pub(crate) fn approvers(&self) -> Result<Vec<Approver>> {
+        approver::read(&self.config.approvers)
+    }
+
+    /// The guards.
+    pub(crate) fn guards(&self) -> Result<claviger_engine::guard::Guards> {
+        self.config.guards.read()
+    }
+
+    /// How long an incident lets plans through without the approvals that they want.
+    pub(crate) fn break_glass(&self) -> Result<chrono::TimeDelta> {
+        self.config.incident.break_glass()
+    }
+
     fn shape(&self, section: &str, error: &toml::de::Error) -> Failure {
         let file = self.file.as_deref().unwrap_or(Path::new("claviger.toml"));
         let failure = shape(file, error);
@@ -230,6 +246,11 @@ fn syntax(file: &Path, text: &str, error: &toml::de::Error) -> Failure {
     let line = error.span().map_or(0, |span| text[..span.start.min(text.len())].lines().count().max(1));
     Failure::config(4, format!("`{}` is no TOML: line {line}: {}", file.display(), error.message()))
         .hint("config/claviger.toml in the source documents every setting")
+}
+
+/// A length of time: `90d`, `12h`, `30m`.
+pub(crate) fn age(text: &str) -> Result<chrono::TimeDelta> {
+    policy::age(text).map_err(|error| Failure::config(33, error.message()).hint("e.g. `24h`"))
 }
 
 /// A key or value that does not belong there.

@@ -21,7 +21,7 @@ use claviger_core::{
     view::{CredentialDetail, CredentialView},
 };
 use claviger_store::port::Selection;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{Engine, Error, Result, selector::Selector};
@@ -30,7 +30,7 @@ pub(crate) use self::rollback::ROLLBACK;
 pub use self::rollback::{Rollback, TakeBack};
 
 /// A subject that the planner will not touch.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
     /// The credential.
     #[serde(rename = "ref")]
@@ -60,7 +60,8 @@ pub struct RotateOptions {
 }
 
 impl Plan {
-    fn new(subjects: Vec<SagaPlan>, refused: Vec<Refusal>) -> Self {
+    /// The plan of these subjects and refusals. Its hash says nothing of when it was made, or by whom: the same plan has the same hash.
+    pub(crate) fn of(subjects: Vec<SagaPlan>, refused: Vec<Refusal>) -> Self {
         let mut sha = Sha256::new();
         for subject in &subjects {
             sha.update(subject.hash().0.as_bytes());
@@ -87,7 +88,7 @@ impl Engine {
                 Err(refusal) => refused.push(refusal),
             }
         }
-        Ok(Plan::new(subjects, refused))
+        Ok(Plan::of(subjects, refused))
     }
 
     /// Plans a revocation of everything that the selector matches.
@@ -103,7 +104,7 @@ impl Engine {
                 Err(refusal) => refused.push(refusal),
             }
         }
-        Ok(Plan::new(subjects, refused))
+        Ok(Plan::of(subjects, refused))
     }
 
     /// Everything that a selector matches, ordered by ref.

@@ -43,24 +43,12 @@ pub(super) async fn plan(engine: &Engine, detail: &CredentialDetail) -> Result<S
     }
     let policy = policy_for(&engine.estate.policies, credential)
         .map_err(|error| refuse(at, "policy-undecided", error.to_string()))?;
-    if let Some(policy) = policy {
-        if policy.retain {
-            return Err(refuse(
-                at,
-                "retain",
-                format!("policy `{}` says `retain`: it is never revoked", policy.name),
-            ));
-        }
-        if policy.approvals > 0 {
-            return Err(refuse(
-                at,
-                "approval",
-                format!(
-                    "policy `{}` wants {} approvals, which this version cannot take",
-                    policy.name, policy.approvals
-                ),
-            ));
-        }
+    if let Some(policy) = policy.filter(|policy| policy.retain) {
+        return Err(refuse(
+            at,
+            "retain",
+            format!("policy `{}` says `retain`: it is never revoked", policy.name),
+        ));
     }
     let presence = presence(issuer, at).await?;
     let readable = detail.copies.iter().any(|copy| {

@@ -448,6 +448,8 @@ pub(crate) async fn open(dir: &Path, database: &TestDatabase, trial: Trial) -> R
         inventory: Arc::new(store.clone()),
         journal: journal.clone(),
         audit: Arc::new(store.clone()),
+        approvals: Arc::new(store.clone()),
+        incidents: Arc::new(store.clone()),
     };
     let keys = Keys { fingerprint: FingerprintKey::new([1; 32]), sealing: SealingKey::new([2; 32]) };
     let engine = Engine { estate, ports, keys, clock, random, actor: "test".to_owned() };
