@@ -15,6 +15,9 @@ mod m20251122_080600_consumer;
 mod m20251122_080700_history;
 mod m20251122_080800_finding;
 mod m20251122_080900_newcomer;
+mod m20251127_181000_approval;
+mod m20251127_181100_incident;
+mod m20251127_181200_returned;
 mod sql;
 
 pub use sea_orm_migration::{MigrationTrait, MigratorTrait};
@@ -37,6 +40,9 @@ impl MigratorTrait for Migrator {
             Box::new(m20251122_080700_history::Migration),
             Box::new(m20251122_080800_finding::Migration),
             Box::new(m20251122_080900_newcomer::Migration),
+            Box::new(m20251127_181000_approval::Migration),
+            Box::new(m20251127_181100_incident::Migration),
+            Box::new(m20251127_181200_returned::Migration),
         ]
     }
 }

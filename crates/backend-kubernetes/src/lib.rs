@@ -28,6 +28,7 @@
 //! | of | key | value |
 //! | --- | --- | --- |
 //! | identity (ServiceAccount) | `automount` | its automountServiceAccountToken, where it is set |
+//! | identity (ServiceAccount) | `uid` | changes when it is made again; every token of it carries it |
 //! | | `cloud_provider`, `cloud_role` | `aws`, `gcp` or `azure`, and the role that an annotation binds it to |
 //! | | `secrets`, `image_pull_secrets` | names that it lists |
 //! | identity (user, group) | `subject_kind` | `User` or `Group` |

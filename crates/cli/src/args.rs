@@ -101,6 +101,10 @@ pub(crate) enum Command {
     Audit(AuditArgs),
     /// Which policy holds for what
     Policy(PolicyArgs),
+    /// Approve another person's plan, with a key of one's own
+    Approve(ApproveArgs),
+    /// Incidents: from exposed to proven
+    Incident(IncidentArgs),
     /// The lifecycle database
     Db(DbArgs),
     /// Print a shell's completion script
@@ -214,12 +218,48 @@ pub(crate) enum PolicyCommand {
     Test(ShowArgs),
 }
 
+/// What leaked values come in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LeakFormat {
+    /// One value, whatever it looks like
+    Text,
+    /// One value per line
+    Lines,
+    /// JSON report of gitleaks
+    Gitleaks,
+    /// JSON lines of TruffleHog
+    Trufflehog,
+    /// SARIF 2.1.0 of any scanner
+    Sarif,
+    /// Secret-scanning alerts of GitHub: a list, one, or a webhook's payload
+    Github,
+}
+
+impl From<LeakFormat> for claviger_core::leak::Format {
+    fn from(format: LeakFormat) -> Self {
+        match format {
+            LeakFormat::Text => Self::Text,
+            LeakFormat::Lines => Self::Lines,
+            LeakFormat::Gitleaks => Self::Gitleaks,
+            LeakFormat::Trufflehog => Self::Trufflehog,
+            LeakFormat::Sarif => Self::Sarif,
+            LeakFormat::Github => Self::Github,
+        }
+    }
+}
+
 /// `trace`
 #[derive(Debug, Args)]
 pub(crate) struct TraceArgs {
     /// One value per line instead of one value in all
-    #[arg(long)]
+    #[arg(long, conflicts_with = "from")]
     pub(crate) lines: bool,
+    /// What it is; a scanner's report is known by itself
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub(crate) from: Option<LeakFormat>,
+    /// Read this file instead of standard input; may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub(crate) file: Vec<PathBuf>,
 }
 
 /// What commands that change a target have in common.
@@ -282,6 +322,69 @@ pub(crate) struct RevokeArgs {
     /// Go on where evidence cannot be had; never beats `retain` or a legal hold
     #[arg(long)]
     pub(crate) force: bool,
+    /// For this incident (id or its beginning); while it is fresh it lets a plan through without approvals, which is noted
+    #[arg(long, value_name = "ID")]
+    pub(crate) incident: Option<String>,
+}
+
+/// `approve`
+#[derive(Debug, Args)]
+pub(crate) struct ApproveArgs {
+    /// The plan's hash or its beginning (8 digits or more)
+    #[arg(required_unless_present = "new_key", value_name = "PLAN-HASH")]
+    pub(crate) plan: Option<String>,
+    /// Sign it with this private key
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["show", "new_key"])]
+    pub(crate) key: Option<PathBuf>,
+    /// How long the approval holds: `24h`, `30m`, `7d`
+    #[arg(long, value_name = "AGE", default_value = "24h")]
+    pub(crate) valid: String,
+    /// Only show what would be approved, and who has
+    #[arg(long, conflicts_with = "key")]
+    pub(crate) show: bool,
+    /// Make a key of one's own, and print what the configuration has to say of it
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["plan", "key", "show"])]
+    pub(crate) new_key: Option<PathBuf>,
+}
+
+/// `incident`
+#[derive(Debug, Args)]
+pub(crate) struct IncidentArgs {
+    #[command(subcommand)]
+    pub(crate) command: IncidentCommand,
+}
+
+/// What to do with incidents
+#[derive(Debug, Subcommand)]
+pub(crate) enum IncidentCommand {
+    /// Open one
+    Open {
+        /// What to call it
+        #[arg(long, value_name = "TEXT")]
+        title: String,
+        /// Since when somebody else could have had what leaked (RFC 3339)
+        #[arg(long, value_name = "TIME")]
+        exposed_at: Option<chrono::DateTime<chrono::Utc>>,
+        /// Credentials that are concerned: a selector; may be given several times
+        #[arg(long, value_name = "SELECTOR")]
+        credential: Vec<String>,
+    },
+    /// What happened, what is left, what to do; without an id all of them
+    Status {
+        /// Its id or its beginning
+        id: Option<String>,
+    },
+    /// Close one
+    Close {
+        /// Its id or its beginning
+        id: String,
+        /// What is to be said after the act
+        #[arg(long, value_name = "TEXT")]
+        note: String,
+        /// Why it is closed although something is open
+        #[arg(long, value_name = "REASON")]
+        unresolved: Option<String>,
+    },
 }
 
 /// `rollback`
@@ -327,6 +430,8 @@ pub(crate) enum ReportKind {
     Inventory,
     /// The rules that hold
     Findings,
+    /// One incident: timeline, credentials, runbook
+    Incident,
 }
 
 /// Formats of reports.
@@ -352,6 +457,9 @@ pub(crate) struct ReportArgs {
     /// Where to write it; `-` for standard output
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
+    /// Of which incident (id or its beginning); the newest one by default
+    #[arg(long, value_name = "ID")]
+    pub(crate) id: Option<String>,
 }
 
 /// `audit`
@@ -372,9 +480,27 @@ pub(crate) enum AuditCommand {
         /// What a witness noted as the chain's head: `SEQ:HASH`
         #[arg(long, value_name = "SEQ:HASH")]
         head: Option<String>,
+        /// The installation's public key, as its `keys/signing.pub` has it: the export has to be signed with it
+        #[arg(long, value_name = "FILE")]
+        public_key: Option<PathBuf>,
+        /// A checkpoint that was noted earlier: the chain has to go through it
+        #[arg(long, value_name = "FILE", conflicts_with = "head")]
+        checkpoint: Option<PathBuf>,
     },
-    /// Write all entries, one JSON object per line
+    /// Write all entries, one JSON object per line, and a signed head at the end
     Export {
+        /// Where to write it; `-` for standard output
+        #[arg(long, value_name = "FILE", default_value = "-")]
+        out: PathBuf,
+        /// Only from the first receipt on: what proves the receipts and nothing before them
+        #[arg(long)]
+        receipts: bool,
+        /// With `--receipts`: those of this rotation or revocation (id or its beginning)
+        #[arg(long, value_name = "ID", requires = "receipts")]
+        rotation: Option<String>,
+    },
+    /// Write a signed head, to be kept where nobody here can change it
+    Checkpoint {
         /// Where to write it; `-` for standard output
         #[arg(long, value_name = "FILE", default_value = "-")]
         out: PathBuf,

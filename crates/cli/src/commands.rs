@@ -1,10 +1,13 @@
 //! The commands: one file each.
 
+mod approve;
 mod audit;
 mod completion;
 mod db;
 mod demo;
 mod doctor;
+mod guard;
+mod incident;
 mod init;
 mod list;
 mod man;
@@ -44,6 +47,8 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit> {
         Command::Report(args) => report::run(global, &args).await,
         Command::Audit(args) => audit::run(global, &args).await,
         Command::Policy(args) => policy::run(global, &args).await,
+        Command::Approve(args) => approve::run(global, &args).await,
+        Command::Incident(args) => incident::run(global, &args).await,
         Command::Db(args) => db::run(global, &args).await,
         Command::Completion(args) => completion::run(&args),
         Command::Man => man::run(),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use claviger_backend::layers::{Guarded, LayerConfig};
 use claviger_core::{
+    approval::Approver,
     clock::{Clock, SystemClock},
     random::{OsRandom, Random},
     reference::Ref,
@@ -56,6 +57,10 @@ pub(crate) async fn compose(global: &Global, needs: Needs) -> Result<Composed> {
     estate.policies = loaded.policies()?;
     estate.exceptions = loaded.exceptions()?;
     estate.blackouts = loaded.blackouts()?;
+    estate.approvers = loaded.approvers()?;
+    estate.guards = loaded.guards()?;
+    estate.break_glass = loaded.break_glass()?;
+    not_our_own(&estate.approvers, &loaded.keys())?;
     estate.owners = loaded
         .config
         .owners
@@ -84,9 +89,28 @@ pub(crate) async fn compose(global: &Global, needs: Needs) -> Result<Composed> {
             }
         }
     }
-    let ports = Ports { inventory: store.clone(), journal: store.clone(), audit: store };
+    let ports = Ports {
+        inventory: store.clone(),
+        journal: store.clone(),
+        audit: store.clone(),
+        approvals: store.clone(),
+        incidents: store,
+    };
     let engine = Engine { estate, ports, keys, clock, random, actor: actor() };
     Ok(Composed { engine, loaded })
+}
+
+/// The installation plans: its own key approves nothing.
+fn not_our_own(approvers: &[Approver], dir: &std::path::Path) -> Result<()> {
+    let Ok(own) = keys::signing(dir) else { return Ok(()) };
+    match approvers.iter().find(|approver| approver.key == own.public()) {
+        None => Ok(()),
+        Some(approver) => Err(Failure::config(
+            30,
+            format!("the key of approver `{}` is this installation's own: the planner's key cannot approve its plans", approver.name),
+        )
+        .hint("`claviger approve --new-key FILE` makes a key for a person")),
+    }
 }
 
 /// Opens the lifecycle database without looking at its schema.

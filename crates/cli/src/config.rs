@@ -1,8 +1,10 @@
 //! The configuration: TOML, then `CLAVIGER_…` from the environment. An unknown key is an error that names the nearest known one.
 
+mod approver;
 mod blackout;
 mod environment;
 mod exception;
+mod guard;
 mod policy;
 mod secret;
 
@@ -11,7 +13,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use claviger_core::schedule::Blackout;
+use claviger_core::{approval::Approver, schedule::Blackout};
 use claviger_engine::{exception::Exception, policy::Policy};
 use serde::Deserialize;
 
@@ -46,17 +48,12 @@ pub(crate) struct Config {
     pub(crate) owners: Vec<Owner>,
     /// Links by hand.
     pub(crate) credentials: Vec<DeclaredCredential>,
-    /// People who may approve. Read and not used yet: a plan that wants an approval is refused in this version.
-    pub(crate) approvers: Vec<Approver>,
-}
-
-/// `[[approvers]]`
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "the contract's section is read, so that one file fits every version")]
-pub(crate) struct Approver {
-    name: String,
-    public_key: String,
+    /// People who may approve.
+    pub(crate) approvers: Vec<approver::Raw>,
+    /// What is too much for one person.
+    pub(crate) guards: guard::Guards,
+    /// What an incident allows.
+    pub(crate) incident: guard::Incident,
 }
 
 /// A backend with what is common to all kinds.
@@ -132,6 +129,9 @@ impl Loaded {
         loaded.policies()?;
         loaded.exceptions()?;
         loaded.blackouts()?;
+        loaded.approvers()?;
+        loaded.guards()?;
+        loaded.break_glass()?;
         loaded.backends()?;
         Ok(loaded)
     }
@@ -209,6 +209,21 @@ impl Loaded {
         self.config.blackouts.iter().map(read).collect()
     }
 
+    /// The people who may approve.
+    pub(crate) fn approvers(&self) -> Result<Vec<Approver>> {
+        approver::read(&self.config.approvers)
+    }
+
+    /// The guards.
+    pub(crate) fn guards(&self) -> Result<claviger_engine::guard::Guards> {
+        self.config.guards.read()
+    }
+
+    /// How long an incident lets plans through without the approvals that they want.
+    pub(crate) fn break_glass(&self) -> Result<chrono::TimeDelta> {
+        self.config.incident.break_glass()
+    }
+
     fn shape(&self, section: &str, error: &toml::de::Error) -> Failure {
         let file = self.file.as_deref().unwrap_or(Path::new("claviger.toml"));
         let failure = shape(file, error);
@@ -243,6 +258,11 @@ fn syntax(file: &Path, text: &str, error: &toml::de::Error) -> Failure {
     let line = error.span().map_or(0, |span| text[..span.start.min(text.len())].lines().count().max(1));
     Failure::config(4, format!("`{}` is no TOML: line {line}: {}", file.display(), error.message()))
         .hint("config/claviger.toml in the source documents every setting")
+}
+
+/// A length of time: `90d`, `12h`, `30m`.
+pub(crate) fn age(text: &str) -> Result<chrono::TimeDelta> {
+    policy::age(text).map_err(|error| Failure::config(33, error.message()).hint("e.g. `24h`"))
 }
 
 /// A key or value that does not belong there.

@@ -138,6 +138,12 @@ impl From<claviger_engine::Error> for Failure {
             Engine::Busy(_) => Self::new(402, Exit::Failed, message).hint("wait until its lease has ended, or let the other worker finish"),
             Engine::NoSaga(_) => Self::new(403, Exit::Failed, message).hint("`claviger list rotations` and `claviger list revocations` show them"),
             Engine::Sealed { .. } => Self::new(404, Exit::Stuck, message).hint("restore the `keys` directory that was in use when it was begun: nothing at the targets is lost meanwhile"),
+            Engine::Approval { code: "glass-expired", .. } => Self::new(412, Exit::Refused, message).hint("have the plan approved: `claviger approve HASH --key FILE`"),
+            Engine::Approval { .. } => Self::new(411, Exit::Refused, message).hint("[[approvers]] of the configuration says who may approve; `claviger approve HASH --show` shows the plan"),
+            Engine::Incident { code: "open-items", .. } => Self::new(421, Exit::Refused, message).hint("`claviger incident status ID` says what is left to be done; `--unresolved REASON` closes it all the same"),
+            Engine::Incident { code: "closed", .. } => Self::new(422, Exit::Refused, message).hint("`claviger incident open` begins another one"),
+            Engine::Incident { code: "no-note" | "future", .. } => Self::config(423, message).hint("see `claviger incident --help`"),
+            Engine::Incident { .. } => Self::new(420, Exit::Failed, message).hint("`claviger incident status` lists them"),
             _ => Self::new(499, Exit::Failed, message),
         }
     }

@@ -7,13 +7,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use claviger_core::{fingerprint::FingerprintKey, random::Random, seal::SealingKey};
+use claviger_core::{fingerprint::FingerprintKey, random::Random, seal::SealingKey, signing::PrivateKey};
 use claviger_engine::Keys;
 
 use crate::error::{Exit, Failure, Result};
 
 const FINGERPRINT: &str = "fingerprint.key";
 const SEALING: &str = "sealing.key";
+/// Signs heads of the audit log. Its public half lies beside it, to be given to whoever verifies exports.
+const SIGNING: &str = "signing.key";
+const SIGNING_PUBLIC: &str = "signing.pub";
 
 /// Makes what is missing and leaves what exists. Gives the names of what was made.
 pub(crate) fn create(dir: &Path, random: &dyn Random) -> Result<Vec<PathBuf>> {
@@ -25,7 +28,7 @@ pub(crate) fn create(dir: &Path, random: &dyn Random) -> Result<Vec<PathBuf>> {
             .map_err(|error| Failure::file("make the directory", dir, &error))?;
     }
     let mut made = Vec::new();
-    for name in [FINGERPRINT, SEALING] {
+    for name in [FINGERPRINT, SEALING, SIGNING] {
         let path = dir.join(name);
         if path.exists() {
             continue;
@@ -41,7 +44,24 @@ pub(crate) fn create(dir: &Path, random: &dyn Random) -> Result<Vec<PathBuf>> {
         write().map_err(|error| Failure::file("write", &path, &error))?;
         made.push(path);
     }
+    let public = dir.join(SIGNING_PUBLIC);
+    if !public.exists() {
+        let text = format!("{}\n", signing(dir)?.public());
+        fs::write(&public, text).map_err(|error| Failure::file("write", &public, &error))?;
+        made.push(public);
+    }
     Ok(made)
+}
+
+/// Reads the key that signs heads of the audit log. Installations of before there was one get it by `init`.
+pub(crate) fn signing(dir: &Path) -> Result<PrivateKey> {
+    let path = dir.join(SIGNING);
+    if !path.exists() {
+        return Err(Failure::new(113, Exit::Usage, format!("there is no signing key in `{}`", dir.display())).hint(
+            "`claviger init` makes it and leaves the other keys as they are; if this installation had one, restore it: exports signed with another key are refused",
+        ));
+    }
+    Ok(PrivateKey::new(read(&path)?))
 }
 
 /// Reads the keys.

@@ -4,12 +4,19 @@
 //! fields and the hash before it; the chain starts from 32 zero bytes. [`verify`] is the reader's side and shares no code with the
 //! writer but the encoding, which is the format.
 
+mod export;
+mod head;
+
 use std::fmt;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+pub use self::{
+    export::{ExportVerdict, ExportVerifier, Flaw, ShownReceipt, Witness, entry_line, head_line, read_head},
+    head::{Extent, SignedHead},
+};
 use crate::id::{SagaId, Seq};
 
 /// What an entry is about.
@@ -40,6 +47,14 @@ pub enum AuditKind {
     Traced,
     /// A report or export was made.
     Exported,
+    /// A plan waits for another person's approval.
+    Proposed,
+    /// A person approved a plan.
+    Approved,
+    /// A plan was let through because of an incident, without the approvals that it wanted.
+    BreakGlass,
+    /// An incident was opened or closed, or something was said of it.
+    Incident,
 }
 
 /// An entry before it has a place in the chain. Holds no secret.

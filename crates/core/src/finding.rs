@@ -49,6 +49,7 @@ mod priv_authenticated;
 mod priv_cluster_admin;
 mod priv_wildcard;
 mod registry_static_pull;
+mod returned_credential;
 mod rot_overdue;
 mod sa_default_bound;
 #[cfg(test)]
@@ -68,7 +69,9 @@ use chrono::{DateTime, Utc};
 use crate::{
     model::{Attributes, CredentialKind},
     reference::Ref,
-    view::{BackendScanView, CredentialDetail, FindingView, FrameworkId, IdentityView, Severity},
+    view::{
+        BackendScanView, CredentialDetail, FindingView, FrameworkId, IdentityView, ReturnedView, Severity,
+    },
 };
 
 /// What rules may know besides their subject.
@@ -137,6 +140,8 @@ pub enum Check {
     Identity(fn(&IdentityView, &Context) -> Option<Draft>),
     /// Each backend's latest scan.
     Coverage(fn(&BackendScanView, &Context) -> Vec<Draft>),
+    /// Each revoked credential that is there again.
+    Returned(fn(&ReturnedView, &Context) -> Option<Draft>),
 }
 
 /// A rule.
@@ -207,6 +212,7 @@ pub const RULES: &[Rule] = &[
     wif_trust_wildcard::RULE,
     self_overpriv::RULE,
     cov_adapter_blind::RULE,
+    returned_credential::RULE,
 ];
 
 impl Rule {

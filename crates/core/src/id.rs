@@ -65,6 +65,10 @@ id!(
     /// One saga: a rotation or a revocation.
     SagaId
 );
+id!(
+    /// An incident.
+    IncidentId
+);
 
 /// Key of one external effect: UUIDv5 of saga, step, target and generation of the value, never of the attempt, so that a repeat is
 /// recognisable as a repeat at the target.

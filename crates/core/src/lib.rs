@@ -5,6 +5,7 @@
 //!
 //! To add a kind of credential: a word in [`model::CredentialKind`], its recognition in `canonical`, a line in the CLI's documentation.
 
+pub mod approval;
 pub mod audit;
 pub mod canonical;
 pub mod certificate;
@@ -13,6 +14,8 @@ pub mod finding;
 pub mod fingerprint;
 pub mod format;
 pub mod id;
+pub mod incident;
+pub mod leak;
 pub mod model;
 pub mod observation;
 pub mod password;
@@ -23,4 +26,6 @@ pub mod schedule;
 pub mod scram;
 pub mod seal;
 pub mod secret;
+pub mod signing;
 pub mod view;
+pub mod webhook;

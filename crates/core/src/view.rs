@@ -265,6 +265,19 @@ pub struct Waiver {
     pub until: DateTime<Utc>,
 }
 
+/// A revoked credential that is there again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReturnedView {
+    /// The credential.
+    pub credential: Ref,
+    /// What its revocation came to.
+    pub state: CredentialState,
+    /// When it was revoked.
+    pub revoked_at: DateTime<Utc>,
+    /// The place that holds its value and did not then; `None`: its issuer lists it again.
+    pub copy: Option<Ref>,
+}
+
 /// How an area of a backend was read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScopeView {

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use claviger_core::{clock::Clock, fingerprint::FingerprintKey, random::Random, seal::SealingKey};
-use claviger_store::{AuditLog, Inventory, Journal};
+use claviger_store::{Approvals, AuditLog, Incidents, Inventory, Journal};
 
 use crate::Estate;
 
@@ -22,6 +22,10 @@ pub struct Ports {
     pub journal: Arc<dyn Journal>,
     /// The audit log.
     pub audit: Arc<dyn AuditLog>,
+    /// Plans that wait for approval, and approvals.
+    pub approvals: Arc<dyn Approvals>,
+    /// Incidents.
+    pub incidents: Arc<dyn Incidents>,
 }
 
 /// Everything that an operation needs.

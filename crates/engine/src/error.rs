@@ -64,4 +64,22 @@ pub enum Error {
         /// The slot.
         slot: String,
     },
+    /// An approval, or what wants one, is refused.
+    #[error("plan {plan}: {reason} [{code}]")]
+    Approval {
+        /// The plan's hash or its beginning.
+        plan: String,
+        /// Stable code of the reason.
+        code: &'static str,
+        /// Why.
+        reason: String,
+    },
+    /// An incident cannot be changed or found.
+    #[error("{reason}")]
+    Incident {
+        /// Stable code of the reason.
+        code: &'static str,
+        /// Why.
+        reason: String,
+    },
 }

@@ -1,9 +1,10 @@
 use std::{collections::BTreeMap, sync::Arc};
 
+use chrono::TimeDelta;
 use claviger_backend::Backend;
-use claviger_core::{model::Labels, reference::Ref, schedule::Blackout};
+use claviger_core::{approval::Approver, model::Labels, reference::Ref, schedule::Blackout};
 
-use crate::{Error, Result, exception::Exception, policy::Policy};
+use crate::{Error, Result, exception::Exception, guard::Guards, policy::Policy};
 
 /// A backend of the configuration.
 #[derive(Clone)]
@@ -50,6 +51,12 @@ pub struct Estate {
     pub exceptions: Vec<Exception>,
     /// Times in which nothing is started by itself.
     pub blackouts: Vec<Blackout>,
+    /// People who may approve.
+    pub approvers: Vec<Approver>,
+    /// What is too much for one person.
+    pub guards: Guards,
+    /// How long after its opening an incident lets plans through without the approvals that they want.
+    pub break_glass: TimeDelta,
 }
 
 impl Estate {

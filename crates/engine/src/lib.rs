@@ -5,11 +5,14 @@
 //!
 //! To add a saga: a planner in `plan/`, a runner per new action in `saga/step/`, and the generic tests on it.
 
+pub mod approval;
 pub mod condition;
 mod engine;
 mod error;
 mod estate;
 pub mod exception;
+pub mod guard;
+pub mod incident;
 mod job;
 pub mod plan;
 pub mod policy;

@@ -27,7 +27,7 @@ use claviger_core::{
 };
 use claviger_store::port::Selection;
 use futures::{StreamExt as _, stream};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{Engine, Error, Result, policy::policy_for, selector::Selector, timing};
@@ -45,7 +45,7 @@ pub(crate) const FORCED: &str = "revoke-forced";
 const PLANNED_AT_ONCE: usize = 16;
 
 /// A subject that the planner will not touch.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
     /// The credential.
     #[serde(rename = "ref")]
@@ -92,7 +92,8 @@ pub struct RevokeOptions {
 }
 
 impl Plan {
-    fn new(subjects: Vec<SagaPlan>, refused: Vec<Refusal>) -> Self {
+    /// The plan of these subjects and refusals. Its hash says nothing of when it was made, or by whom: the same plan has the same hash.
+    pub(crate) fn of(subjects: Vec<SagaPlan>, refused: Vec<Refusal>) -> Self {
         let mut sha = Sha256::new();
         for subject in &subjects {
             sha.update(subject.hash().0.as_bytes());
@@ -129,7 +130,7 @@ impl Engine {
                 Err(refusal) => refused.push(refusal),
             }
         }
-        Ok(Plan::new(subjects, refused))
+        Ok(Plan::of(subjects, refused))
     }
 
     /// Is it due, and may it start now?
@@ -190,7 +191,7 @@ impl Engine {
                 None => {}
             }
         }
-        Ok(Plan { blast, ..Plan::new(subjects, refused) })
+        Ok(Plan { blast, ..Plan::of(subjects, refused) })
     }
 
     /// Plans of revocations that were begun and are not over.

@@ -1,118 +1,130 @@
-//! From a leaked string to the credential: fingerprints first, then every issuer that can recognise a value.
+//! From leaked strings to credentials: fingerprints first, then every issuer that can recognise a value.
 
-use std::collections::BTreeSet;
+mod token;
+mod view;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use claviger_core::{
     audit::{AuditDraft, AuditKind},
     canonical::{self, Input},
     fingerprint::{Fingerprint, Form},
     id::CredentialId,
+    leak::{Leak, Skipped},
     model::{CopyStage, CredentialState, Place, PrivilegeLevel},
     observation::{Bundle, Verifier},
     reference::Ref,
     scram,
     secret::SecretValue,
+    view::{CopyView, CredentialDetail, IdentityView},
 };
-use serde::Serialize;
+use claviger_store::port::Selection;
 
+pub use self::{
+    token::{AccountFit, TokenAccount, TracedToken},
+    view::{FormerVersion, MatchHow, Trace, TraceMatch, TracedValue, Unasked},
+};
 use crate::{Engine, Result};
 
-/// How a leaked value matched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum MatchHow {
-    /// The whole of what was given is the value.
-    Exact,
-    /// The value is a part of what was given.
-    Contained,
-    /// Only the public half was given, or only it could be compared.
-    PublicHalf,
-}
-
-/// A credential that a leaked value belongs to.
-#[derive(Debug, Clone, Serialize)]
-pub struct TraceMatch {
-    /// The credential.
-    pub credential: CredentialId,
-    /// Its ref.
-    #[serde(rename = "ref")]
-    pub at: Ref,
-    /// Its state.
-    pub state: CredentialState,
-    /// How it matched.
-    pub how: MatchHow,
-    /// True if only a former version of a copy has this value.
-    pub former: bool,
-    /// Refs of its copies.
-    pub copies: Vec<Ref>,
-    /// Refs of its consumers.
-    pub consumers: Vec<Ref>,
-    /// Its identity.
-    pub identity: Option<Ref>,
-    /// What the identity can do.
-    pub privilege: PrivilegeLevel,
-    /// Who answers for it.
-    pub owner: Option<String>,
-    /// The command to be run next.
-    pub suggested: String,
-}
-
-/// What became of a leaked text.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct Trace {
-    /// Known credentials.
-    pub matches: Vec<TraceMatch>,
-    /// Values in the text that no known credential has.
-    pub unmatched: usize,
-}
+/// Failures in a row after which an issuer is no longer asked for this trace: each may have cost a timeout.
+const PATIENCE: u32 = 3;
+/// Fingerprints that are looked up together.
+const PAGE: usize = 500;
 
 impl Engine {
-    /// Finds the credentials that a leaked text belongs to. The text is not kept; the audit log says that somebody asked, not what.
+    /// Finds the credentials that one leaked text belongs to.
     ///
     /// # Errors
     /// The database.
     pub async fn trace(&self, leaked: &SecretValue) -> Result<Trace> {
-        let candidates = self.candidates(leaked);
-        let fingerprints: Vec<Fingerprint> =
-            candidates.iter().map(|candidate| candidate.fingerprint).collect();
-        let mut known = self.ports.inventory.by_fingerprint(&fingerprints).await?;
-        for candidate in &candidates {
-            if known.iter().any(|(fingerprint, _)| *fingerprint == candidate.fingerprint) {
-                continue;
-            }
-            for id in self.ask_issuers(&candidate.value).await? {
-                known.push((candidate.fingerprint, id));
-            }
-        }
-        let mut trace = Trace::default();
-        let mut seen = BTreeSet::new();
-        for candidate in &candidates {
-            for (_, id) in known.iter().filter(|(fingerprint, _)| *fingerprint == candidate.fingerprint) {
-                if seen.insert(*id) {
-                    trace.matches.extend(self.matched(*id, candidate).await?);
+        self.trace_all(&[Leak::new(leaked.duplicate())], Vec::new()).await
+    }
+
+    /// Finds the credentials that leaked values belong to. The values are not kept; the audit log says that somebody asked, not what.
+    /// `skipped` is what their reports told without a value, and is passed on.
+    ///
+    /// # Errors
+    /// The database. An issuer that cannot be asked is told in the answer.
+    pub async fn trace_all(&self, leaks: &[Leak], skipped: Vec<Skipped>) -> Result<Trace> {
+        let candidates: Vec<Vec<Candidate>> = leaks.iter().map(|leak| self.candidates(leak)).collect();
+        let mut search = Search::new(self);
+        search.look_up(&candidates).await?;
+        let mut matches: BTreeMap<(CredentialId, bool), TraceMatch> = BTreeMap::new();
+        let mut order = Vec::new();
+        let mut trace = Trace { skipped, ..Trace::default() };
+        for (index, (leak, candidates)) in leaks.iter().zip(&candidates).enumerate() {
+            let mut value =
+                TracedValue { number: index + 1, seen: leak.seen.clone(), matched: Vec::new(), token: None };
+            for candidate in candidates {
+                for found in search.matches(candidate).await? {
+                    let key = (found.credential, found.former);
+                    if !value.matched.contains(&found.at) {
+                        value.matched.push(found.at.clone());
+                    }
+                    let known = matches.entry(key).or_insert_with(|| {
+                        order.push(key);
+                        found
+                    });
+                    known.how = known.how.min(candidate.how);
+                    known.seen.extend(leak.seen.clone().filter(|seen| !known.seen.contains(seen)));
                 }
             }
+            let texts = candidates.iter().filter_map(|candidate| candidate.value.expose_text());
+            if let Some(text) = texts.into_iter().find(|text| token::is_token(text)) {
+                value.token = token::read(text, search.identities().await?, self.clock.now());
+            }
+            trace.values.push(value);
         }
-        let matched: BTreeSet<_> = known.iter().map(|(fingerprint, _)| *fingerprint).collect();
-        // The text as a whole and its parts are one value to a person: it is unmatched only if none of them is known.
-        let hit = candidates.iter().any(|candidate| matched.contains(&candidate.fingerprint));
-        trace.unmatched = usize::from(!hit && !leaked.is_empty());
+        trace.matches = order.iter().filter_map(|key| matches.remove(key)).collect();
+        trace.unmatched = trace.values.iter().filter(|value| value.is_unknown()).count();
+        trace.unasked = search.unasked();
+        self.audit_trace(&trace).await?;
+        Ok(trace)
+    }
+
+    /// One audit entry for all values.
+    async fn audit_trace(&self, trace: &Trace) -> Result<()> {
+        let refs: Vec<_> = trace.matches.iter().map(|found| found.at.as_str()).collect();
+        let accounts: BTreeSet<_> = trace
+            .values
+            .iter()
+            .filter_map(|value| value.token.as_ref())
+            .flat_map(|token| token.accounts.iter().map(|account| account.at.as_str()))
+            .collect();
         let draft = AuditDraft {
             kind: AuditKind::Traced,
             actor: self.actor.clone(),
             subject: "trace".to_owned(),
             saga: None,
             step: None,
-            detail: serde_json::json!({ "matches": trace.matches.iter().map(|m| m.at.as_str()).collect::<Vec<_>>(), "unmatched": trace.unmatched }),
+            detail: serde_json::json!({
+                "values": trace.values.len(), "matches": refs, "accounts": accounts, "unmatched": trace.unmatched, "skipped": trace.skipped.len(),
+            }),
         };
         self.ports.audit.append(vec![draft]).await?;
-        Ok(trace)
+        Ok(())
     }
 
-    fn candidates(&self, leaked: &SecretValue) -> Vec<Candidate> {
-        let trimmed = match leaked.expose_text() {
+    fn candidates(&self, leak: &Leak) -> Vec<Candidate> {
+        let mut candidates = self.readings(&leak.value);
+        for part in &leak.parts {
+            // A part is a part, even if it is found whole.
+            candidates.extend(
+                self.readings(part)
+                    .into_iter()
+                    .map(|candidate| Candidate { how: candidate.how.max(MatchHow::Contained), ..candidate }),
+            );
+        }
+        let mut seen = BTreeSet::new();
+        candidates.retain(|candidate| seen.insert(candidate.fingerprint));
+        candidates
+    }
+
+    /// What a text may be read as.
+    fn readings(&self, value: &SecretValue) -> Vec<Candidate> {
+        let trimmed = match value.expose_text() {
             Some(text) => SecretValue::from_text(text.trim().to_owned()),
-            None => leaked.duplicate(),
+            None => value.duplicate(),
         };
         let whole = self.keys.fingerprint.fingerprint(Form::Text, &trimmed);
         let mut candidates = Vec::new();
@@ -130,55 +142,7 @@ impl Engine {
             }
         }
         candidates.push(Candidate { value: trimmed, fingerprint: whole, how: MatchHow::Exact });
-        let mut seen = BTreeSet::new();
-        candidates.retain(|candidate| seen.insert(candidate.fingerprint));
         candidates
-    }
-
-    /// Every issuer is asked; a database role's verifier is compared, whatever its name.
-    async fn ask_issuers(&self, value: &SecretValue) -> Result<Vec<CredentialId>> {
-        let mut found = Vec::new();
-        for member in self.estate.members() {
-            let Some(issuer) = member.backend.issuer().filter(|_| member.backend.capability().identify)
-            else {
-                continue;
-            };
-            match issuer.identify(value).await {
-                Ok(Some(identified)) => found.extend(self.by_ref(&identified.at).await?.map(|view| view.id)),
-                Ok(None) => {}
-                Err(error) => {
-                    tracing::warn!(backend.name = %member.backend.info().name, error = %error, "an issuer could not be asked");
-                }
-            }
-        }
-        Ok(found)
-    }
-
-    async fn matched(&self, id: CredentialId, candidate: &Candidate) -> Result<Option<TraceMatch>> {
-        let Some(detail) = self.ports.inventory.credential(self.clock.now(), id).await? else {
-            return Ok(None);
-        };
-        let print = candidate.fingerprint.to_string();
-        let with_value =
-            |copy: &&claviger_core::view::CopyView| copy.fingerprint.as_deref() == Some(print.as_str());
-        let former = detail.copies.iter().any(|copy| with_value(&copy))
-            && detail.copies.iter().filter(with_value).all(|copy| copy.stage == CopyStage::Former);
-        let credential = detail.credential;
-        Ok(Some(TraceMatch {
-            credential: id,
-            at: credential.at.clone(),
-            state: credential.state,
-            how: candidate.how,
-            former,
-            copies: unique(
-                detail.copies.into_iter().filter(|copy| copy.stage != CopyStage::Former).map(|copy| copy.at),
-            ),
-            consumers: unique(detail.consumers.into_iter().map(|consumer| consumer.at)),
-            identity: credential.identity,
-            privilege: detail.identity.map_or(PrivilegeLevel::Unknown, |identity| identity.privilege),
-            owner: credential.owner,
-            suggested: format!("claviger revoke '{}' --reason leaked --dry-run", credential.at),
-        }))
     }
 }
 
@@ -186,6 +150,186 @@ struct Candidate {
     value: SecretValue,
     fingerprint: Fingerprint,
     how: MatchHow,
+}
+
+/// What one trace has found out, so that nothing is asked twice.
+struct Search<'e> {
+    engine: &'e Engine,
+    known: HashMap<Fingerprint, BTreeSet<CredentialId>>,
+    asked: HashMap<Fingerprint, Vec<CredentialId>>,
+    details: HashMap<CredentialId, Option<CredentialDetail>>,
+    ids: Option<HashMap<Ref, CredentialId>>,
+    identities: Option<Vec<IdentityView>>,
+    failures: BTreeMap<String, (u32, String)>,
+}
+
+impl<'e> Search<'e> {
+    fn new(engine: &'e Engine) -> Self {
+        Self {
+            engine,
+            known: HashMap::new(),
+            asked: HashMap::new(),
+            details: HashMap::new(),
+            ids: None,
+            identities: None,
+            failures: BTreeMap::new(),
+        }
+    }
+
+    async fn look_up(&mut self, candidates: &[Vec<Candidate>]) -> Result<()> {
+        let prints: BTreeSet<_> =
+            candidates.iter().flatten().map(|candidate| candidate.fingerprint).collect();
+        let prints: Vec<_> = prints.into_iter().collect();
+        for page in prints.chunks(PAGE) {
+            for (fingerprint, id) in self.engine.ports.inventory.by_fingerprint(page).await? {
+                self.known.entry(fingerprint).or_default().insert(id);
+            }
+        }
+        Ok(())
+    }
+
+    /// The credentials that have, or had, this value.
+    async fn matches(&mut self, candidate: &Candidate) -> Result<Vec<TraceMatch>> {
+        let known = self.known.get(&candidate.fingerprint).cloned().unwrap_or_default();
+        let print = candidate.fingerprint.to_string();
+        let mut current = BTreeSet::new();
+        for id in &known {
+            let holds = |copy: &CopyView| {
+                copy.fingerprint.as_deref() == Some(print.as_str()) && copy.stage != CopyStage::Former
+            };
+            if self.detail(*id).await?.is_some_and(|detail| detail.copies.iter().any(holds)) {
+                current.insert(*id);
+            }
+        }
+        // A value that no copy holds any more may still be what an issuer accepts.
+        let live = if current.is_empty() { self.ask(candidate).await? } else { Vec::new() };
+        let mut matches = Vec::new();
+        let all: BTreeSet<_> = known.iter().chain(&live).copied().collect();
+        for id in all {
+            let is_current = current.contains(&id) || live.contains(&id);
+            if let Some(detail) = self.detail(id).await? {
+                matches.push(matched(detail, candidate, is_current));
+            }
+        }
+        Ok(matches)
+    }
+
+    async fn detail(&mut self, id: CredentialId) -> Result<Option<&CredentialDetail>> {
+        if !self.details.contains_key(&id) {
+            let detail = self.engine.ports.inventory.credential(self.engine.clock.now(), id).await?;
+            self.details.insert(id, detail);
+        }
+        Ok(self.details.get(&id).and_then(Option::as_ref))
+    }
+
+    /// Every issuer is asked; a database role's verifier is compared, whatever its name.
+    async fn ask(&mut self, candidate: &Candidate) -> Result<Vec<CredentialId>> {
+        if let Some(found) = self.asked.get(&candidate.fingerprint) {
+            return Ok(found.clone());
+        }
+        let mut found = Vec::new();
+        for member in self.engine.estate.members() {
+            let Some(issuer) = member.backend.issuer().filter(|_| member.backend.capability().identify)
+            else {
+                continue;
+            };
+            let name = &member.backend.info().name;
+            if self.failures.get(name).is_some_and(|(count, _)| *count >= PATIENCE) {
+                continue;
+            }
+            match issuer.identify(&candidate.value).await {
+                Ok(Some(identified)) => {
+                    let ids = match self.ids.take() {
+                        Some(ids) => ids,
+                        None => all_ids(self.engine).await?,
+                    };
+                    found.extend(ids.get(&identified.at).copied());
+                    self.ids = Some(ids);
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::warn!(backend.name = %name, error = %error, "an issuer could not be asked");
+                    let failure = self.failures.entry(name.clone()).or_default();
+                    *failure = (failure.0 + 1, error.message().to_owned());
+                }
+            }
+        }
+        self.asked.insert(candidate.fingerprint, found.clone());
+        Ok(found)
+    }
+
+    async fn identities(&mut self) -> Result<&[IdentityView]> {
+        if self.identities.is_none() {
+            self.identities = Some(self.engine.ports.inventory.identities(&Selection::default()).await?);
+        }
+        Ok(self.identities.as_deref().unwrap_or_default())
+    }
+
+    fn unasked(self) -> Vec<Unasked> {
+        let broken = self.engine.estate.broken.iter().map(|(backend, _, error)| Unasked {
+            backend: backend.clone(),
+            reason: error.message().to_owned(),
+        });
+        let failed = self.failures.into_iter().map(|(backend, (_, reason))| Unasked { backend, reason });
+        broken.chain(failed).collect()
+    }
+}
+
+async fn all_ids(engine: &Engine) -> Result<HashMap<Ref, CredentialId>> {
+    let all = engine.ports.inventory.credentials(engine.clock.now(), &Selection::default()).await?;
+    Ok(all.into_iter().map(|credential| (credential.at, credential.id)).collect())
+}
+
+fn matched(detail: &CredentialDetail, candidate: &Candidate, is_current: bool) -> TraceMatch {
+    let credential = &detail.credential;
+    let print = candidate.fingerprint.to_string();
+    let holds = |copy: &&CopyView| copy.fingerprint.as_deref() == Some(print.as_str());
+    let versions: Vec<_> = detail
+        .copies
+        .iter()
+        .filter(|copy| copy.stage == CopyStage::Former)
+        .filter(holds)
+        .map(|copy| FormerVersion {
+            at: copy.at.clone(),
+            version: copy.version.clone(),
+            last_seen: copy.last_seen,
+        })
+        .collect();
+    // Its copies have another value, or keep this one as a former version. Where nothing is left, nothing is known.
+    let moved_on = detail
+        .copies
+        .iter()
+        .any(|copy| copy.stage == CopyStage::Current && copy.fingerprint.is_some() && !holds(&copy));
+    let former = !is_current && (moved_on || !versions.is_empty());
+    let state = match credential.state {
+        CredentialState::Active if former => CredentialState::Superseded,
+        state => state,
+    };
+    let at = &credential.at;
+    let suggested = match state {
+        CredentialState::Superseded
+        | CredentialState::RevokedProven
+        | CredentialState::RevokedAttested
+        | CredentialState::Gone => format!("claviger show '{at}'"),
+        _ => format!("claviger revoke '{at}' --reason leaked --dry-run"),
+    };
+    let present = detail.copies.iter().filter(|copy| copy.stage != CopyStage::Former);
+    TraceMatch {
+        credential: credential.id,
+        at: at.clone(),
+        state,
+        how: candidate.how,
+        former,
+        former_versions: versions,
+        copies: unique(present.map(|copy| copy.at.clone())),
+        consumers: unique(detail.consumers.iter().map(|consumer| consumer.at.clone())),
+        identity: credential.identity.clone(),
+        privilege: detail.identity.as_ref().map_or(PrivilegeLevel::Unknown, |identity| identity.privilege),
+        owner: credential.owner.clone(),
+        last_used_at: credential.last_used_at,
+        seen: Vec::new(),
+        suggested,
+    }
 }
 
 fn unique(refs: impl Iterator<Item = Ref>) -> Vec<Ref> {

@@ -5,6 +5,7 @@ mod coverage;
 mod credentials;
 mod findings;
 mod identities;
+mod incident;
 mod markup;
 mod method;
 mod summary;
@@ -12,11 +13,12 @@ mod summary;
 use std::io::{self, Write};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 
 use self::markup::{Link, Section};
 pub(crate) use self::markup::{Subjects, badge, plain, text};
-use crate::{InventoryReport, picture};
+use crate::{InventoryReport, incident::IncidentReport, picture};
 
 const STYLE: &str = include_str!("html/style.css");
 
@@ -40,7 +42,7 @@ pub(crate) fn inventory(report: &InventoryReport, out: &mut dyn Write) -> io::Re
     identities::write(report, &sections[4], out)?;
     changes::write(report, &sections[5], out)?;
     method::write(report, &sections[6], out)?;
-    end(report, out)
+    end(report.generated_at, report.audit_head.as_ref(), out)
 }
 
 /// The findings report.
@@ -55,10 +57,26 @@ pub(crate) fn findings(report: &InventoryReport, out: &mut dyn Write) -> io::Res
     coverage::write(report, &sections[0], out)?;
     findings::write(report, &sections[1], &subjects, out)?;
     method::write(report, &sections[2], out)?;
-    end(report, out)
+    end(report.generated_at, report.audit_head.as_ref(), out)
+}
+
+/// The incident report.
+pub(crate) fn incident(report: &IncidentReport, out: &mut dyn Write) -> io::Result<()> {
+    let sections = incident::SECTIONS;
+    head(&report.incident.incident.title, "Incident", sections, out)?;
+    incident::summary(report, out)?;
+    nav(sections, out)?;
+    incident::write(report, out)?;
+    end(report.generated_at, Some(&report.audit_head), out)
 }
 
 fn begin(report: &InventoryReport, kind: &str, sections: &[Section], out: &mut dyn Write) -> io::Result<()> {
+    head(&report.title, kind, sections, out)?;
+    summary::write(report, out)?;
+    nav(sections, out)
+}
+
+fn head(title: &str, kind: &str, sections: &[Section], out: &mut dyn Write) -> io::Result<()> {
     let hash = STANDARD.encode(Sha256::digest(STYLE.as_bytes()));
     write!(
         out,
@@ -69,10 +87,12 @@ fn begin(report: &InventoryReport, kind: &str, sections: &[Section], out: &mut d
          <meta name=\"robots\" content=\"noindex\">\n<title>{title}: {kind}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n\
          <a class=\"skip\" href=\"#{first}\">Skip to the report</a>\n\
          <header>\n<p class=\"kind\">{kind}</p>\n<h1>{title}</h1>\n",
-        title = plain(&report.title),
+        title = plain(title),
         first = sections[0].id,
-    )?;
-    summary::write(report, out)?;
+    )
+}
+
+fn nav(sections: &[Section], out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "<nav aria-label=\"Sections\"><ol>")?;
     for section in sections {
         writeln!(out, "<li>{}</li>", Link { id: section.id, text: section.heading })?;
@@ -111,9 +131,13 @@ fn pictures(
     section.end(out)
 }
 
-fn end(report: &InventoryReport, out: &mut dyn Write) -> io::Result<()> {
-    write!(out, "</main>\n<footer>\n<p>Made by claviger for {}.", markup::moment(report.generated_at))?;
-    if let Some((seq, hash)) = &report.audit_head {
+fn end(
+    generated_at: DateTime<Utc>,
+    audit_head: Option<&(i64, String)>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    write!(out, "</main>\n<footer>\n<p>Made by claviger for {}.", markup::moment(generated_at))?;
+    if let Some((seq, hash)) = audit_head {
         write!(out, " Audit log at entry {seq}, <code class=\"hash\">{}</code>.", text(hash))?;
     }
     write!(out, " It holds no secret value.</p>\n</footer>\n</body>\n</html>\n")

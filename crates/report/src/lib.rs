@@ -17,6 +17,7 @@ mod csv;
 mod error;
 pub mod findings;
 mod html;
+pub mod incident;
 pub mod inventory;
 mod json;
 mod list;
@@ -32,6 +33,7 @@ mod yaml;
 
 pub use self::{
     error::{Error, Result},
+    incident::IncidentReport,
     list::{Column, ListFormat, Shown, render_document, render_list},
     model::{InventoryReport, ReportFormat},
     visible::visible,

@@ -1,7 +1,9 @@
-//! The three ports on SeaORM.
+//! The ports on SeaORM.
 
+mod approval;
 mod audit;
 mod group;
+mod incident;
 mod inventory;
 mod journal;
 mod lease;

@@ -23,6 +23,16 @@ macro_rules! on_both {
 }
 
 on_both! {
+    approval:
+        a_plan_stays_whose_it_was_first,
+        an_approval_needs_its_plan_and_is_read_back_as_it_was_signed,
+        the_database_refuses_to_change_or_delete_either;
+    returned:
+        what_was_revoked_and_is_there_again_is_told;
+    incident:
+        an_incident_is_read_back_with_its_notes_in_order,
+        nothing_is_noted_of_one_that_is_closed_or_not_there,
+        the_database_refuses_to_change_or_delete_one;
     audit:
         entries_are_chained_and_survive_the_database,
         appends_at_the_same_time_leave_one_unbroken_chain,

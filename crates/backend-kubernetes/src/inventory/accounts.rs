@@ -132,6 +132,10 @@ fn observe(
     observed.created_at = meta.creation_timestamp.as_ref().and_then(wire::time);
     observed.owners = context.owners_of(meta);
     let attributes = &mut observed.attributes;
+    // Each token carries it: that is how a leaked one is told from one of another cluster's account of the same name.
+    if !meta.uid.as_str().is_empty() {
+        attributes.insert("uid".to_owned(), Value::from(meta.uid.plain()));
+    }
     if let Some(automount) = account.automount_service_account_token {
         attributes.insert("automount".to_owned(), Value::from(automount));
     }

@@ -227,6 +227,7 @@ pub(super) fn service_accounts(
         let at = backend.at(["k8s", name, "ServiceAccount", account]);
         let mut who = identity(at, IdentityKind::KubernetesServiceAccount, Some(held.created_at));
         who.labels = super::cluster::merged(&labels, &held.labels);
+        who.attributes.insert("uid".into(), held.uid.as_str().into());
         who.owners = owners("label", &held.labels);
         who.owners.extend(owners("annotation", &held.annotations));
         items.push(Observation::Identity(who));

@@ -79,6 +79,10 @@ impl VaultBackend {
                 "held-by-engine",
                 "the database engine holds this password and shows it to whoever may read it: rotate it, the old one is refused at once",
             ),
+            Subject::Root { .. } => Ending::refuse(
+                "held-by-engine",
+                "the database engine alone logs in with it: rotate it, the old one is refused at once",
+            ),
             Subject::Path { .. } => Ending::refuse("no-issuer", "only places are known that hold it"),
         }
     }

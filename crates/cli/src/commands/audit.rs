@@ -1,16 +1,22 @@
+mod export;
+
 use std::{
     fs::File,
-    io::{BufRead, BufReader, BufWriter, Read, Write},
+    io::{BufRead, BufReader, Read},
     path::Path,
 };
 
 use claviger_core::{
-    audit::{AuditDraft, AuditEntry, AuditHash, AuditKind, Verification, Verifier},
+    audit::{
+        AuditHash, ExportVerdict, ExportVerifier, SignedHead, Verification, Verifier, Witness, read_head,
+    },
     id::Seq,
+    signing::PublicKey,
 };
+use serde::Serialize;
 
 use crate::{
-    args::{AuditArgs, AuditCommand, Global},
+    args::{AuditArgs, AuditCommand, Format, Global},
     compose::{Needs, compose},
     error::{Exit, Failure, Result},
     output::{self, Column},
@@ -25,33 +31,83 @@ const COLUMNS: &[Column] = &[
 /// Entries that are read together.
 const PAGE: u64 = 1_000;
 
-/// Verifies or exports.
+/// Verifies, exports, or notes a checkpoint.
 pub(super) async fn run(global: &Global, args: &AuditArgs) -> Result<Exit> {
     match &args.command {
-        AuditCommand::Verify { file, head } => {
+        AuditCommand::Verify { file, head, public_key, checkpoint } => {
+            let key = public_key.as_deref().map(read_key).transpose()?;
+            let noted = checkpoint.as_deref().map(|file| read_checkpoint(file, key)).transpose()?;
             let head = head.as_deref().map(witness).transpose()?;
-            let verification = match file {
-                Some(file) => verify_export(file, head)?,
-                None => verify_database(global, head).await?,
-            };
-            let mut document = output::value(&verification)?;
-            output::stamp(&mut document, "audit-verify");
-            match global.output {
-                crate::args::Format::Json | crate::args::Format::Yaml => output::document(global, &document)?,
-                _ => output::list(global, "audit-verify", COLUMNS, &[output::value(&verification)?])?,
+            match file {
+                Some(file) => {
+                    // Whoever trusts a checkpoint trusts its key.
+                    let key = key.or(noted.as_ref().map(|noted| noted.key));
+                    let noted = noted.map(|noted| Witness::Passes(noted.seq, noted.hash));
+                    let witness = head.map(|(seq, hash)| Witness::Ends(seq, hash)).or(noted);
+                    tell_export(global, &verify_export(file, key, witness)?)
+                }
+                None => {
+                    let verification = verify_database(global, head, noted.as_ref()).await?;
+                    tell(global, &verification, verification.first_bad)?;
+                    Ok(if verification.valid { Exit::Done } else { Exit::Failed })
+                }
             }
-            if let Some(bad) = verification.first_bad {
-                output::remark(
-                    global,
-                    &format!(
-                        "the chain does not hold at entry {bad}: it was edited, removed, reordered or cut"
-                    ),
-                );
-            }
-            Ok(if verification.valid { Exit::Done } else { Exit::Failed })
         }
-        AuditCommand::Export { out } => export(global, out).await,
+        AuditCommand::Export { out, receipts, rotation } => {
+            export::run(global, out, *receipts, rotation.as_deref()).await
+        }
+        AuditCommand::Checkpoint { out } => export::checkpoint(global, out).await,
     }
+}
+
+fn tell<T: Serialize>(global: &Global, verdict: &T, first_bad: Option<i64>) -> Result<()> {
+    let mut document = output::value(verdict)?;
+    output::stamp(&mut document, "audit-verify");
+    match global.output {
+        Format::Json | Format::Yaml => output::document(global, &document)?,
+        _ => output::list(global, "audit-verify", COLUMNS, &[output::value(verdict)?])?,
+    }
+    if let Some(bad) = first_bad {
+        output::remark(
+            global,
+            &format!("the chain does not hold at entry {bad}: it was edited, removed, reordered or cut"),
+        );
+    }
+    Ok(())
+}
+
+fn tell_export(global: &Global, verdict: &ExportVerdict) -> Result<Exit> {
+    tell(global, verdict, verdict.first_bad)?;
+    if let Some(flaw) = &verdict.flaw {
+        output::remark(global, &flaw.to_string());
+    }
+    match (verdict.valid, verdict.signed_by, verdict.pinned) {
+        (true, Some(key), false) => output::remark(
+            global,
+            &format!(
+                "signed with {key}, as it says itself: `--public-key` with the installation's `keys/signing.pub` makes sure"
+            ),
+        ),
+        (true, None, _) => {
+            output::remark(global, "not signed: it holds because it ends as the witness noted")
+        }
+        _ => {}
+    }
+    for shown in &verdict.receipts {
+        let text = |key: &str| shown.receipt[key].as_str().unwrap_or("?").to_owned();
+        output::remark(
+            global,
+            &format!(
+                "entry {}: {} {} at {}: {}",
+                shown.seq.0,
+                text("ref"),
+                text("verdict"),
+                text("observed_at"),
+                text("detail")
+            ),
+        );
+    }
+    Ok(if verdict.valid { Exit::Done } else { Exit::Failed })
 }
 
 fn witness(text: &str) -> Result<(Seq, AuditHash)> {
@@ -65,78 +121,85 @@ fn witness(text: &str) -> Result<(Seq, AuditHash)> {
     })
 }
 
+fn read_key(file: &Path) -> Result<PublicKey> {
+    let text = std::fs::read_to_string(file).map_err(|error| Failure::file("read", file, &error))?;
+    PublicKey::parse(&text).map_err(|error| {
+        Failure::config(28, format!("`{}` is no public key: {error}", file.display()))
+            .hint("the installation that wrote the export has it in `keys/signing.pub`")
+    })
+}
+
+fn read_checkpoint(file: &Path, key: Option<PublicKey>) -> Result<SignedHead> {
+    let bytes = std::fs::read(file).map_err(|error| Failure::file("read", file, &error))?;
+    let genuine = |noted: &SignedHead| noted.is_genuine() && key.is_none_or(|key| key == noted.key);
+    read_head(&bytes).filter(genuine).ok_or_else(|| {
+        Failure::new(
+            501,
+            Exit::Failed,
+            format!("`{}` is no checkpoint that was signed with that key", file.display()),
+        )
+        .hint("`claviger audit checkpoint` writes one; it is valid only unchanged")
+    })
+}
+
 /// Reads an export line by line: memory is flat, and no database is needed.
-fn verify_export(file: &Path, head: Option<(Seq, AuditHash)>) -> Result<Verification> {
+fn verify_export(file: &Path, key: Option<PublicKey>, witness: Option<Witness>) -> Result<ExportVerdict> {
     let reader: Box<dyn Read> = if file == Path::new("-") {
         Box::new(std::io::stdin())
     } else {
         Box::new(File::open(file).map_err(|error| Failure::file("read", file, &error))?)
     };
-    let mut verifier = Verifier::default();
-    for line in BufReader::new(reader).lines() {
-        let line = line.map_err(|error| Failure::file("read", file, &error))?;
-        if line.trim().is_empty() {
-            continue;
+    let mut reader = BufReader::new(reader);
+    let mut verifier = ExportVerifier::new(key, witness);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let read =
+            reader.read_until(b'\n', &mut line).map_err(|error| Failure::file("read", file, &error))?;
+        if read == 0 {
+            return Ok(verifier.finish());
         }
-        let entry: Option<AuditEntry> = serde_json::from_str(&line).ok();
-        verifier.push(entry.as_ref());
+        verifier.push(&line);
     }
-    Ok(verifier.finish(head))
 }
 
-async fn verify_database(global: &Global, head: Option<(Seq, AuditHash)>) -> Result<Verification> {
+async fn verify_database(
+    global: &Global,
+    head: Option<(Seq, AuditHash)>,
+    noted: Option<&SignedHead>,
+) -> Result<Verification> {
     let composed = compose(global, Needs::Database).await?;
-    let audit = &composed.engine.ports.audit;
+    verify_chain(&composed.engine, head, noted).await
+}
+
+/// Verifies the chain of the database.
+async fn verify_chain(
+    engine: &claviger_engine::Engine,
+    head: Option<(Seq, AuditHash)>,
+    noted: Option<&SignedHead>,
+) -> Result<Verification> {
+    let audit = &engine.ports.audit;
     let mut verifier = Verifier::default();
     let mut after = Seq(0);
-    loop {
-        let page = audit.read(after, PAGE).await?;
-        let Some(last) = page.last() else { break };
-        after = last.seq;
-        page.iter().for_each(|entry| verifier.push(Some(entry)));
-    }
-    // The stored head is a second witness: a chain whose end was cut off does not fit it.
-    let stored = audit.head().await?;
-    Ok(verifier.finish(Some(head.unwrap_or(stored))))
-}
-
-async fn export(global: &Global, out: &Path) -> Result<Exit> {
-    let composed = compose(global, Needs::Database).await?;
-    let audit = &composed.engine.ports.audit;
-    // The export is itself an entry, so that a chain tells who has a copy of it.
-    let draft = AuditDraft {
-        kind: AuditKind::Exported,
-        actor: composed.engine.actor.clone(),
-        subject: "audit".to_owned(),
-        saga: None,
-        step: None,
-        detail: serde_json::json!({ "format": "jsonl" }),
-    };
-    audit.append(vec![draft]).await?;
-    let mut writer: Box<dyn Write> = if out == Path::new("-") {
-        Box::new(std::io::stdout())
-    } else {
-        Box::new(BufWriter::new(File::create(out).map_err(|error| Failure::file("write", out, &error))?))
-    };
-    let (mut after, mut count) = (Seq(0), 0_u64);
+    let mut unlike = noted.map(|noted| noted.seq.0);
     loop {
         let page = audit.read(after, PAGE).await?;
         let Some(last) = page.last() else { break };
         after = last.seq;
         for entry in &page {
-            let line = serde_json::to_string(entry).map_err(|error| Failure::bug(error.to_string()))?;
-            writeln!(writer, "{line}").map_err(|error| Failure::file("write", out, &error))?;
-            count += 1;
+            verifier.push(Some(entry));
+            if noted.is_some_and(|noted| noted.seq == entry.seq && noted.hash == entry.hash) {
+                unlike = None;
+            }
         }
     }
-    writer.flush().map_err(|error| Failure::file("write", out, &error))?;
-    let (seq, hash) = audit.head().await?;
-    output::remark(
-        global,
-        &format!(
-            "{count} entries; head {}:{hash} (note it where nobody can change it, for `audit verify --head`)",
-            seq.0
-        ),
-    );
-    Ok(Exit::Done)
+    // The stored head is a second witness: a chain whose end was cut off does not fit it.
+    let stored = audit.head().await?;
+    let mut verification = verifier.finish(Some(head.unwrap_or(stored)));
+    // The chain does not go through what was noted: it is another one, or was cut before it.
+    if let (None, Some(at)) = (verification.first_bad, unlike) {
+        verification.first_bad = Some(at.min(after.0 + 1));
+        verification.valid = false;
+    }
+    Ok(verification)
 }

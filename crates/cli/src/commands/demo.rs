@@ -86,6 +86,7 @@ pub(super) async fn run(global: &Global, args: &DemoArgs) -> Result<Exit> {
         kind: ReportKind::Inventory,
         format: ReportFormat::Html,
         out: dir.join("report.html"),
+        id: None,
     };
     super::report::run(&here, &report).await?;
     output::text(&format!(

@@ -178,7 +178,7 @@ const HEAD: &str = "\
 # A secret is never written here: { env = \"NAME\" }, { file = \"PATH\" } or { command = [\"pass\", \"show\", \"x\"] }.
 
 database = \"sqlite://claviger.db\"        # or \"postgres://claviger@db.internal/claviger\"
-keys = \"keys\"                            # fingerprint and sealing keys: back them up, apart from the database
+keys = \"keys\"                            # fingerprint, sealing and signing keys: back them up, apart from the database
 ";
 
 const NOTHING: &str = "

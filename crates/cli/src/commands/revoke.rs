@@ -2,7 +2,10 @@ use claviger_core::saga::Cause;
 use claviger_engine::plan::RevokeOptions;
 use serde_json::json;
 
-use super::plan::{self, Answer};
+use super::{
+    guard::Gate,
+    plan::{self, Answer},
+};
 use crate::{
     args::{Format, Global, RevokeArgs},
     compose::{Needs, compose},
@@ -19,19 +22,26 @@ pub(super) async fn run(global: &Global, args: &RevokeArgs) -> Result<Exit> {
     let mut planned = engine.plan_revocation_with(&selector, &how).await?;
     let human = matches!(global.output, Format::Table | Format::Wide);
     plan::show(global, &planned);
+    let gate = Gate::of(engine, &planned, "revoke", args.incident.as_deref()).await?;
+    gate.show(global);
+    if !args.change.dry_run {
+        gate.stop(global, &planned, "revoke")?;
+    }
     if let Answer::Stop(exit) = plan::ask(&planned, &args.change, "revoke")? {
         if !human {
             let mut document = plan::document(&planned);
+            gate.tell(&mut document)?;
             output::stamp(&mut document, "revoke-plan");
             output::document(global, &document)?;
         }
         return Ok(exit);
     }
+    let cause = gate.pass(engine, &planned, "revoke", &args.reason).await?;
     let options = plan::run_options(&composed);
     let listener = progress::listener(global);
     let reason = Some(args.reason.as_str());
-    let cause = if args.replace { Cause::Incident } else { Cause::Manual };
-    let answers = engine.revoke_all(&planned.subjects, cause, reason, &options, listener.as_ref()).await;
+    let cause = if args.replace { Cause::Incident } else { cause };
+    let answers = engine.revoke_guarded(&planned.subjects, cause, reason, &options, listener.as_ref()).await;
     drop(listener);
     let (mut outcomes, mut failed) = (Vec::new(), Vec::new());
     for (subject, answer) in planned.subjects.iter().zip(answers) {

@@ -2,7 +2,10 @@ use claviger_core::saga::Cause;
 use claviger_engine::plan::RotateOptions;
 use serde_json::json;
 
-use super::plan::{self, Answer};
+use super::{
+    guard::Gate,
+    plan::{self, Answer},
+};
 use crate::{
     args::{Format, Global, RotateArgs},
     compose::{Needs, compose},
@@ -36,9 +39,15 @@ pub(super) async fn run(global: &Global, args: &RotateArgs) -> Result<Exit> {
     }
     let cause = if args.due { Cause::Policy } else { Cause::Manual };
     plan::show(global, &planned);
+    let gate = Gate::of(engine, &planned, "rotate", None).await?;
+    gate.show(global);
+    if !args.change.dry_run {
+        gate.stop(global, &planned, "rotate")?;
+    }
     if let Answer::Stop(exit) = plan::ask(&planned, &args.change, "rotate")? {
         if !human {
             let mut document = plan::document(&planned);
+            gate.tell(&mut document)?;
             output::stamp(&mut document, "rotate-plan");
             output::document(global, &document)?;
         }
@@ -57,7 +66,8 @@ pub(super) async fn run(global: &Global, args: &RotateArgs) -> Result<Exit> {
         }
     } else {
         let reason = args.reason.as_deref();
-        answers = engine.carry_out(&planned.subjects, cause, reason, &options, listener.as_ref()).await;
+        answers =
+            engine.carry_out_guarded(&planned.subjects, cause, reason, &options, listener.as_ref()).await;
     }
     drop(listener);
     let (outcomes, failed) = plan::sort_out(global, answers)?;

@@ -98,7 +98,7 @@ fn grade(word: &str) -> Result<Evidence, toml::de::Error> {
     Evidence::parse(word).ok_or_else(text)
 }
 
-fn age(text: &str) -> Result<TimeDelta, toml::de::Error> {
+pub(super) fn age(text: &str) -> Result<TimeDelta, toml::de::Error> {
     let parsed = || {
         let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
         let number: i64 = number.parse().ok()?;

@@ -86,17 +86,9 @@ pub(super) fn may_end(engine: &Engine, detail: &CredentialDetail) -> Result<(), 
     }
     let policy = policy_for(&engine.estate.policies, credential)
         .map_err(|error| refuse(at, "policy-undecided", error.to_string()))?;
-    let Some(policy) = policy else { return Ok(()) };
-    if policy.retain {
+    if let Some(policy) = policy.filter(|policy| policy.retain) {
         let reason = format!("policy `{}` says `retain`: it is never revoked", policy.name);
         return Err(refuse(at, "retain", reason));
-    }
-    if policy.approvals > 0 {
-        let reason = format!(
-            "policy `{}` wants {} approvals, which this version cannot take",
-            policy.name, policy.approvals
-        );
-        return Err(refuse(at, "approval", reason));
     }
     Ok(())
 }

@@ -60,16 +60,6 @@ pub(super) async fn plan(
     };
     let detail = gathered.as_ref().map_or(detail, |gathered| &gathered.detail);
     if let Some(policy) = policy {
-        if policy.approvals > 0 {
-            return Err(refuse(
-                at,
-                "approval",
-                format!(
-                    "policy `{}` wants {} approvals, which this version cannot take",
-                    policy.name, policy.approvals
-                ),
-            ));
-        }
         let ends = matches!(
             strategy,
             Strategy::Dual(_)

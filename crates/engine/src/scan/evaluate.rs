@@ -1,6 +1,6 @@
 //! Findings: every rule over the inventory as it is now.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use claviger_core::{
@@ -96,6 +96,18 @@ pub async fn evaluate(engine: &Engine) -> Result<()> {
         for (rule, check) in rules() {
             if let Check::Coverage(check) = check {
                 findings.extend(check(&backend, &context).into_iter().map(|draft| stored(rule, draft, now)));
+            }
+        }
+    }
+    // A place may hold values of two that were revoked; one finding says that it holds any.
+    let mut places = BTreeSet::new();
+    for returned in inventory.returned().await? {
+        if !places.insert(returned.copy.clone().unwrap_or_else(|| returned.credential.clone())) {
+            continue;
+        }
+        for (rule, check) in rules() {
+            if let Check::Returned(check) = check {
+                findings.extend(check(&returned, &context).map(|draft| stored(rule, draft, now)));
             }
         }
     }

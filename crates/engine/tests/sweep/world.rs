@@ -504,6 +504,8 @@ pub(crate) async fn open_with(
         inventory: Arc::new(store.clone()),
         journal: journal.clone(),
         audit: Arc::new(store.clone()),
+        approvals: Arc::new(store.clone()),
+        incidents: Arc::new(store.clone()),
     };
     let keys = Keys { fingerprint: FingerprintKey::new([1; 32]), sealing: SealingKey::new([2; 32]) };
     let engine = Engine { estate, ports, keys, clock, random, actor: "test".to_owned() };

@@ -11,7 +11,7 @@ use claviger_core::{
     reference::Ref,
     view::{
         BackendScanView, ConsumerView, CopyView, Counts, CredentialDetail, CredentialView, FindingView,
-        HistoryView, IdentityView, ScanView,
+        HistoryView, IdentityView, ReturnedView, ScanView,
     },
 };
 
@@ -306,6 +306,9 @@ pub trait Inventory: Send + Sync {
 
     /// Ends an evaluation: closes the findings of `rules` that were last noted before `at`. Gives how many.
     async fn close_findings(&self, at: DateTime<Utc>, rules: &[&str]) -> Result<u64>;
+
+    /// Revoked credentials that are there again: their value in a place that did not hold it when they were revoked, or themselves at their issuer.
+    async fn returned(&self) -> Result<Vec<ReturnedView>>;
 
     /// Open findings, worst first.
     async fn findings(&self) -> Result<Vec<FindingView>>;

@@ -83,6 +83,16 @@ pub(super) async fn chain(
     Ok(numbers)
 }
 
+/// The same for one draft.
+pub(super) async fn chain_one(
+    transaction: &DatabaseTransaction,
+    at: DateTime<Utc>,
+    draft: AuditDraft,
+) -> Result<Seq> {
+    let numbers = chain(transaction, at, vec![draft]).await?;
+    numbers.first().copied().ok_or_else(|| Error::inconsistent(ENTRY, "an entry got no number"))
+}
+
 async fn move_head<C: ConnectionTrait>(connection: &C, head: (Seq, AuditHash)) -> Result<()> {
     let moved = audit_head::Entity::update_many()
         .set(audit_head::ActiveModel {

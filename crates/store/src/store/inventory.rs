@@ -9,6 +9,7 @@ mod key;
 mod link;
 mod merge;
 mod outcome;
+mod returned;
 mod scan;
 mod successor;
 mod view;
@@ -22,7 +23,7 @@ use claviger_core::{
     reference::Ref,
     view::{
         BackendScanView, ConsumerView, CopyView, Counts, CredentialDetail, CredentialView, FindingView,
-        HistoryView, IdentityView, ScanView,
+        HistoryView, IdentityView, ReturnedView, ScanView,
     },
 };
 
@@ -123,6 +124,10 @@ impl Inventory for SeaStore {
 
     async fn close_findings(&self, at: DateTime<Utc>, rules: &[&str]) -> Result<u64> {
         self.end_findings(at, rules).await
+    }
+
+    async fn returned(&self) -> Result<Vec<ReturnedView>> {
+        self.list_returned().await
     }
 
     async fn findings(&self) -> Result<Vec<FindingView>> {

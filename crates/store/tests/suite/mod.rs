@@ -1,12 +1,15 @@
 //! Each test takes a fresh database and knows not which one it is.
 
+pub(crate) mod approval;
 pub(crate) mod audit;
 mod connect;
 pub(crate) mod group;
+pub(crate) mod incident;
 pub(crate) mod inventory;
 pub(crate) mod journal;
 pub(crate) mod link;
 pub(crate) mod newcomer;
+pub(crate) mod returned;
 pub(crate) mod schema;
 pub(crate) mod seen;
 

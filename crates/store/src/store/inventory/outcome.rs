@@ -15,7 +15,7 @@ use super::{
         text::{from_json, micros, to_json},
     },
     facts::{CopyFacts, rank},
-    history, key, successor,
+    history, key, returned, successor,
 };
 use crate::{
     Error, LinkEvidence, Result, RotationEnd,
@@ -155,6 +155,9 @@ impl SeaStore {
                 | CredentialState::RevokedAttested
                 | CredentialState::RevokedUnproven
         );
+        if revoked {
+            returned::note_leftovers(&transaction, id).await?;
+        }
         let change = if revoked { "revoked" } else { "changed" };
         let detail = if detail.is_empty() { state.to_string() } else { format!("{state}: {detail}") };
         history::insert(&transaction, vec![history::entry(at, "credential", id.0, &row.at, change, detail)])

@@ -1,0 +1,104 @@
+//! Before a plan is carried out: does it have the approvals that policies and guards want, or is there an incident that lets it through?
+
+use claviger_core::{incident::Incident, saga::Cause};
+use claviger_engine::{Engine, approval::Admission, incident, plan::Plan};
+use serde_json::Value;
+
+use super::plan;
+use crate::{
+    args::{Format, Global},
+    error::{Exit, Failure, Result},
+    output,
+};
+
+/// What was found out about a plan.
+pub(super) struct Gate {
+    admission: Admission,
+    incident: Option<Incident>,
+}
+
+impl Gate {
+    /// Judges a plan, and keeps it for whoever approves it where it wants an approval. `incident` is an id or its beginning.
+    pub(super) async fn of(engine: &Engine, plan: &Plan, verb: &str, incident: Option<&str>) -> Result<Self> {
+        let incident = match incident {
+            Some(id) => Some(engine.open_one(id).await?),
+            None => None,
+        };
+        let admission = engine.admission(plan, incident.as_ref()).await?;
+        if !admission.is_approved() {
+            engine.propose(plan, verb, &admission.needs).await?;
+        }
+        Ok(Self { admission, incident })
+    }
+
+    /// Puts it into the plan's document.
+    pub(super) fn tell(&self, document: &mut Value) -> Result<()> {
+        document["approvals"] = output::value(&self.admission)?;
+        Ok(())
+    }
+
+    /// The same for people.
+    pub(super) fn show(&self, global: &Global) {
+        for reason in &self.admission.needs.reasons {
+            output::remark(global, reason);
+        }
+        for (name, unfit) in &self.admission.count.unfit {
+            output::remark(global, &format!("the approval of {name} does not count: {unfit}"));
+        }
+        if self.admission.needs.approvals > 0 {
+            let given = &self.admission.count.given;
+            let names = if given.is_empty() { "none".to_owned() } else { given.join(", ") };
+            output::remark(
+                global,
+                &format!("approvals: {} wanted, given: {names}", self.admission.needs.approvals),
+            );
+        }
+    }
+
+    /// Stops what must be left. What an incident lets through is no reason to stop.
+    ///
+    /// # Errors
+    /// The plan has not what it wants; programs get it on standard output all the same, as they need its hash.
+    pub(super) fn stop(&self, global: &Global, plan: &Plan, verb: &str) -> Result<()> {
+        if self.admission.is_approved() || self.admission.break_glass_until.is_some() {
+            return Ok(());
+        }
+        if !matches!(global.output, Format::Table | Format::Wide) {
+            let mut document = plan::document(plan);
+            self.tell(&mut document)?;
+            output::stamp(&mut document, &format!("{verb}-plan"));
+            output::document(global, &document)?;
+        }
+        let message = format!(
+            "plan {} wants {} approvals and has {}: {}",
+            plan.hash,
+            self.admission.needs.approvals,
+            self.admission.count.given.len(),
+            self.admission.needs.reasons.join("; ")
+        );
+        let hint = format!(
+            "another person approves it with `claviger approve {} --key FILE`; then give the same command again",
+            plan.hash
+        );
+        let failure = match &self.incident {
+            Some(incident) => Failure::new(
+                412,
+                Exit::Refused,
+                format!("{message}; incident {} no longer lets anything through without them", incident.id),
+            ),
+            None => Failure::new(410, Exit::Refused, message),
+        };
+        Err(failure.hint(hint))
+    }
+
+    /// Notes what was decided, and what is let through, before anything is begun.
+    pub(super) async fn pass(&self, engine: &Engine, plan: &Plan, verb: &str, reason: &str) -> Result<Cause> {
+        if let Some(incident) = &self.incident {
+            if !self.admission.is_approved() {
+                engine.break_glass(incident, plan, &self.admission).await?;
+            }
+            engine.decide(incident, verb, plan, &self.admission, reason).await?;
+        }
+        Ok(incident::cause(self.incident.as_ref()))
+    }
+}

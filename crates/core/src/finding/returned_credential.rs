@@ -1,0 +1,59 @@
+//! What was revoked is there again: its value lies in a place that did not hold it when it was revoked, or its issuer lists it again. Somebody
+//! restored a backup, a pipeline wrote an old value, or a controller made an object again; a legacy ServiceAccount token that is made again
+//! under its old name is the same token, and works.
+//!
+//! Sources: OWASP NHI1:2025 (improper offboarding); NIST SP 800-53 r5 IA-5e, PS-4b; NIST CSF 2.0 RS.MI-01.
+
+use super::{
+    Check, Context, Draft, Rule, facts,
+    framework::{csf, nhi, sp800_53},
+};
+use crate::view::{ReturnedView, Severity};
+
+pub(super) const RULE: Rule = Rule {
+    slug: "returned-credential",
+    severity: Severity::Critical,
+    suggested: "Find out who put it back, revoke it again (`claviger revoke REF --reason returned`), and take the value out of that place.",
+    frameworks: &[nhi("NHI1:2025"), csf("RS.MI-01"), sp800_53("PS-4b")],
+    check: Check::Returned(check),
+};
+
+fn check(returned: &ReturnedView, _: &Context) -> Option<Draft> {
+    let credential = &returned.credential;
+    let draft = match &returned.copy {
+        Some(copy) => Draft::of(copy, format!("It holds a value of {credential}, which was revoked"))
+            .with("copy", copy.as_str()),
+        None => Draft::of(credential, "Its issuer lists it again, and it was revoked"),
+    };
+    let draft = draft
+        .with("credential", credential.as_str())
+        .with("state", returned.state.as_str())
+        .with("revoked_at", facts::instant(returned.revoked_at));
+    Some(draft)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{model::CredentialState, reference::Ref};
+
+    fn returned(copy: Option<&str>) -> ReturnedView {
+        ReturnedView {
+            credential: Ref::from_text("db/role/app"),
+            state: CredentialState::RevokedProven,
+            revoked_at: chrono::DateTime::from_timestamp(0, 0).expect("in range"),
+            copy: copy.map(Ref::from_text),
+        }
+    }
+
+    #[test]
+    fn a_copy_and_an_issuer_are_told_apart() {
+        let context = Context::new(chrono::DateTime::from_timestamp(9, 0).expect("in range"));
+        let copy = check(&returned(Some("kv/a#b")), &context).expect("it holds");
+        assert_eq!(copy.subject.as_str(), "kv/a#b");
+        assert_eq!(copy.evidence["credential"], "db/role/app");
+        let issuer = check(&returned(None), &context).expect("it holds");
+        assert_eq!(issuer.subject.as_str(), "db/role/app");
+        assert!(!issuer.evidence.contains_key("copy"));
+    }
+}

@@ -1,0 +1,40 @@
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use claviger_core::{
+    audit::AuditDraft,
+    id::{IncidentId, Seq},
+    incident::{Incident, Note},
+};
+
+use crate::Result;
+
+/// An incident to be opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewIncident {
+    /// Its id.
+    pub id: IncidentId,
+    /// What people call it.
+    pub title: String,
+    /// Since when somebody else could have had what leaked.
+    pub exposed_at: Option<DateTime<Utc>>,
+    /// Who opens it.
+    pub actor: String,
+}
+
+/// Incidents. Nothing in it can be changed or deleted.
+#[async_trait]
+pub trait Incidents: Send + Sync {
+    /// Opens an incident with its first notes, each with its audit entry, in one transaction.
+    async fn open_incident(&self, incident: &NewIncident, notes: Vec<(Note, AuditDraft)>) -> Result<()>;
+
+    /// Adds notes, each with its audit entry, in one transaction. `None`: there is no such incident, or it is closed, and nothing was written.
+    async fn note_incident(
+        &self,
+        id: IncidentId,
+        actor: &str,
+        notes: Vec<(Note, AuditDraft)>,
+    ) -> Result<Option<Vec<Seq>>>;
+
+    /// All incidents with their notes, newest first.
+    async fn incidents(&self) -> Result<Vec<Incident>>;
+}
