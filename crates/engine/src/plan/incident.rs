@@ -16,7 +16,7 @@ pub(super) async fn plan(
     options: &RevokeOptions,
 ) -> Result<(SagaPlan, Descent), Refusal> {
     revocation::may_end(engine, detail)?;
-    let rotate = RotateOptions { leave_stale: options.force, no_grace: true };
+    let rotate = RotateOptions { leave_stale: options.force, no_grace: true, ..RotateOptions::default() };
     let mut plan = rotation::plan(engine, detail, &rotate).await.map_err(|refusal| Refusal {
         reason: format!("it cannot be replaced: {}; without `--replace` it is revoked", refusal.reason),
         ..refusal
