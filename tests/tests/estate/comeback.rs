@@ -61,7 +61,7 @@ async fn a_rotation_returns_by_itself_when_pods_do_not_come_up() -> Result<()> {
     let secret = estate.kubernetes.request(Method::GET, &path, None).await?;
     ensure!(decoded(&secret.body["data"]["password"])?.trim_end_matches('\n') == old, "the Secret");
     let kv = estate.openbao.request(Method::GET, "kv/data/payments/db", None).await?;
-    ensure!(kv.body["data"]["data"]["password"] == Value::from(old), "OpenBao");
+    ensure!(kv.body["data"]["data"]["password"] == old, "OpenBao");
     estate.kubernetes.rolled_out(NS).await?;
     let rotations = place.list("rotations")?;
     let states: Vec<_> = rotations.iter().map(|rotation| text(rotation, "state")).collect();

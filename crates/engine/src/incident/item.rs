@@ -12,7 +12,7 @@ use claviger_core::{
 use crate::{Engine, Result, plan::ROLLBACK, saga::SagaOutcome};
 
 /// Steps that tell an issuer, in any of the sagas that end a value.
-const TELLING: [&str; 3] = ["revoke", "set-at-issuer", "ask-issuer"];
+const TELLING: [&str; 4] = ["revoke", "set-at-issuer", "ask-issuer", "rotate-root"];
 
 impl Engine {
     pub(super) async fn items(&self, incident: &Incident) -> Result<Vec<Item>> {
