@@ -4,6 +4,7 @@ use std::{fs, path::Path, process::Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use claviger_core::clock::{Clock as _, SystemClock};
 use claviger_tests::binary;
 use serde_json::Value;
 
@@ -40,7 +41,7 @@ fn what_is_due_is_rotated_once_within_its_window_and_outside_blackouts() -> Resu
     let home = tempfile::tempdir()?;
     ensure!(run(home.path(), &["demo"])?.0 == 0, "the demo");
     let dir = home.path().join("claviger-demo");
-    let now = Utc::now();
+    let now = SystemClock.now();
     let rotations = || -> Result<usize> {
         Ok(json(&dir, &["list", "rotations"], 0)?["items"].as_array().context("items")?.len())
     };

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::{Context as _, Result, ensure};
 use claviger_tests::{estate::Estate, lab::daemon::eventually, require_lab};
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{Place, recovery::decoded, text};
 
