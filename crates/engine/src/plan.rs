@@ -33,6 +33,7 @@ use sha2::{Digest, Sha256};
 use crate::{Engine, Error, Result, policy::policy_for, selector::Selector, timing};
 
 pub(crate) use self::rollback::ROLLBACK;
+use self::root::Engines;
 pub use self::{
     blast::{Blast, DerivedView, May},
     rollback::{Rollback, TakeBack},
@@ -112,7 +113,7 @@ impl Engine {
     /// # Errors
     /// Nothing matches, or the database fails. A refused subject is part of the plan.
     pub async fn plan_rotation(&self, selector: &Selector, options: &RotateOptions) -> Result<Plan> {
-        let (mut subjects, mut refused) = (Vec::new(), Vec::new());
+        let (mut subjects, mut refused, engines) = (Vec::new(), Vec::new(), Engines::default());
         for credential in self.select(selector).await? {
             if options.due {
                 match self.is_due(&credential) {
@@ -125,7 +126,7 @@ impl Engine {
                 }
             }
             let Some(detail) = self.detail(credential.id).await? else { continue };
-            match rotation::plan(self, &detail, options).await {
+            match rotation::plan(self, &detail, options, &engines).await {
                 Ok(plan) => subjects.push(plan),
                 Err(refusal) => refused.push(refusal),
             }
@@ -162,14 +163,14 @@ impl Engine {
         }
         let few = found.len() <= blast::FEW;
         let open = self.open_revocations().await?;
-        let open = &open;
+        let (open, engines) = (&open, &Engines::default());
         let mut planned = stream::iter(found)
             .map(|credential| async move {
                 let Some(detail) = self.detail(credential.id).await? else { return Ok(None) };
                 let planned = match (open.get(&credential.id), options.replace) {
                     // What is under way is taken up as it was planned: its credential may be half gone.
                     (Some(plan), _) => Ok((plan.clone(), Descent::default())),
-                    (None, true) => incident::plan(self, &detail, options).await,
+                    (None, true) => incident::plan(self, &detail, options, engines).await,
                     (None, false) => revocation::plan(self, &detail, options).await,
                 };
                 Ok::<_, Error>(match planned {

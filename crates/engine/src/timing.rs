@@ -5,6 +5,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use claviger_core::{
+    model::CredentialState,
     schedule::{Blackout, Schedule, Window, jitter},
     view::CredentialView,
 };
@@ -69,7 +70,7 @@ impl Policy {
     }
 }
 
-/// When the credential is to be rotated next by this policy; an exception puts it off.
+/// When the credential is to be rotated next by this policy; an exception puts it off. `None` also for what is revoked, suspended or gone.
 ///
 /// # Errors
 /// Whether an exception holds cannot be decided.
@@ -79,6 +80,10 @@ pub fn due(
     credential: &CredentialView,
     now: DateTime<Utc>,
 ) -> Result<Option<Due>> {
+    // What has ended is never due again; what has expired may be a certificate, which is made again.
+    if !matches!(credential.state, CredentialState::Active | CredentialState::Expired) {
+        return Ok(None);
+    }
     let Some(mut at) = policy.due_at(credential) else { return Ok(None) };
     if let Some(exception) = exception::of_age(&estate.exceptions, credential, now)? {
         at = at.max(exception.expires);
@@ -177,6 +182,9 @@ mod tests {
         let early = found(&estate, "2027-01-20T12:00:00Z");
         assert_eq!((early.at, early.starts_at), (at("2027-01-31T12:00:00Z"), at("2027-01-31T21:00:00Z")));
         assert!(!early.may_start(at("2027-01-20T12:00:00Z")) && early.waits_for.is_none());
+        let mut dead = it.clone();
+        dead.state = CredentialState::RevokedProven;
+        assert_eq!(due(&estate, &night, &dead, at("2027-02-03T22:00:00Z")).unwrap(), None, "it is dead");
         let by_day = found(&estate, "2027-02-03T12:00:00Z");
         assert_eq!((by_day.starts_at, by_day.waits_for), (at("2027-02-03T21:00:00Z"), Some(Wait::Window)));
         let by_night = found(&estate, "2027-02-03T22:00:00Z");

@@ -64,6 +64,9 @@ async fn the_root_of_a_database_engine_is_changed_by_it_and_known_to_it_alone() 
         ensure!(planned["notes"].to_string().contains(says), "`{says}` is not said: {plan:#}");
     }
     ensure!(verifier(&estate).await? == before.0, "a dry run changes nothing");
+    let role = format!("db/role/{ENGINE_ROLE}");
+    let behind = place.run(&["rotate", &role, "--dry-run", "-o", "json"], None)?.expect(4)?.json()?;
+    ensure!(behind["refused"][0]["code"] == "engine-root", "behind the engine's back: {behind:#}");
 
     let done =
         place.run(&["rotate", ROOT, "--leave-stale", "--yes", "-o", "json"], None)?.expect(0)?.json()?;

@@ -10,7 +10,7 @@ use claviger_core::{
 };
 use serde::Serialize;
 
-use super::{RotateOptions, revocation::current, rotation};
+use super::{RotateOptions, revocation::current, root::Engines, rotation};
 use crate::{Engine, Result};
 
 /// Of so many subjects at most it is looked at whom a replacement would save: that takes a plan of its own for each.
@@ -86,7 +86,7 @@ pub(super) async fn of(
     let readers: Vec<Ref> = super::readers(detail).into_iter().map(|(consumer, _)| consumer).collect();
     let (mut saved, mut not_saved) = (None, None);
     if look && !readers.is_empty() {
-        match rotation::plan(engine, detail, &RotateOptions::default()).await {
+        match rotation::plan(engine, detail, &RotateOptions::default(), &Engines::default()).await {
             Ok(rotation) => {
                 let moves = |at: &&Ref| rotation.steps.iter().any(|step| step.target == **at);
                 saved = Some(readers.iter().filter(moves).cloned().collect());

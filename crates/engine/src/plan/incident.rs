@@ -7,17 +7,18 @@ use claviger_core::{
     view::CredentialDetail,
 };
 
-use super::{Refusal, RevokeOptions, RotateOptions, revocation, rotation, scrub};
+use super::{Refusal, RevokeOptions, RotateOptions, revocation, root::Engines, rotation, scrub};
 use crate::Engine;
 
 pub(super) async fn plan(
     engine: &Engine,
     detail: &CredentialDetail,
     options: &RevokeOptions,
+    engines: &Engines,
 ) -> Result<(SagaPlan, Descent), Refusal> {
     revocation::may_end(engine, detail)?;
     let rotate = RotateOptions { leave_stale: options.force, no_grace: true, ..RotateOptions::default() };
-    let mut plan = rotation::plan(engine, detail, &rotate).await.map_err(|refusal| Refusal {
+    let mut plan = rotation::plan(engine, detail, &rotate, engines).await.map_err(|refusal| Refusal {
         reason: format!("it cannot be replaced: {}; without `--replace` it is revoked", refusal.reason),
         ..refusal
     })?;

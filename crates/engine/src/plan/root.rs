@@ -1,6 +1,6 @@
 //! The root credential of a database engine: which account it is, who else has its password, and what can be seen of its change.
 
-use claviger_backend::Account;
+use claviger_backend::{Account, ValueOrigin};
 use claviger_core::{
     model::{CopyStage, CredentialKind, CredentialState},
     reference::Ref,
@@ -8,6 +8,7 @@ use claviger_core::{
     view::{CredentialDetail, CredentialView},
 };
 use claviger_store::port::Selection;
+use tokio::sync::OnceCell;
 
 use super::{Refusal, readers, refuse};
 use crate::Engine;
@@ -100,6 +101,65 @@ fn likeness(engine: &Engine, account: &Account, credential: &CredentialView) -> 
             Some(if plain(server) == plain(host) { Likeness::Same } else { Likeness::Perhaps })
         }
     }
+}
+
+/// The accounts by which database engines log in, asked for once per plan and only where it matters.
+#[derive(Default)]
+pub(super) struct Engines(OnceCell<Vec<(Ref, Account)>>);
+
+impl Engines {
+    /// Refuses a role by which an engine logs in: whoever changed its password there would lock the engine out. Gives what the reader should know
+    /// where names do not tell whether it is one. An engine that cannot be asked now is not known.
+    pub(super) async fn not_an_account(
+        &self,
+        engine: &Engine,
+        credential: &CredentialView,
+    ) -> Result<Vec<String>, Refusal> {
+        let mut notes = Vec::new();
+        for (root, account) in self.0.get_or_init(|| accounts(engine)).await {
+            match likeness(engine, account, credential) {
+                None => {}
+                Some(Likeness::Same) => {
+                    let text = format!(
+                        "it is the account by which the engine of {root} logs in, which would be locked out: rotate {root} instead, then the engine alone has it"
+                    );
+                    return Err(refuse(&credential.at, "engine-root", text));
+                }
+                Some(Likeness::Perhaps) => notes.push(format!(
+                    "the engine of {root} logs in as a role of this name, perhaps at this server, which their names do not tell: then it would be locked out"
+                )),
+            }
+        }
+        Ok(notes)
+    }
+}
+
+async fn accounts(engine: &Engine) -> Vec<(Ref, Account)> {
+    let issuers: Vec<_> = engine
+        .estate
+        .members()
+        .filter(|member| member.backend.capability().issue_hidden)
+        .filter_map(|member| Some((member.backend.info().name.clone(), member.backend.issuer()?)))
+        .collect();
+    if issuers.is_empty() {
+        return Vec::new();
+    }
+    let all = engine.ports.inventory.credentials(engine.clock.now(), &Selection::default()).await;
+    let mut found = Vec::new();
+    for credential in all.unwrap_or_default() {
+        let issuer = issuers.iter().find(|(name, _)| name == credential.at.backend());
+        let Some((_, issuer)) = issuer else { continue };
+        if issuer.offer(&credential.at).is_none_or(|offer| offer.origin != ValueOrigin::Hidden) {
+            continue;
+        }
+        match issuer.prospect(&credential.at).await {
+            Ok(prospect) => found.extend(prospect.account.map(|account| (credential.at.clone(), account))),
+            Err(error) => {
+                tracing::warn!(root = %credential.at, error = %error, "an engine could not be asked for its account");
+            }
+        }
+    }
+    found
 }
 
 /// Names of one address that need no resolver.

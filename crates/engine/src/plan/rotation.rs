@@ -9,7 +9,8 @@ use claviger_core::{
 };
 
 use super::{
-    Refusal, RotateOptions, asked, certificate, evidence, named, pair, readers, refuse, root,
+    Refusal, RotateOptions, asked, certificate, evidence, named, pair, readers, refuse,
+    root::{self, Engines},
     strategy::{self, End, Holders, Strategy},
 };
 use crate::{
@@ -22,6 +23,7 @@ pub(super) async fn plan(
     engine: &Engine,
     detail: &CredentialDetail,
     options: &RotateOptions,
+    engines: &Engines,
 ) -> Result<SagaPlan, Refusal> {
     let credential = &detail.credential;
     let at = &credential.at;
@@ -54,6 +56,9 @@ pub(super) async fn plan(
     }
     let Prospect { mut notes, shown_at, account, .. } =
         prospect(member.backend.as_ref(), at, &strategy).await?;
+    if matches!(strategy, Strategy::Replace | Strategy::Alternating(..)) {
+        notes.extend(engines.not_an_account(engine, credential).await?);
+    }
     let gathered = match &strategy {
         Strategy::Asked => Some(asked::gathered(engine, detail, shown_at.as_ref()).await?),
         _ => None,

@@ -116,6 +116,23 @@ async fn a_root_that_others_have_too_is_not_rotated_without_being_told_to() -> R
     Ok(())
 }
 
+/// Changed at the database alone, its password would be one that the engine does not have.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_account_by_which_an_engine_logs_in_is_not_rotated_behind_its_back() -> Result<()> {
+    let (world, dir) = started(Saga::RootCopied).await?;
+    let process = open(dir.path(), &world.database, Trial::default()).await?;
+    let planned = |subject: String| async {
+        let selector = Selector::parse(&subject)?;
+        anyhow::Ok(process.engine.plan_rotation(&selector, &RotateOptions::default()).await?)
+    };
+    let account = planned(format!("sim/db/role/{ACCOUNT}")).await?;
+    let refused = account.refused.first().context("a refusal")?;
+    ensure!(refused.code == "engine-root" && refused.reason.contains(SUBJECT), "{refused:?}");
+    let other = planned(format!("sim/db/role/{ROLE}")).await?;
+    ensure!(other.refused.is_empty() && other.subjects.len() == 1, "{:?}", other.refused);
+    Ok(())
+}
+
 /// Before the engine was asked it unwinds; after that there is no way back, and it goes on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_only_the_engine_knows_is_not_taken_back() -> Result<()> {

@@ -11,7 +11,7 @@ use super::{
 /// `revoke`.
 pub(super) async fn revoke(cx: &Context<'_>, step: &Step, expect: Option<&str>) -> Result<Ran, Trouble> {
     match cx.issuer()?.revoke(&cx.operation(step), &step.target, expect).await {
-        Ok(()) => Ok(Ran::Done(Done::new("its issuer has deleted it"))),
+        Ok(()) => Ok(Ran::Done(Done::new("it has ended at its issuer"))),
         Err(error) if error.kind() == ErrorKind::Conflict => Err(permanent(format!(
             "{} is not the one that was planned: it was re-created or changed; scan and plan again",
             step.target
