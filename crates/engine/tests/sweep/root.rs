@@ -121,9 +121,10 @@ async fn a_root_that_others_have_too_is_not_rotated_without_being_told_to() -> R
 async fn the_account_by_which_an_engine_logs_in_is_not_rotated_behind_its_back() -> Result<()> {
     let (world, dir) = started(Saga::RootCopied).await?;
     let process = open(dir.path(), &world.database, Trial::default()).await?;
-    let planned = |subject: String| async {
+    let engine = &process.engine;
+    let planned = |subject: String| async move {
         let selector = Selector::parse(&subject)?;
-        anyhow::Ok(process.engine.plan_rotation(&selector, &RotateOptions::default()).await?)
+        anyhow::Ok(engine.plan_rotation(&selector, &RotateOptions::default()).await?)
     };
     let account = planned(format!("sim/db/role/{ACCOUNT}")).await?;
     let refused = account.refused.first().context("a refusal")?;
