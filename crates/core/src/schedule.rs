@@ -37,8 +37,8 @@ pub struct Schedule {
     zone: Tz,
 }
 
-/// Longer than any two neighbours' distance to a change of the clock: where a local day is skipped, twenty-four hours.
-const SLACK: TimeDelta = TimeDelta::hours(26);
+/// No zone's clocks go back further, in hours: a day that is lived twice.
+const BACK: i32 = 25;
 
 impl Schedule {
     /// The expression in this zone.
@@ -48,13 +48,17 @@ impl Schedule {
 
     /// The first time behind `after`. `None` if it never comes again.
     pub fn next(&self, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let from = local(self.zone, after) - SLACK;
+        // What the clocks have shown by now is over. What they show a second time is skipped here, as it came the first time.
+        let from = local(self.zone, after);
         self.expression.times_after(from).map(|time| instant(self.zone, time)).find(|time| *time > after)
     }
 
     /// The last time that is not behind `until`. `None` if there was none.
     pub fn last(&self, until: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let to = local(self.zone, until) + SLACK;
+        // Where the clocks went back lately, they have shown later times than now.
+        let hour = TimeDelta::hours(1);
+        let shown = (0..=BACK).map(|hours| local(self.zone, until - hour * hours)).max()?;
+        let to = shown + hour;
         self.expression.times_before(to).map(|time| instant(self.zone, time)).find(|time| *time <= until)
     }
 

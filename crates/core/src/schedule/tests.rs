@@ -192,8 +192,8 @@ proptest! {
             last = next;
         }
         prop_assert_eq!(&found, &expected);
-        // Backwards too.
-        for pair in expected.windows(2) {
+        // Backwards too; of very many a few.
+        for pair in expected.windows(2).step_by(1 + expected.len() / 50) {
             prop_assert_eq!(schedule.last(pair[1] - TimeDelta::seconds(1)), Some(pair[0]));
             prop_assert_eq!(schedule.last(pair[1]), Some(pair[1]));
         }
