@@ -120,10 +120,13 @@ impl Engine {
             self.ports.journal.release(&owned.claim).await?;
         }
         result?;
-        match self.fallen(id, options).await? {
-            Some(why) => Box::pin(self.come_back(id, why, options, progress)).await,
-            None => self.outcome(id).await,
+        let outcome = self.outcome(id).await?;
+        if outcome.state == "paused"
+            && let Some(why) = self.fallen(id, options).await?
+        {
+            return Box::pin(self.come_back(id, why, options, progress)).await;
         }
+        Ok(outcome)
     }
 
     /// Reads what a saga did.
