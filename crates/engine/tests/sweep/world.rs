@@ -396,8 +396,10 @@ impl World {
             later.store.close().await;
         } else if outcome.state == "unwound" {
             self.as_before(&process, dir.path()).await?;
+        } else {
+            // What is only wanted may fail; its test says which effects those are. What has to be has come about without it.
+            invariants::dead(self, &process).await?;
         }
-        // What is only wanted may fail, and the saga is done without it: its test says for which effects.
         Ok(outcome.state)
     }
 
