@@ -358,11 +358,13 @@ async fn resting(process: &Process) -> Result<()> {
 
 /// S: no value, in any of the forms that a leak would have, in the database.
 async fn no_value_in(database: &TestDatabase, values: &[&[u8]]) -> Result<()> {
+    // As text, which keeps every value: the search in text is the standard library's own, many times faster in a debug build than a search in bytes.
     let bytes = database.dump().await?;
+    let held = String::from_utf8_lossy(&bytes);
     for value in values {
         let hex: String = value.iter().map(|byte| format!("{byte:02x}")).collect();
-        for form in [value.to_vec(), hex.into_bytes()] {
-            ensure!(!bytes.windows(form.len()).any(|window| window == form), "the database holds a value");
+        for form in [std::str::from_utf8(value)?, &hex] {
+            ensure!(!held.contains(form), "the database holds a value");
         }
     }
     Ok(())

@@ -65,7 +65,7 @@ async fn sweep(saga: Saga, kind: Kind) -> String {
     let world = &world;
     let outcomes: Vec<_> = stream::iter(trials)
         .map(|trial| async move { (trial, world.run(trial).await) })
-        .buffer_unordered(12)
+        .buffer_unordered(24)
         .collect()
         .await;
     let broken: Vec<String> = outcomes
@@ -113,7 +113,7 @@ async fn pairs(saga: Saga) -> String {
                 Ok(explored)
             }
         })
-        .buffer_unordered(24)
+        .buffer_unordered(32)
         .collect()
         .await;
     let broken: Vec<_> = outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).collect();
