@@ -11,12 +11,10 @@ use serde_json::{Value, json};
 
 use crate::{
     Place,
+    kills::{FEW, Kills},
     recovery::{Lifecycle, decoded},
     text,
 };
-
-/// Moments at which the process is killed, in milliseconds after its start. A rotation takes about six seconds, most of them waiting.
-const MOMENTS: &[u64] = &[100, 180, 260, 340, 420, 520, 650, 900, 1500, 2400, 3500, 4800];
 
 /// What the servers say, asked without claviger.
 pub(crate) struct Servers<'e>(pub(crate) &'e Estate);
@@ -138,12 +136,12 @@ async fn an_access_key_is_followed_by_another_in_both_halves_of_every_copy() -> 
 /// What IAM makes it tells once, so a crash after that leaves a key that nobody can use: it has to be found and taken away.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_rotation_of_an_access_key_leaves_no_orphan() -> Result<()> {
-    println!("{}", kill_access_key(MOMENTS, Lifecycle::Sqlite).await?);
+    println!("{}", kill_access_key(FEW, Lifecycle::Sqlite).await?);
     Ok(())
 }
 
-/// Kills the rotation of an access key at these moments.
-pub(crate) async fn kill_access_key(moments: &[u64], lifecycle: Lifecycle) -> Result<String> {
+/// Kills the rotation of an access key so many times.
+pub(crate) async fn kill_access_key(times: u32, lifecycle: Lifecycle) -> Result<String> {
     let estate = require_lab!(Estate::start().await, Ok(String::new()));
     let mut place = place(&estate, "recovery-key.db");
     place.database = lifecycle.place(&estate, "recovery_key").await?.database;
@@ -151,33 +149,27 @@ pub(crate) async fn kill_access_key(moments: &[u64], lifecycle: Lifecycle) -> Re
     place.environment.push(("CLAVIGER_LEASE_SECONDS".to_owned(), "3".to_owned()));
     place.run(&["scan"], None)?;
     let first = servers.pairs().await?[0].clone();
-    let mut interrupted = 0;
-    for moment in moments {
+    let (mut interrupted, mut kills) = (0, Kills::new(times));
+    for _ in kills.turns() {
         let held = servers.pairs().await?[0].0.clone();
         let subject = format!("aws/iam/user/media/access-key/{held}");
-        place.kill_after(*moment, &["rotate", &subject, "--yes", "-o", "json"]).await?;
+        let at = kills.strike(&place, &["rotate", &subject, "--yes", "-o", "json"]).await?;
         for (id, secret) in servers.pairs().await? {
-            ensure!(servers.accepts(&id, &secret)?, "killed after {moment} ms: a copy's pair does not work");
+            ensure!(servers.accepts(&id, &secret)?, "{at}: a copy's pair does not work");
         }
         let resumed = place.run(&["resume", "-o", "json"], None)?.expect(0)?.json()?;
         let resumed = resumed["rotations"].as_array().context("rotations")?.clone();
         interrupted += resumed.len();
-        ensure!(
-            resumed.iter().all(|rotation| rotation["state"] == "done"),
-            "killed after {moment} ms: {resumed:#?}"
-        );
+        ensure!(resumed.iter().all(|rotation| rotation["state"] == "done"), "{at}: {resumed:#?}");
         let pairs = servers.pairs().await?;
-        ensure!(pairs.iter().all(|pair| *pair == pairs[0]), "killed after {moment} ms: out of step");
-        ensure!(servers.accepts(&pairs[0].0, &pairs[0].1)?, "killed after {moment} ms: locked out");
+        ensure!(pairs.iter().all(|pair| *pair == pairs[0]), "{at}: out of step");
+        ensure!(servers.accepts(&pairs[0].0, &pairs[0].1)?, "{at}: locked out");
         let keys = servers.keys()?;
-        ensure!(keys == [pairs[0].0.clone()], "killed after {moment} ms: an orphan: {keys:?}");
+        ensure!(keys == [pairs[0].0.clone()], "{at}: an orphan: {keys:?}");
         place.run(&["audit", "verify"], None)?.expect(0)?;
         place.run(&["scan"], None)?;
     }
-    ensure!(interrupted >= 3, "only {interrupted} of {} kills hit a rotation", moments.len());
+    ensure!(interrupted >= times as usize / 3, "only {interrupted} of {times} kills hit a rotation");
     ensure!(!servers.accepts(&first.0, &first.1)?, "the first key still works");
-    Ok(format!(
-        "killed {} times, {interrupted} in the middle; all resumed to done, one key is left",
-        moments.len()
-    ))
+    Ok(format!("killed {times} times, {interrupted} in the middle; all resumed to done, one key is left"))
 }

@@ -27,6 +27,7 @@ mod wrong_input;
 use std::{
     path::{Path, PathBuf},
     process::Output,
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result, ensure};
@@ -73,12 +74,12 @@ impl Place {
         }
     }
 
-    /// Starts the binary and kills it after so many milliseconds (`kill -9`).
-    pub(crate) async fn kill_after(&self, milliseconds: u64, arguments: &[&str]) -> Result<()> {
+    /// Starts the binary and kills it after this time (`kill -9`).
+    pub(crate) async fn kill_after(&self, time: Duration, arguments: &[&str]) -> Result<()> {
         use std::process::Stdio;
         let mut command = self.command(arguments)?;
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
-        tokio::time::sleep(std::time::Duration::from_millis(milliseconds)).await;
+        tokio::time::sleep(time).await;
         child.kill()?;
         child.wait()?;
         Ok(())

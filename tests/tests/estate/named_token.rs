@@ -272,10 +272,10 @@ async fn a_killed_rotation_of_a_token_secret_is_taken_up_or_taken_back() -> Resu
         Ok(())
     };
     let mut interrupted = 0;
-    for moment in [900, 4000] {
+    for moment in [900, 4000].map(Duration::from_millis) {
         let subject = format!("prod/{NS}/Secret/{}", servers.in_step().await?);
         place.kill_after(moment, &["rotate", &subject, "--yes", "-o", "json"]).await?;
-        works().await.with_context(|| format!("killed after {moment} ms"))?;
+        works().await.with_context(|| format!("killed after {moment:?}"))?;
         let resumed = place.run(&["resume", "-o", "json"], None)?.expect(0)?.json()?;
         let resumed = resumed["rotations"].as_array().context("rotations")?.clone();
         interrupted += resumed.len();
@@ -283,7 +283,7 @@ async fn a_killed_rotation_of_a_token_secret_is_taken_up_or_taken_back() -> Resu
             resumed.iter().all(|one| one["state"] == "done" && one["old"]["verdict"] == "proven"),
             "{resumed:#?}"
         );
-        servers.in_step().await.with_context(|| format!("killed after {moment} ms"))?;
+        servers.in_step().await.with_context(|| format!("killed after {moment:?}"))?;
         place.run(&["audit", "verify"], None)?.expect(0)?;
         place.run(&["scan"], None)?;
     }
@@ -293,7 +293,7 @@ async fn a_killed_rotation_of_a_token_secret_is_taken_up_or_taken_back() -> Resu
     // The suspension alone waits twelve seconds: after six it is behind its pivot, and its old token is there.
     let before = servers.in_step().await?;
     let subject = format!("prod/{NS}/Secret/{before}");
-    place.kill_after(6000, &["rotate", &subject, "--yes", "-o", "json"]).await?;
+    place.kill_after(Duration::from_secs(6), &["rotate", &subject, "--yes", "-o", "json"]).await?;
     let rotations = place.list("rotations")?;
     let open = rotations.iter().find(|rotation| rotation["state"] != "done").context("the rotation")?;
     let id = text(open, "rotation_id");

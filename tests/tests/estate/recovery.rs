@@ -1,16 +1,16 @@
 //! `kill -9` in the middle of a rotation on the real servers, then `resume`: nothing is lost.
 
-use std::{process::Stdio, time::Duration};
+use std::process::Stdio;
 
 use anyhow::{Context as _, Result, ensure};
 use claviger_tests::{estate::Estate, require_lab};
 use reqwest::Method;
 
-use crate::{Place, text};
-
-/// Moments at which the process is killed, in milliseconds after its start. A rotation takes about a second and a half.
-/// The campaign takes more of them.
-pub(crate) const MOMENTS: &[u64] = &[60, 120, 180, 240, 300, 360, 430, 500, 600, 750, 900, 1200];
+use crate::{
+    Place,
+    kills::{FEW, Kills},
+    text,
+};
 
 /// Where the lifecycle database is.
 #[derive(Debug, Clone, Copy)]
@@ -36,20 +36,21 @@ impl Lifecycle {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rotation_that_is_killed_is_taken_up_and_nothing_is_lost() -> Result<()> {
-    println!("{}", kill_password(MOMENTS, Lifecycle::Sqlite).await?);
+    println!("{}", kill_password(FEW, Lifecycle::Sqlite).await?);
     Ok(())
 }
 
-/// Kills the rotation of a password at these moments.
-pub(crate) async fn kill_password(moments: &[u64], lifecycle: Lifecycle) -> Result<String> {
+/// Kills the rotation of a password so many times.
+pub(crate) async fn kill_password(times: u32, lifecycle: Lifecycle) -> Result<String> {
     let estate = require_lab!(Estate::start().await, Ok(String::new()));
     let mut place = lifecycle.place(&estate, "recovery").await?;
     // A crash is noticed when the lease ends: three seconds, so that the test does not wait half a minute each time.
     place.environment.push(("CLAVIGER_LEASE_SECONDS".to_owned(), "3".to_owned()));
     place.run(&["scan"], None)?.expect(3)?;
-    let mut interrupted = 0;
-    for moment in moments {
-        place.kill_after(*moment, &["rotate", "db/role/app", "--leave-stale", "--yes", "-o", "json"]).await?;
+    let (mut interrupted, mut kills) = (0, Kills::new(times));
+    for _ in kills.turns() {
+        let at =
+            kills.strike(&place, &["rotate", "db/role/app", "--leave-stale", "--yes", "-o", "json"]).await?;
 
         let unfinished = place
             .list("rotations")?
@@ -60,45 +61,39 @@ pub(crate) async fn kill_password(moments: &[u64], lifecycle: Lifecycle) -> Resu
         let resumed = place.run(&["resume", "-o", "json"], None)?.expect(0)?.json()?;
         ensure!(resumed["rotations"].as_array().context("rotations")?.len() == unfinished, "{resumed:#}");
         for rotation in resumed["rotations"].as_array().context("rotations")? {
-            ensure!(rotation["state"] == "done", "killed after {moment} ms: {rotation:#}");
+            ensure!(rotation["state"] == "done", "{at}: {rotation:#}");
         }
         // Whatever the moment: what the Secret holds logs in, and every copy holds the same.
         let secret =
             estate.kubernetes.request(Method::GET, "/api/v1/namespaces/payments/secrets/db", None).await?;
         let held = decoded(&secret.body["data"]["password"])?;
         let held = held.trim_end_matches('\n');
-        ensure!(
-            estate.postgres.accepts("app", held).await?,
-            "killed after {moment} ms: the Secret's password does not log in"
-        );
+        ensure!(estate.postgres.accepts("app", held).await?, "{at}: the Secret's password does not log in");
         let map = estate
             .kubernetes
             .request(Method::GET, "/api/v1/namespaces/payments/configmaps/app", None)
             .await?;
         let url = text(&map.body["data"], "database-url").to_owned();
         let encoded: String = claviger_tests::estate::percent_encode(held);
-        ensure!(
-            url.contains(&format!(":{encoded}@")),
-            "killed after {moment} ms: the ConfigMap is out of step"
-        );
+        ensure!(url.contains(&format!(":{encoded}@")), "{at}: the ConfigMap is out of step");
         place.run(&["audit", "verify"], None)?.expect(0)?;
     }
-    ensure!(interrupted >= 3, "only {interrupted} of {} kills hit a rotation", moments.len());
+    ensure!(interrupted >= times as usize / 3, "only {interrupted} of {times} kills hit a rotation");
     // Each finished rotation ended the password before it: the planted one is dead.
     let planted = estate.planted.get("db-app").value.as_ref().context("a value")?;
     ensure!(!estate.postgres.accepts("app", planted.expose()).await?, "the first password still logs in");
-    Ok(format!("killed {} times, {interrupted} in the middle; all resumed to done", moments.len()))
+    Ok(format!("killed {times} times, {interrupted} in the middle; all resumed to done"))
 }
 
 /// The same with a secret-id: each rotation adds one and ends one, so that an orphan would be seen by counting.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_rotation_of_a_secret_id_leaves_no_orphan() -> Result<()> {
-    println!("{}", kill_secret_id(MOMENTS, Lifecycle::Sqlite).await?);
+    println!("{}", kill_secret_id(FEW, Lifecycle::Sqlite).await?);
     Ok(())
 }
 
-/// Kills the rotation of a secret-id at these moments.
-pub(crate) async fn kill_secret_id(moments: &[u64], lifecycle: Lifecycle) -> Result<String> {
+/// Kills the rotation of a secret-id so many times.
+pub(crate) async fn kill_secret_id(times: u32, lifecycle: Lifecycle) -> Result<String> {
     let estate = require_lab!(Estate::start().await, Ok(String::new()));
     let mut place = lifecycle.place(&estate, "recovery_dual").await?;
     place.environment.push(("CLAVIGER_LEASE_SECONDS".to_owned(), "3".to_owned()));
@@ -112,22 +107,19 @@ pub(crate) async fn kill_secret_id(moments: &[u64], lifecycle: Lifecycle) -> Res
         Ok(answer.body["data"]["keys"].as_array().context("accessors")?.len())
     };
     let before = accessors().await?;
-    let mut interrupted = 0;
-    for moment in moments {
+    let (mut interrupted, mut kills) = (0, Kills::new(times));
+    for _ in kills.turns() {
         // Whose value the Secret holds now: each rotation gives it another name.
         let copies = place.list("copies")?;
         let held = copies
             .iter()
             .find(|copy| copy["ref"] == "prod/ops/Secret/ci-approle#secret_id" && copy["stage"] == "current");
         let subject = text(held.context("the copy")?, "credential").to_owned();
-        place.kill_after(*moment, &["rotate", &subject, "--yes", "-o", "json"]).await?;
+        let at = kills.strike(&place, &["rotate", &subject, "--yes", "-o", "json"]).await?;
         let resumed = place.run(&["resume", "-o", "json"], None)?.expect(0)?.json()?;
         let resumed = resumed["rotations"].as_array().context("rotations")?.clone();
         interrupted += resumed.len();
-        ensure!(
-            resumed.iter().all(|rotation| rotation["state"] == "done"),
-            "killed after {moment} ms: {resumed:#?}"
-        );
+        ensure!(resumed.iter().all(|rotation| rotation["state"] == "done"), "{at}: {resumed:#?}");
         let path = "/api/v1/namespaces/ops/secrets/ci-approle";
         let secret = estate.kubernetes.request(Method::GET, path, None).await?;
         let login = serde_json::json!({
@@ -135,13 +127,13 @@ pub(crate) async fn kill_secret_id(moments: &[u64], lifecycle: Lifecycle) -> Res
             "secret_id": decoded(&secret.body["data"]["secret_id"])?,
         });
         let login = estate.openbao.request(Method::POST, "auth/approle/login", Some(&login)).await?;
-        ensure!(login.status == 200, "killed after {moment} ms: the Secret's secret-id does not log in");
-        ensure!(accessors().await? == before, "killed after {moment} ms: an orphan, or one too few");
+        ensure!(login.status == 200, "{at}: the Secret's secret-id does not log in");
+        ensure!(accessors().await? == before, "{at}: an orphan, or one too few");
         place.run(&["audit", "verify"], None)?.expect(0)?;
         place.run(&["scan"], None)?;
     }
-    ensure!(interrupted >= 3, "only {interrupted} of {} kills hit a rotation", moments.len());
-    Ok(format!("killed {} times, {interrupted} in the middle; all resumed to done, no orphan", moments.len()))
+    ensure!(interrupted >= times as usize / 3, "only {interrupted} of {times} kills hit a rotation");
+    Ok(format!("killed {times} times, {interrupted} in the middle; all resumed to done, no orphan"))
 }
 
 /// The same, and then back instead of on: the former password everywhere, at PostgreSQL to the letter of its verifier.
@@ -163,11 +155,14 @@ async fn a_rotation_that_is_killed_is_taken_back() -> Result<()> {
         let map = estate.kubernetes.request(Method::GET, path, None).await?;
         Ok((decoded(&secret.body["data"]["password"])?, text(&map.body["data"], "database-url").to_owned()))
     };
+    let mut kills = Kills::new(6);
+    let rotate = ["rotate", "db/role/app", "--leave-stale", "--yes", "-o", "json"];
+    kills.strike(&place, &rotate).await?;
     let before = (verifier().await?, held().await?);
     let password = before.1.0.trim_end_matches('\n').to_owned();
     let (mut by_saga, mut unwound) = (0, 0);
-    for moment in &[200, 450, 650, 800, 950, 1100] {
-        place.kill_after(*moment, &["rotate", "db/role/app", "--leave-stale", "--yes", "-o", "json"]).await?;
+    for _ in 0..6 {
+        let at = kills.strike(&place, &rotate).await?;
         let rotations = place.list("rotations")?;
         let rest = ["done", "unwound", "rolled-back"];
         let Some(open) = rotations.iter().find(|rotation| !rest.contains(&text(rotation, "state"))) else {
@@ -187,11 +182,11 @@ async fn a_rotation_that_is_killed_is_taken_back() -> Result<()> {
                 ensure!(done["rotations"][0]["old"]["verdict"] == "proven", "{done:#}");
             }
             "unwound" => unwound += 1,
-            other => anyhow::bail!("killed after {moment} ms: {other}: {done:#}"),
+            other => anyhow::bail!("{at}: {other}: {done:#}"),
         }
-        ensure!(verifier().await? == before.0, "killed after {moment} ms: the verifier is another one");
-        ensure!(held().await? == before.1, "killed after {moment} ms: a copy is out of step");
-        ensure!(estate.postgres.accepts("app", &password).await?, "killed after {moment} ms: locked out");
+        ensure!(verifier().await? == before.0, "{at}: the verifier is another one");
+        ensure!(held().await? == before.1, "{at}: a copy is out of step");
+        ensure!(estate.postgres.accepts("app", &password).await?, "{at}: locked out");
         place.run(&["audit", "verify"], None)?.expect(0)?;
     }
     ensure!(by_saga >= 2, "only {by_saga} kills came after the pivot, {unwound} before it");
@@ -223,25 +218,26 @@ async fn a_thawed_owner_finds_itself_fenced() -> Result<()> {
             estate.kubernetes.request(Method::GET, "/api/v1/namespaces/payments/secrets/db", None).await?;
         decoded(&secret.body["data"]["password"])
     };
-    let mut frozen = 0;
-    for moment in [150, 300, 450, 600, 750, 900] {
+    let (mut frozen, mut kills) = (0, Kills::new(6));
+    let rotate = ["rotate", "db/role/app", "--leave-stale", "--yes", "-o", "json"];
+    kills.strike(&place, &rotate).await?;
+    for _ in 0..6 {
+        let moment = kills.next().0.context("a moment")?;
+        let at = format!("frozen after {} ms", moment.as_millis());
         let mut child = place
-            .command(&["rotate", "db/role/app", "--leave-stale", "--yes", "-o", "json"])?
+            .command(&rotate)?
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()?;
-        tokio::time::sleep(Duration::from_millis(moment)).await;
+        tokio::time::sleep(moment).await;
         if child.try_wait()?.is_some() {
             continue;
         }
         signal("-STOP", child.id())?;
         let resumed = place.run(&["resume", "-o", "json"], None)?.expect(0)?.json()?;
         let resumed = resumed["rotations"].as_array().context("rotations")?.clone();
-        ensure!(
-            resumed.iter().all(|rotation| rotation["state"] == "done"),
-            "frozen after {moment} ms: {resumed:#?}"
-        );
+        ensure!(resumed.iter().all(|rotation| rotation["state"] == "done"), "{at}: {resumed:#?}");
         let before = held().await?;
         signal("-CONT", child.id())?;
         let ended = child.wait()?;
@@ -250,10 +246,10 @@ async fn a_thawed_owner_finds_itself_fenced() -> Result<()> {
             continue;
         }
         frozen += 1;
-        ensure!(!ended.success(), "frozen after {moment} ms: it does not say that it lost its work");
-        ensure!(held().await? == before, "frozen after {moment} ms: it changed a copy after it was fenced");
+        ensure!(!ended.success(), "{at}: it does not say that it lost its work");
+        ensure!(held().await? == before, "{at}: it changed a copy after it was fenced");
         let password = before.trim_end_matches('\n');
-        ensure!(estate.postgres.accepts("app", password).await?, "frozen after {moment} ms: locked out");
+        ensure!(estate.postgres.accepts("app", password).await?, "{at}: locked out");
         place.run(&["audit", "verify"], None)?.expect(0)?;
         let unfinished = place.run(&["resume", "-o", "json"], None)?.expect(0)?.json()?;
         ensure!(unfinished["rotations"] == serde_json::json!([]), "{unfinished:#}");

@@ -11,7 +11,12 @@ use claviger_tests::{
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::{access_key::place, lost_answer::Cut, text};
+use crate::{
+    access_key::place,
+    kills::{FEW, Kills},
+    lost_answer::Cut,
+    text,
+};
 
 const ROOT: &str = "vault/database/config/payments-pg";
 
@@ -133,30 +138,26 @@ async fn a_root_that_would_lock_somebody_out_is_refused() -> Result<()> {
     Ok(())
 }
 
-/// Killed at these moments and taken up: the engine is never locked out.
+/// Killed and taken up: the engine is never locked out.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_kill_of_a_root_s_rotation_locks_its_engine_out() -> Result<()> {
     let estate = require_lab!(Estate::start().await, Ok(()));
     let mut place = place(&estate, "root-kills.db");
     place.environment.push(("CLAVIGER_LEASE_SECONDS".to_owned(), "3".to_owned()));
     place.run(&["scan"], None)?;
-    let mut interrupted = 0;
-    let moments = [120, 200, 260, 320, 380, 450, 550];
-    for moment in moments {
+    let (mut interrupted, mut kills) = (0, Kills::new(FEW));
+    for _ in kills.turns() {
         let before = verifier(&estate).await?;
-        place.kill_after(moment, &["rotate", ROOT, "--yes", "-o", "json"]).await?;
+        let at = kills.strike(&place, &["rotate", ROOT, "--yes", "-o", "json"]).await?;
         let resumed = place.run(&["resume", "-o", "json"], None)?.expect(0)?.json()?;
         let resumed = resumed["rotations"].as_array().context("rotations")?;
         interrupted += resumed.len();
-        ensure!(resumed.iter().all(|one| one["state"] == "done"), "killed after {moment} ms: {resumed:#?}");
-        ensure!(
-            resumed.is_empty() || verifier(&estate).await? != before,
-            "killed after {moment} ms: it was not changed"
-        );
-        engine_works(&estate).await.with_context(|| format!("killed after {moment} ms"))?;
+        ensure!(resumed.iter().all(|one| one["state"] == "done"), "{at}: {resumed:#?}");
+        ensure!(resumed.is_empty() || verifier(&estate).await? != before, "{at}: it was not changed");
+        engine_works(&estate).await.context(at)?;
         place.run(&["audit", "verify"], None)?.expect(0)?;
     }
-    ensure!(interrupted >= 2, "only {interrupted} of {} kills hit a rotation", moments.len());
-    println!("killed {} times, {interrupted} in the middle; the engine always logs in", moments.len());
+    ensure!(interrupted >= 2, "only {interrupted} of {FEW} kills hit a rotation");
+    println!("killed {FEW} times, {interrupted} in the middle; the engine always logs in");
     Ok(())
 }

@@ -13,7 +13,7 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::{Place, access_key::place, recovery::decoded, text};
+use crate::{Place, access_key::place, kills::Kills, recovery::decoded, text};
 
 const SERVER: &str = "prod/ops/Secret/edge-tls#tls.crt";
 
@@ -214,7 +214,7 @@ async fn a_certificate_that_signs_itself_takes_the_copy_beside_it_along() -> Res
     Ok(())
 }
 
-/// Killed at these moments, and then taken up or taken back: the Secret never holds a key that is not its certificate's.
+/// Killed, and then taken up or taken back: the Secret never holds a key that is not its certificate's.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_kill_of_a_certificate_s_rotation_tears_it_from_its_key() -> Result<()> {
     let estate = require_lab!(Estate::start().await, Ok(()));
@@ -224,33 +224,25 @@ async fn no_kill_of_a_certificate_s_rotation_tears_it_from_its_key() -> Result<(
     place.run(&["scan"], None)?;
     let ca = authority(&estate).await?;
     let (mut interrupted, mut back) = (0, 0);
-    for (index, moment) in [150, 300, 420, 540, 660, 780, 900, 1100].into_iter().enumerate() {
+    let mut kills = Kills::new(8);
+    for turn in kills.turns() {
         let before = fields(&estate, "edge-tls").await?;
-        place.kill_after(moment, &["rotate", SERVER, "--yes", "-o", "json"]).await?;
+        let at = kills.strike(&place, &["rotate", SERVER, "--yes", "-o", "json"]).await?;
         let held = identity(&fields(&estate, "edge-tls").await?)?;
-        ensure!(
-            is_signed_by(held.certificate(), ca.certificate()),
-            "killed after {moment} ms: nobody would trust it"
-        );
+        ensure!(is_signed_by(held.certificate(), ca.certificate()), "{at}: nobody would trust it");
         let rest = ["done", "unwound", "rolled-back"];
         let rotations = place.list("rotations")?;
         if let Some(open) = rotations.iter().find(|rotation| !rest.contains(&text(rotation, "state"))) {
             interrupted += 1;
             let id = text(open, "rotation_id");
-            if index % 2 == 1 {
+            if turn % 2 == 1 {
                 back += 1;
                 place.run(&["rollback", id, "--yes", "-o", "json"], None)?.expect(0)?;
-                ensure!(
-                    fields(&estate, "edge-tls").await? == before,
-                    "killed after {moment} ms: it is not as it was"
-                );
+                ensure!(fields(&estate, "edge-tls").await? == before, "{at}: it is not as it was");
             } else {
                 let resumed = place.run(&["resume", "-o", "json"], None)?.expect(0)?.json()?;
-                ensure!(resumed["rotations"][0]["state"] == "done", "killed after {moment} ms: {resumed:#}");
-                ensure!(
-                    fields(&estate, "edge-tls").await? != before,
-                    "killed after {moment} ms: nothing was changed"
-                );
+                ensure!(resumed["rotations"][0]["state"] == "done", "{at}: {resumed:#}");
+                ensure!(fields(&estate, "edge-tls").await? != before, "{at}: nothing was changed");
             }
         }
         openssl(estate.directory(), &fields(&estate, "edge-tls").await?)?;

@@ -10,13 +10,11 @@ use serde_json::{Value, json};
 use crate::{
     Place,
     access_key::place,
+    kills::{FEW, Kills},
     lost_answer::Cut,
     recovery::{Lifecycle, decoded},
     text,
 };
-
-/// Moments at which the process is killed, in milliseconds after its start.
-const MOMENTS: &[u64] = &[80, 130, 170, 210, 250, 290, 330, 380, 440, 520, 650, 900];
 
 /// What the servers say, asked without claviger.
 pub(crate) struct Servers<'e>(pub(crate) &'e Estate);
@@ -172,12 +170,12 @@ async fn a_token_whose_answer_was_lost_is_found_and_taken_away() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_rotation_of_a_token_leaves_no_orphan() -> Result<()> {
-    println!("{}", kill_token(MOMENTS, Lifecycle::Sqlite).await?);
+    println!("{}", kill_token(FEW, Lifecycle::Sqlite).await?);
     Ok(())
 }
 
-/// Kills the rotation of a token at these moments.
-pub(crate) async fn kill_token(moments: &[u64], lifecycle: Lifecycle) -> Result<String> {
+/// Kills the rotation of a token so many times.
+pub(crate) async fn kill_token(times: u32, lifecycle: Lifecycle) -> Result<String> {
     let estate = require_lab!(Estate::start().await, Ok(String::new()));
     let mut place: Place = place(&estate, "recovery-token.db");
     place.database = lifecycle.place(&estate, "recovery_token").await?.database;
@@ -185,33 +183,31 @@ pub(crate) async fn kill_token(moments: &[u64], lifecycle: Lifecycle) -> Result<
     let (mut subject, first) = prepared(&estate).await?;
     place.environment.push(("CLAVIGER_LEASE_SECONDS".to_owned(), "3".to_owned()));
     place.run(&["scan"], None)?;
-    let mut interrupted = 0;
-    for moment in moments {
-        let at = || format!("killed after {moment} ms");
-        place.kill_after(*moment, &["rotate", &subject, "--yes", "-o", "json"]).await?;
+    let (mut interrupted, mut kills) = (0, Kills::new(times));
+    for _ in kills.turns() {
+        let at = kills.strike(&place, &["rotate", &subject, "--yes", "-o", "json"]).await?;
         for held in servers.held().await? {
-            servers.own(&held).await?.with_context(at).context("a copy's token does not work")?;
+            servers.own(&held).await?.with_context(|| at.clone()).context("a copy's token does not work")?;
         }
         let resumed = place.run(&["resume", "-o", "json"], None)?.expect(0)?.json()?;
         let resumed = resumed["rotations"].as_array().context("rotations")?.clone();
         interrupted += resumed.len();
-        ensure!(resumed.iter().all(|rotation| rotation["state"] == "done"), "{}: {resumed:#?}", at());
+        ensure!(resumed.iter().all(|rotation| rotation["state"] == "done"), "{}: {resumed:#?}", at);
         let [held, other] = servers.held().await?;
-        ensure!(held == other, "{}: out of step", at());
-        let own = servers.own(&held).await?.with_context(at).context("locked out")?;
+        ensure!(held == other, "{}: out of step", at);
+        let own = servers.own(&held).await?.with_context(|| at.clone()).context("locked out")?;
         let left = servers.named("token-ci-runner").await?;
-        ensure!(left == [text(&own, "accessor")], "{}: an orphan: {left:?}", at());
+        ensure!(left == [text(&own, "accessor")], "{}: an orphan: {left:?}", at);
         place.run(&["audit", "verify"], None)?.expect(0)?;
         place.run(&["scan"], None)?;
         subject = format!("vault/auth/token/accessor/{}", text(&own, "accessor"));
     }
-    ensure!(interrupted >= 3, "only {interrupted} of {} kills hit a rotation", moments.len());
+    ensure!(interrupted >= times as usize / 3, "only {interrupted} of {times} kills hit a rotation");
     ensure!(servers.own(&first).await?.is_none(), "the first token still works");
     // Each is told before and after.
     let audit = place.run(&["audit", "export"], None)?.expect(0)?;
     let orphans = audit.stdout.lines().filter(|line| line.contains("\"orphan\":true")).count() / 2;
     Ok(format!(
-        "killed {} times, {interrupted} in the middle ({orphans} left a token whose value was lost); all resumed to done, one token is left",
-        moments.len()
+        "killed {times} times, {interrupted} in the middle ({orphans} left a token whose value was lost); all resumed to done, one token is left"
     ))
 }

@@ -24,12 +24,10 @@ use tokio_postgres::Client;
 
 use crate::{
     Place,
+    kills::{FEW, Kills},
     recovery::{Lifecycle, decoded},
     text,
 };
-
-/// Moments at which the process is killed, in milliseconds after its start.
-pub(crate) const MOMENTS: &[u64] = &[80, 200, 320, 440, 560, 700, 850, 1000, 1200];
 
 /// A user's name and password.
 type Login = (String, String);
@@ -260,42 +258,41 @@ async fn a_foreign_role_and_a_copy_without_a_user_are_refused() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_turn_is_taken_up_and_nothing_is_lost() -> Result<()> {
-    println!("{}", kill_turns(MOMENTS, Lifecycle::Sqlite).await?);
+    println!("{}", kill_turns(FEW, Lifecycle::Sqlite).await?);
     Ok(())
 }
 
-/// Kills turns at these moments.
-pub(crate) async fn kill_turns(moments: &[u64], lifecycle: Lifecycle) -> Result<String> {
+/// Kills turns so many times.
+pub(crate) async fn kill_turns(times: u32, lifecycle: Lifecycle) -> Result<String> {
     let estate = require_lab!(Estate::start().await, Ok(String::new()));
     let mut place = place(&estate, lifecycle.place(&estate, "turns_killed").await?)?;
     place.environment.push(("CLAVIGER_LEASE_SECONDS".to_owned(), "3".to_owned()));
     place.run(&["scan"], None)?.expect(3)?;
     let admin = estate.postgres.connect("postgres").await?;
-    let mut interrupted = 0;
-    for moment in moments {
+    let (mut interrupted, mut kills) = (0, Kills::new(times));
+    for _ in kills.turns() {
         let from = in_step(&estate).await?;
         let subject = format!("db/role/{}", from.0);
-        place.kill_after(*moment, &["rotate", &subject, "--leave-stale", "--yes", "-o", "json"]).await?;
+        let at = kills.strike(&place, &["rotate", &subject, "--leave-stale", "--yes", "-o", "json"]).await?;
         for (place, login) in held(&estate).await? {
             let accepted = estate.postgres.accepts(&login.0, &login.1).await?;
-            ensure!(accepted, "killed after {moment} ms: {place} holds a login that is not accepted");
+            ensure!(accepted, "{at}: {place} holds a login that is not accepted");
         }
         let resumed = place.run(&["resume", "-o", "json"], None)?.expect(0)?.json()?;
         let resumed = resumed["rotations"].as_array().context("rotations")?.clone();
         interrupted += resumed.len();
-        ensure!(resumed.iter().all(|one| one["state"] == "done"), "killed after {moment} ms: {resumed:#?}");
+        ensure!(resumed.iter().all(|one| one["state"] == "done"), "{at}: {resumed:#?}");
         let login = in_step(&estate).await?;
-        ensure!(estate.postgres.accepts(&login.0, &login.1).await?, "killed after {moment} ms: locked out");
+        ensure!(estate.postgres.accepts(&login.0, &login.1).await?, "{at}: locked out");
         let other = if login.0 == "app" { "app_alt" } else { "app" };
         let rests = state(&admin, other).await?;
-        ensure!(rests == (false, false), "killed after {moment} ms: `{other}` does not rest: {rests:?}");
+        ensure!(rests == (false, false), "{at}: `{other}` does not rest: {rests:?}");
         place.run(&["audit", "verify"], None)?.expect(0)?;
         place.run(&["scan"], None)?;
     }
-    ensure!(interrupted >= 3, "only {interrupted} of {} kills hit a turn", moments.len());
+    ensure!(interrupted >= times as usize / 3, "only {interrupted} of {times} kills hit a turn");
     Ok(format!(
-        "killed {} times, {interrupted} in the middle; all resumed to done, one of two users rests",
-        moments.len()
+        "killed {times} times, {interrupted} in the middle; all resumed to done, one of two users rests"
     ))
 }
 
