@@ -15,6 +15,7 @@ mod root;
 mod rotation;
 mod scrub;
 mod strategy;
+mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -88,18 +88,22 @@ pub fn due(
     if let Some(exception) = exception::of_age(&estate.exceptions, credential, now)? {
         at = at.max(exception.expires);
     }
-    let (starts_at, waits_for) = opening(policy, &estate.blackouts, at.max(now));
+    let (starts_at, waits_for) = opening(policy.timing.window, &estate.blackouts, at.max(now));
     let waits_for = waits_for.filter(|_| at <= now);
     Ok(Some(Due { at, starts_at, waits_for }))
 }
 
 /// The first moment not before `from` that the window and all blackouts leave, and what stood in the way first.
-fn opening(policy: &Policy, blackouts: &[Blackout], from: DateTime<Utc>) -> (DateTime<Utc>, Option<Wait>) {
+pub(crate) fn opening(
+    window: Option<Window>,
+    blackouts: &[Blackout],
+    from: DateTime<Utc>,
+) -> (DateTime<Utc>, Option<Wait>) {
     let (mut time, mut first) = (from, None);
     // Each turn ends a blackout or opens a window; both would have to alternate for ever.
     for _ in 0..=blackouts.len() * 2 + 1 {
         let before = time;
-        if let Some(window) = policy.timing.window {
+        if let Some(window) = window {
             time = window.opens(time);
             if time > before {
                 first = first.or(Some(Wait::Window));

@@ -162,6 +162,13 @@ pub enum Action {
     AwaitCache(u32),
     /// Leave the old value as it is for a while, in case somebody still has it: seconds since the step before this one was done.
     AwaitGrace(u64),
+    /// Wait until these local times of every day, as a policy writes them, and this time zone's clocks allow the end of the old value.
+    AwaitWindow {
+        /// Such as `02:00-05:00`.
+        window: String,
+        /// Its IANA name.
+        zone: String,
+    },
     /// See that nobody uses the old value any more, as its issuer tells.
     AwaitQuiet(Quiet),
     /// Suspend the old value at its issuer: it could be enabled again.
@@ -237,6 +244,7 @@ impl Action {
             Self::Revoke(_) => "revoke",
             Self::AwaitCache(_) => "await-cache",
             Self::AwaitGrace(_) => "await-grace",
+            Self::AwaitWindow { .. } => "await-window",
             Self::AwaitQuiet(_) => "await-quiet",
             Self::Disable => "disable",
             Self::Enable => "enable",

@@ -1,5 +1,7 @@
 //! Times at which something may start, and times at which nothing may.
 
+use std::fmt;
+
 use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 
@@ -29,6 +31,11 @@ impl Window {
         Ok(Self { from, to, zone })
     }
 
+    /// The time zone whose clocks count.
+    pub fn zone(&self) -> Tz {
+        self.zone
+    }
+
     /// May something start then?
     pub fn holds(&self, time: DateTime<Utc>) -> bool {
         let shown = local(self.zone, time).time();
@@ -53,6 +60,13 @@ impl Window {
         // A day that the zone leaves out has no opening, hence the third.
         let mut openings = (0..3).filter_map(opening);
         openings.find(|open| *open >= time && self.holds(*open)).unwrap_or(time)
+    }
+}
+
+/// As [`Window::parse`] reads it; the time zone is not part of it.
+impl fmt::Display for Window {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.from.format("%H:%M"), self.to.format("%H:%M"))
     }
 }
 

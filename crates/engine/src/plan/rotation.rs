@@ -12,6 +12,7 @@ use super::{
     Refusal, RotateOptions, asked, certificate, evidence, named, pair, readers, refuse,
     root::{self, Engines},
     strategy::{self, End, Holders, Strategy},
+    window,
 };
 use crate::{
     Engine,
@@ -199,7 +200,7 @@ pub(super) async fn plan(
         }
         _ => None,
     };
-    let (steps, reversible_until, breaks) = match &strategy {
+    let (mut steps, reversible_until, breaks) = match &strategy {
         Strategy::Replace => {
             let staged = staged(engine, &writable).await?;
             notes.extend(staged.iter().map(|(copy, version)| format!(
@@ -319,6 +320,10 @@ pub(super) async fn plan(
             (steps, first_copy, readers_of(&readers(detail)))
         }
     };
+    let limits = policy.filter(|_| !options.no_grace).and_then(|policy| policy.timing.window);
+    if let Some(limits) = limits {
+        window::gate(&mut steps, at, limits);
+    }
     notes.extend(
         left_out.iter().map(|copy| format!("{} cannot be written and will hold the old value", copy.at)),
     );

@@ -88,6 +88,7 @@ pub(super) async fn run(cx: &Context<'_>, step: &Step) -> Result<Ran, Trouble> {
         Action::Revoke(expect) => revoke::revoke(cx, step, expect.as_deref()).await,
         Action::AwaitCache(seconds) => Ok(timer::since_last(cx, step, u64::from(*seconds))),
         Action::AwaitGrace(seconds) => Ok(timer::since_last(cx, step, *seconds)),
+        Action::AwaitWindow { window, zone } => timer::opening(cx, window, zone),
         Action::AwaitQuiet(quiet) => quarantine::quiet(cx, step, *quiet).await,
         Action::Disable => quarantine::disable(cx, step).await,
         Action::Enable => quarantine::enable(cx, step).await,
@@ -148,6 +149,7 @@ pub(super) async fn reconcile(cx: &Context<'_>, step: &Step) -> Result<Seen, Tro
         | Action::ControlProbe
         | Action::AwaitCache(_)
         | Action::AwaitGrace(_)
+        | Action::AwaitWindow { .. }
         | Action::AwaitQuiet(_)
         | Action::ProveDisabled
         | Action::ProveRefused
@@ -204,6 +206,7 @@ pub(super) async fn undo(cx: &Context<'_>, step: &Step) -> Result<(), Trouble> {
         | Action::ControlProbe
         | Action::AwaitCache(_)
         | Action::AwaitGrace(_)
+        | Action::AwaitWindow { .. }
         | Action::AwaitQuiet(_)
         | Action::ProveDisabled
         | Action::ProveRefused
