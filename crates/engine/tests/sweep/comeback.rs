@@ -131,6 +131,9 @@ async fn a_consumer_that_was_unwell_before_is_left_to_a_person() {
     let process = open(dir.path(), &database, Trial::default()).await.expect("a process");
     let outcome = world.attempt(&process).await.expect("it did not crash").expect("it ran");
     assert_eq!(outcome.state, "paused", "{:?}", outcome.reason);
+    // A rollback would pause as well, as the consumer does not come up with the former value either.
+    let begun = process.store().list(world.kind(), None).await.expect("the rotations");
+    assert_eq!(begun.len(), 1, "it was taken back all the same");
     world.nothing_lost(&process, dir.path()).await.expect("nothing lost");
     process.store().close().await;
 }
