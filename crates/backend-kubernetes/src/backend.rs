@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use claviger_backend::{
-    Backend, BackendInfo, Capability, Eraser, Error, ErrorKind, Issuer, Permission, Phase, Result, Runtime,
-    ScanSink, Store, Turns,
+    Anchors, Backend, BackendInfo, Capability, Eraser, Error, ErrorKind, Issuer, Permission, Phase, Result,
+    Runtime, ScanSink, Store, Turns,
 };
 use claviger_core::{
     clock::Clock,
@@ -24,7 +24,7 @@ const TOKEN_CACHE_SECONDS: u32 = 12;
 
 /// A Kubernetes cluster.
 pub struct KubernetesBackend {
-    info: BackendInfo,
+    pub(crate) info: BackendInfo,
     pub(crate) connection: Connection,
     pub(crate) names: Names,
     pub(crate) filter: NamespaceFilter,
@@ -132,6 +132,10 @@ impl Backend for KubernetesBackend {
     }
 
     fn eraser(&self) -> Option<&dyn Eraser> {
+        Some(self)
+    }
+
+    fn anchors(&self) -> Option<&dyn Anchors> {
         Some(self)
     }
 

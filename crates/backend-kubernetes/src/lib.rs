@@ -59,6 +59,7 @@
 //! | | `via`, `arn` | the user or group through which a cloud identity has it |
 
 mod access;
+mod anchors;
 mod backend;
 mod buffer;
 mod config;

@@ -171,6 +171,44 @@ pub(crate) async fn read_collection(
     }
 }
 
+/// Reads a whole collection outside of a scan: each page goes to `read`, which says how many items it had and gives the token of the next.
+/// A list that became too old is begun anew, so an item may come twice.
+pub(crate) async fn each_page(
+    connection: &Connection,
+    resource: Resource,
+    namespace: Option<&str>,
+    read: &mut (dyn FnMut(&[u8]) -> Result<(usize, Option<String>), Failure> + Send),
+) -> Result<(), Failure> {
+    let mut fetcher = Fetcher {
+        connection,
+        path: resource.collection(namespace),
+        fields: None,
+        size: PageSize::first(),
+        buffer: Buffer::with_capacity(MOST_BYTES),
+    };
+    let (mut restarts, mut token): (_, Option<String>) = (0, None);
+    loop {
+        match fetcher.fetch(token.as_deref()).await {
+            Ok(()) => {}
+            Err(failure) if failure.is_gone() && token.is_some() && restarts < RESTARTS => {
+                restarts += 1;
+                token = None;
+                continue;
+            }
+            Err(failure) => return Err(failure),
+        }
+        let (items, next) = read(&fetcher.buffer)?;
+        fetcher.size.learn(items, fetcher.buffer.len());
+        if next.is_some() && next == token {
+            return Err(Failure::Malformed("it repeats a page".to_owned()));
+        }
+        token = next;
+        if token.is_none() {
+            return Ok(());
+        }
+    }
+}
+
 struct Fetcher<'c> {
     connection: &'c Connection,
     path: String,

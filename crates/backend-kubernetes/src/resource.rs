@@ -38,6 +38,17 @@ pub(crate) const ROLE_BINDINGS: Resource =
 pub(crate) const CLUSTER_ROLE_BINDINGS: Resource =
     grouped("rbac.authorization.k8s.io", "clusterrolebindings", "ClusterRoleBinding");
 
+pub(crate) const VALIDATING_WEBHOOKS: Resource = grouped(
+    "admissionregistration.k8s.io",
+    "validatingwebhookconfigurations",
+    "ValidatingWebhookConfiguration",
+);
+pub(crate) const MUTATING_WEBHOOKS: Resource =
+    grouped("admissionregistration.k8s.io", "mutatingwebhookconfigurations", "MutatingWebhookConfiguration");
+pub(crate) const API_SERVICES: Resource = grouped("apiregistration.k8s.io", "apiservices", "APIService");
+pub(crate) const CUSTOM_RESOURCES: Resource =
+    grouped("apiextensions.k8s.io", "customresourcedefinitions", "CustomResourceDefinition");
+
 impl Resource {
     /// Path of the collection, in one namespace or in all of them.
     pub(crate) fn collection(&self, namespace: Option<&str>) -> String {

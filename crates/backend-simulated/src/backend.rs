@@ -9,8 +9,9 @@ use std::{
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use claviger_backend::{
-    Backend, BackendInfo, Capability, Effect as Outcome, Eraser, Error, ErrorKind, Issuer, Offspring,
-    Operation, Permission, PermissionStatus, Phase, Result, Retry, Runtime, ScanSink, Store, Turns,
+    Anchors, Backend, BackendInfo, Capability, Effect as Outcome, Eraser, Error, ErrorKind, Issuer,
+    Offspring, Operation, Permission, PermissionStatus, Phase, Result, Retry, Runtime, ScanSink, Store,
+    Turns,
 };
 use claviger_core::{clock::Clock, model::Scope, reference::Ref};
 
@@ -374,6 +375,10 @@ impl Backend for SimulatedBackend {
     }
 
     fn eraser(&self) -> Option<&dyn Eraser> {
+        Some(self)
+    }
+
+    fn anchors(&self) -> Option<&dyn Anchors> {
         Some(self)
     }
 

@@ -45,6 +45,7 @@
 //! To add a kind of target: its part of the estate in `estate/`, a line in [`target::Target`], and its arms in `inventory/`, `issuer`, `store`.
 
 mod access_key;
+mod anchors;
 mod backend;
 mod ending;
 mod eraser;

@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use claviger_core::model::Scope;
 
-use crate::{Capability, Eraser, Issuer, Offspring, Phase, Result, Runtime, ScanSink, Store, Turns};
+use crate::{Anchors, Capability, Eraser, Issuer, Offspring, Phase, Result, Runtime, ScanSink, Store, Turns};
 
 /// Which backend this is. Holds no secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,6 +82,11 @@ pub trait Backend: Send + Sync {
 
     /// Its role as a store out of which values can be taken.
     fn eraser(&self) -> Option<&dyn Eraser> {
+        None
+    }
+
+    /// Its role as a system that is told which certificates to trust.
+    fn anchors(&self) -> Option<&dyn Anchors> {
         None
     }
 

@@ -8,6 +8,7 @@
 //! To add a backend: one crate `backend-<system>` that implements the traits, one line in the CLI's registry, and the contract suite
 //! run on it. `crates/README.md` walks through it.
 
+mod anchors;
 mod backend;
 mod capability;
 #[cfg(feature = "contract")]
@@ -22,6 +23,7 @@ mod sink;
 mod turns;
 
 pub use self::{
+    anchors::{Anchored, Anchors},
     backend::{Backend, BackendInfo, Permission, PermissionStatus},
     capability::{Capability, Overlap, ValueOrigin},
     ending::{Derived, Descent, Ended, Ending, Offspring, Suspension},

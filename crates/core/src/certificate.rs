@@ -167,6 +167,11 @@ impl Identity {
     }
 }
 
+/// Does exactly this certificate, DER, stand in a bundle of PEM blocks?
+pub fn stands_in(certificate: &[u8], bundle: &str) -> bool {
+    pem::certificates(bundle).iter().any(|(_, der)| der == certificate)
+}
+
 /// The first certificate in a field, DER.
 pub fn first(chain: &SecretValue) -> Option<Vec<u8>> {
     pem::certificates(chain.expose_text()?).into_iter().map(|(_, der)| der).next()

@@ -193,8 +193,36 @@ async fn a_certificate_that_signs_itself_takes_the_copy_beside_it_along() -> Res
     place.run(&["scan"], None)?;
     let old = fields(&estate, "alone-tls").await?;
     let at = "prod/ops/Secret/alone-tls#tls.crt";
+
+    // Whoever calls it trusts exactly this one: an admission webhook that the API server would refuse, and a bundle in a ConfigMap.
+    use base64::Engine as _;
+    let bundle = base64::engine::general_purpose::STANDARD.encode(&old[0]);
+    let hooks = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations";
+    let hook = json!({ "name": "alone.ops.svc", "sideEffects": "None", "admissionReviewVersions": ["v1"], "failurePolicy": "Ignore",
+        "clientConfig": { "caBundle": bundle, "service": { "name": "alone", "namespace": "ops", "path": "/validate" } } });
+    let hook = json!({ "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
+        "metadata": { "name": "alone" }, "webhooks": [hook] });
+    let map = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "trust", "namespace": "ops" },
+        "data": { "bundle.pem": format!("# theirs\n{}{}", fields(&estate, "edge-tls").await?[2], old[0]) } });
+    estate.kubernetes.create(&[hook, map])?;
+    let answer = place.run(&["rotate", at, "--yes", "-o", "json"], None)?.expect(4)?.json()?;
+    for trusts in [
+        "prod/*/ValidatingWebhookConfiguration/alone#webhooks/alone.ops.svc/clientConfig/caBundle",
+        "prod/ops/ConfigMap/trust#bundle.pem",
+    ] {
+        let refusal = &answer["refused"][0];
+        ensure!(
+            refusal["code"] == "trusted-elsewhere" && text(refusal, "reason").contains(trusts),
+            "{trusts}: {answer:#}"
+        );
+    }
+    ensure!(fields(&estate, "alone-tls").await? == old, "what is refused changes nothing");
+    for path in [format!("{hooks}/alone"), "/api/v1/namespaces/ops/configmaps/trust".to_owned()] {
+        estate.kubernetes.request(Method::DELETE, &path, None).await?;
+    }
     let plan = place.run(&["rotate", at, "--dry-run", "-o", "json"], None)?.expect(0)?.json()?;
-    ensure!(plan["subjects"][0]["notes"].to_string().contains("ConfigMaps"), "{plan:#}");
+    let notes = plan["subjects"][0]["notes"].to_string();
+    ensure!(notes.contains("signs itself") && !notes.contains("could not be read"), "{plan:#}");
     let done = place.run(&["rotate", at, "--yes", "-o", "json"], None)?.expect(0)?.json()?;
     ensure!(done["rotations"][0]["state"] == "done", "{done:#}");
     let new = fields(&estate, "alone-tls").await?;

@@ -1,3 +1,4 @@
+mod anchors;
 mod ending;
 mod eraser;
 
@@ -15,8 +16,8 @@ use tokio::{sync::Semaphore, time::Instant};
 
 use super::{Call, LayerConfig, check, limit, retry, timeout, trace};
 use crate::{
-    Adoption, Backend, BackendInfo, Capability, Ending, Eraser, Error, ErrorKind, Expect, Field, Held,
-    Identified, Issued, Issuer, Likeness, Offer, Offspring, Operation, PendingValue, Permission, Phase,
+    Adoption, Anchors, Backend, BackendInfo, Capability, Ending, Eraser, Error, ErrorKind, Expect, Field,
+    Held, Identified, Issued, Issuer, Likeness, Offer, Offspring, Operation, PendingValue, Permission, Phase,
     Presence, Probe, Prospect, Restore, Result, Runtime, ScanSink, Sessions, Sibling, Store, StoreState,
     StoredValue, Turn, Turns, ValueOrigin,
 };
@@ -146,6 +147,10 @@ impl Backend for Guarded {
 
     fn eraser(&self) -> Option<&dyn Eraser> {
         self.inner.eraser().map(|_| self as &dyn Eraser)
+    }
+
+    fn anchors(&self) -> Option<&dyn Anchors> {
+        self.inner.anchors().map(|_| self as &dyn Anchors)
     }
 
     fn runtime(&self) -> Option<&dyn Runtime> {

@@ -2,7 +2,8 @@
 //!
 //! Claviger makes another one where it can: signed by itself as the old one was, or by an authority whose key lies in a readable copy. Everything
 //! else is for whoever issues it. Whoever trusts a certificate that signs itself holds it: the field beside it that says whom to trust
-//! (`ca.crt`) is written with it, and a copy of the certificate alone in another object is a reason to refuse, unless that is accepted.
+//! (`ca.crt`) is written with it, and a copy of the certificate alone, in another object or where a system is told whom to trust, is a reason to
+//! refuse, unless that is accepted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -118,6 +119,11 @@ pub(super) async fn reissue(
         );
     }
     let signs_itself = certificate::is_signed_by(own.certificate(), own.certificate());
+    if signs_itself {
+        let (places, unread) = anchored(engine, &own).await;
+        trusting.extend(places);
+        notes.extend(unread);
+    }
     let authority = match signs_itself {
         true => None,
         false => Some(authority(engine, at, &own, &facts.issuer, &all).await?),
@@ -125,7 +131,7 @@ pub(super) async fn reissue(
     if let Some((first, _)) = trusting.split_first().filter(|_| !leave) {
         let names: Vec<_> = trusting.iter().map(Ref::as_str).collect();
         let reason = format!(
-            "{} the certificate without its key, so somebody trusts it there: add the new one beside it after the rotation at its source, or accept that {first} keeps the old one with `--leave-stale`",
+            "{} the certificate without its key, so somebody trusts it there: have a certificate authority sign one and trusted there first, or accept that {first} keeps the old one, which will no longer fit, with `--leave-stale`",
             match names.as_slice() {
                 [one] => format!("{one} holds"),
                 many => format!("{} hold", many.join(", ")),
@@ -141,13 +147,33 @@ pub(super) async fn reissue(
             "signed by {}: whoever trusts that accepts the old one and the new one",
             authority.certificate.object()
         ),
-        None => "it signs itself: whoever trusts it has a copy of it, of which a scan lists those in stores of secrets; ConfigMaps and the `caBundle` of webhooks are not looked through, and must be given the new certificate at their source".to_owned(),
+        None => "it signs itself: whoever trusts it has a copy of it, and outside of the systems that claviger reads it must be given the new one by hand".to_owned(),
     });
     notes.push(
         "nobody can be asked to refuse the old certificate: what is said of it at the end is until when it is valid"
             .to_owned(),
     );
     Ok(Reissue { holders, authority, notes, signs_itself })
+}
+
+/// Where it is trusted beside stores of secrets, asked of every system that is told whom to trust; and what could not be looked through.
+async fn anchored(engine: &Engine, own: &Identity) -> (Vec<Ref>, Vec<String>) {
+    let (mut places, mut unread) = (Vec::new(), Vec::new());
+    for member in engine.estate.members() {
+        let Some(anchors) = member.backend.anchors() else { continue };
+        match anchors.anchored(own.certificate()).await {
+            Ok(found) => {
+                places.extend(found.at);
+                unread.extend(found.unread);
+            }
+            Err(error) => {
+                unread.push(format!("`{}`: {}", member.backend.info().name, error.message()));
+            }
+        }
+    }
+    let told =
+        |what: String| format!("whether it is trusted there is not known, as it could not be read: {what}");
+    (places, unread.into_iter().map(told).collect())
 }
 
 /// What another system writes, that would write back.

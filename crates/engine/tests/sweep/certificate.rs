@@ -319,6 +319,22 @@ async fn what_signs_itself_takes_the_copy_beside_it_along_and_names_the_others()
     let planned = process.engine.plan_rotation(&Selector::parse(&subject)?, &stale).await?;
     let notes = &planned.subjects.first().context("a plan")?.notes;
     ensure!(notes.iter().any(|note| note.contains("trusts#server.crt")), "{notes:?}");
+
+    // No store of secrets: a bundle among others' certificates.
+    let pem = String::from_utf8(current(&process, &format!("{ALONE}#tls.crt")).await?)?;
+    let other = String::from_utf8(current(&process, SUBJECT).await?)?;
+    file.edit(|estate| {
+        let held = estate.cluster.namespaces.get_mut("payments").expect("its namespace");
+        held.secrets.remove("trusts");
+        let map = held.config_maps.get_mut("app").expect("the ConfigMap");
+        map.data.insert("bundle".to_owned(), Planted::text(format!("{other}{pem}")));
+        map.data.insert("other".to_owned(), Planted::text(other));
+    })?;
+    process
+        .engine
+        .scan(&claviger_engine::scan::ScanOptions::default(), &claviger_engine::progress::Silent)
+        .await?;
+    refused(&process, &subject, "trusted-elsewhere", "sim/k8s/payments/ConfigMap/app#bundle holds").await?;
     Ok(())
 }
 
