@@ -8,6 +8,7 @@ use crate::{
     Place,
     access_key::kill_access_key,
     recovery::{Lifecycle, kill_password, kill_secret_id},
+    token::kill_token,
     turns::kill_turns,
 };
 
@@ -96,5 +97,13 @@ async fn no_kill_of_an_access_key_s_rotation_leaves_an_orphan() -> Result<()> {
 async fn no_kill_of_a_turn_of_two_users_loses_one() -> Result<()> {
     println!("{}", kill_turns(MANY, Lifecycle::Sqlite).await?);
     println!("{}", kill_turns(MANY, Lifecycle::Postgres).await?);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "minutes: part of the campaign"]
+async fn no_kill_of_a_token_s_rotation_leaves_an_orphan() -> Result<()> {
+    println!("{}", kill_token(MANY, Lifecycle::Sqlite).await?);
+    println!("{}", kill_token(MANY, Lifecycle::Postgres).await?);
     Ok(())
 }
