@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use claviger_backend::{
-    Anchors, Backend, BackendInfo, Capability, Eraser, Error, ErrorKind, Issuer, Permission, Phase, Result,
-    Runtime, ScanSink, Store, Turns,
+    Backend, BackendInfo, Capability, Eraser, Error, ErrorKind, Issuer, Permission, Phase, Result, Runtime,
+    ScanSink, Store, Trusting, Turns,
 };
 use claviger_core::{
     clock::Clock,
@@ -135,7 +135,7 @@ impl Backend for KubernetesBackend {
         Some(self)
     }
 
-    fn anchors(&self) -> Option<&dyn Anchors> {
+    fn trusting(&self) -> Option<&dyn Trusting> {
         Some(self)
     }
 

@@ -59,7 +59,6 @@
 //! | | `via`, `arn` | the user or group through which a cloud identity has it |
 
 mod access;
-mod anchors;
 mod backend;
 mod buffer;
 mod config;
@@ -79,6 +78,7 @@ mod resource;
 mod runtime;
 mod store;
 mod token;
+mod trusting;
 mod version;
 mod wire;
 

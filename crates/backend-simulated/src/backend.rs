@@ -9,9 +9,8 @@ use std::{
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use claviger_backend::{
-    Anchors, Backend, BackendInfo, Capability, Effect as Outcome, Eraser, Error, ErrorKind, Issuer,
-    Offspring, Operation, Permission, PermissionStatus, Phase, Result, Retry, Runtime, ScanSink, Store,
-    Turns,
+    Backend, BackendInfo, Capability, Effect as Outcome, Eraser, Error, ErrorKind, Issuer, Offspring,
+    Operation, Permission, PermissionStatus, Phase, Result, Retry, Runtime, ScanSink, Store, Trusting, Turns,
 };
 use claviger_core::{clock::Clock, model::Scope, reference::Ref};
 
@@ -378,7 +377,7 @@ impl Backend for SimulatedBackend {
         Some(self)
     }
 
-    fn anchors(&self) -> Option<&dyn Anchors> {
+    fn trusting(&self) -> Option<&dyn Trusting> {
         Some(self)
     }
 

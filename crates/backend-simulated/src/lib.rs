@@ -45,7 +45,6 @@
 //! To add a kind of target: its part of the estate in `estate/`, a line in [`target::Target`], and its arms in `inventory/`, `issuer`, `store`.
 
 mod access_key;
-mod anchors;
 mod backend;
 mod ending;
 mod eraser;
@@ -61,6 +60,7 @@ mod store;
 pub mod target;
 mod token;
 pub mod token_secret;
+mod trusting;
 mod turns;
 mod vault_token;
 

@@ -1,7 +1,9 @@
 use async_trait::async_trait;
 use claviger_core::model::Scope;
 
-use crate::{Anchors, Capability, Eraser, Issuer, Offspring, Phase, Result, Runtime, ScanSink, Store, Turns};
+use crate::{
+    Capability, Eraser, Issuer, Offspring, Phase, Result, Runtime, ScanSink, Store, Trusting, Turns,
+};
 
 /// Which backend this is. Holds no secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,7 +88,7 @@ pub trait Backend: Send + Sync {
     }
 
     /// Its role as a system that is told which certificates to trust.
-    fn anchors(&self) -> Option<&dyn Anchors> {
+    fn trusting(&self) -> Option<&dyn Trusting> {
         None
     }
 

@@ -8,7 +8,6 @@
 //! To add a backend: one crate `backend-<system>` that implements the traits, one line in the CLI's registry, and the contract suite
 //! run on it. `crates/README.md` walks through it.
 
-mod anchors;
 mod backend;
 mod capability;
 #[cfg(feature = "contract")]
@@ -20,10 +19,10 @@ pub mod layers;
 mod operation;
 mod roles;
 mod sink;
+mod trusting;
 mod turns;
 
 pub use self::{
-    anchors::{Anchored, Anchors},
     backend::{Backend, BackendInfo, Permission, PermissionStatus},
     capability::{Capability, Overlap, ValueOrigin},
     ending::{Derived, Descent, Ended, Ending, Offspring, Suspension},
@@ -35,5 +34,6 @@ pub use self::{
         Probe, Prospect, Restore, Runtime, Sibling, Store, StoreState, StoredValue, ValueForm, Verdict,
     },
     sink::{Message, Page, Phase, ScanSink, channel},
+    trusting::{TrustedAt, Trusting},
     turns::{Likeness, Pairing, Sessions, Turn, Turns},
 };

@@ -1,6 +1,6 @@
-mod anchors;
 mod ending;
 mod eraser;
+mod trusting;
 
 use std::sync::Arc;
 
@@ -16,10 +16,10 @@ use tokio::{sync::Semaphore, time::Instant};
 
 use super::{Call, LayerConfig, check, limit, retry, timeout, trace};
 use crate::{
-    Adoption, Anchors, Backend, BackendInfo, Capability, Ending, Eraser, Error, ErrorKind, Expect, Field,
-    Held, Identified, Issued, Issuer, Likeness, Offer, Offspring, Operation, PendingValue, Permission, Phase,
+    Adoption, Backend, BackendInfo, Capability, Ending, Eraser, Error, ErrorKind, Expect, Field, Held,
+    Identified, Issued, Issuer, Likeness, Offer, Offspring, Operation, PendingValue, Permission, Phase,
     Presence, Probe, Prospect, Restore, Result, Runtime, ScanSink, Sessions, Sibling, Store, StoreState,
-    StoredValue, Turn, Turns, ValueOrigin,
+    StoredValue, Trusting, Turn, Turns, ValueOrigin,
 };
 
 /// A backend behind the layers. It has the roles of the backend within.
@@ -149,8 +149,8 @@ impl Backend for Guarded {
         self.inner.eraser().map(|_| self as &dyn Eraser)
     }
 
-    fn anchors(&self) -> Option<&dyn Anchors> {
-        self.inner.anchors().map(|_| self as &dyn Anchors)
+    fn trusting(&self) -> Option<&dyn Trusting> {
+        self.inner.trusting().map(|_| self as &dyn Trusting)
     }
 
     fn runtime(&self) -> Option<&dyn Runtime> {

@@ -120,7 +120,7 @@ pub(super) async fn reissue(
     }
     let signs_itself = certificate::is_signed_by(own.certificate(), own.certificate());
     if signs_itself {
-        let (places, unread) = anchored(engine, &own).await;
+        let (places, unread) = trusted_at(engine, &own).await;
         trusting.extend(places);
         notes.extend(unread);
     }
@@ -157,11 +157,11 @@ pub(super) async fn reissue(
 }
 
 /// Where it is trusted beside stores of secrets, asked of every system that is told whom to trust; and what could not be looked through.
-async fn anchored(engine: &Engine, own: &Identity) -> (Vec<Ref>, Vec<String>) {
+async fn trusted_at(engine: &Engine, own: &Identity) -> (Vec<Ref>, Vec<String>) {
     let (mut places, mut unread) = (Vec::new(), Vec::new());
     for member in engine.estate.members() {
-        let Some(anchors) = member.backend.anchors() else { continue };
-        match anchors.anchored(own.certificate()).await {
+        let Some(trusting) = member.backend.trusting() else { continue };
+        match trusting.trusted_at(own.certificate()).await {
             Ok(found) => {
                 places.extend(found.at);
                 unread.extend(found.unread);

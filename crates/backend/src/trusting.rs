@@ -7,7 +7,7 @@ use crate::Result;
 
 /// Where it was found, and where nobody could look.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Anchored {
+pub struct TrustedAt {
     /// The places, in no order, each once. Stores of secrets are not among them: a scan lists those.
     pub at: Vec<Ref>,
     /// Kinds of places that could not be read, each with the reason.
@@ -16,7 +16,7 @@ pub struct Anchored {
 
 /// A system that is told whom to trust.
 #[async_trait]
-pub trait Anchors: Send + Sync {
+pub trait Trusting: Send + Sync {
     /// Every place in which exactly this certificate, DER, stands, alone or in a bundle. Only reads; what may not be read is an answer, not an error.
-    async fn anchored(&self, certificate: &[u8]) -> Result<Anchored>;
+    async fn trusted_at(&self, certificate: &[u8]) -> Result<TrustedAt>;
 }

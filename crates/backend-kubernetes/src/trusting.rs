@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use claviger_backend::{Anchored, Anchors, Result};
+use claviger_backend::{Result, TrustedAt, Trusting};
 use claviger_core::{certificate, reference::Ref};
 use serde::Deserialize;
 
@@ -143,13 +143,13 @@ impl KubernetesBackend {
 }
 
 #[async_trait]
-impl Anchors for KubernetesBackend {
-    async fn anchored(&self, certificate: &[u8]) -> Result<Anchored> {
-        let mut anchored = Anchored::default();
+impl Trusting for KubernetesBackend {
+    async fn trusted_at(&self, certificate: &[u8]) -> Result<TrustedAt> {
+        let mut trusted = TrustedAt::default();
         let mut unread = |plural: &str, failure: Failure| {
             // A cluster without the API has no such object.
             if !failure.is_absent() {
-                anchored.unread.push(format!("{plural} of `{}`: {failure}", self.info.name));
+                trusted.unread.push(format!("{plural} of `{}`: {failure}", self.info.name));
             }
         };
         let mut found = Vec::new();
@@ -163,7 +163,7 @@ impl Anchors for KubernetesBackend {
         }
         found.sort();
         found.dedup();
-        anchored.at = found;
-        Ok(anchored)
+        trusted.at = found;
+        Ok(trusted)
     }
 }
