@@ -38,6 +38,11 @@ pub(crate) const ROLE_BINDINGS: Resource =
 pub(crate) const CLUSTER_ROLE_BINDINGS: Resource =
     grouped("rbac.authorization.k8s.io", "clusterrolebindings", "ClusterRoleBinding");
 
+/// A part of a ServiceAccount.
+pub(crate) const TOKEN_REQUESTS: Resource = core("serviceaccounts/token", "TokenRequest");
+pub(crate) const SUBJECT_ACCESS_REVIEWS: Resource =
+    grouped("authorization.k8s.io", "subjectaccessreviews", "SubjectAccessReview");
+
 impl Resource {
     /// Path of the collection, in one namespace or in all of them.
     pub(crate) fn collection(&self, namespace: Option<&str>) -> String {
