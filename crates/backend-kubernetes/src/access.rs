@@ -20,7 +20,7 @@ const AT_ONCE: usize = 8;
 const MOST_NAMESPACES: usize = 50;
 
 /// What each flow needs.
-const NEEDED: [(&str, &str, Resource); 34] = [
+const NEEDED: [(&str, &str, Resource); 59] = [
     ("scan", "list", resource::NAMESPACES),
     ("scan", "list", resource::SECRETS),
     ("scan", "list", resource::CONFIG_MAPS),
@@ -56,6 +56,33 @@ const NEEDED: [(&str, &str, Resource); 34] = [
     ("revoke", "get", resource::SECRETS),
     ("revoke", "delete", resource::SECRETS),
     ("revoke", "patch", resource::SECRETS),
+    // A ServiceAccount is made again, and its workloads restarted; a pod is deleted.
+    ("revoke", "get", resource::SERVICE_ACCOUNTS),
+    ("revoke", "create", resource::TOKEN_REQUESTS),
+    ("revoke", "delete", resource::SERVICE_ACCOUNTS),
+    ("revoke", "create", resource::SERVICE_ACCOUNTS),
+    ("revoke", "patch", resource::SERVICE_ACCOUNTS),
+    ("revoke", "list", resource::PODS),
+    ("revoke", "get", resource::PODS),
+    ("revoke", "delete", resource::PODS),
+    ("revoke", "get", resource::DEPLOYMENTS),
+    ("revoke", "patch", resource::DEPLOYMENTS),
+    ("revoke", "get", resource::STATEFUL_SETS),
+    ("revoke", "patch", resource::STATEFUL_SETS),
+    ("revoke", "get", resource::DAEMON_SETS),
+    ("revoke", "patch", resource::DAEMON_SETS),
+    // The rights of a client certificate are cut. To change a binding one has to be allowed to bind its role.
+    ("revoke", "create", resource::SUBJECT_ACCESS_REVIEWS),
+    ("revoke", "list", resource::ROLE_BINDINGS),
+    ("revoke", "get", resource::ROLE_BINDINGS),
+    ("revoke", "patch", resource::ROLE_BINDINGS),
+    ("revoke", "list", resource::CLUSTER_ROLE_BINDINGS),
+    ("revoke", "get", resource::CLUSTER_ROLE_BINDINGS),
+    ("revoke", "patch", resource::CLUSTER_ROLE_BINDINGS),
+    ("revoke", "get", resource::ROLES),
+    ("revoke", "bind", resource::ROLES),
+    ("revoke", "get", resource::CLUSTER_ROLES),
+    ("revoke", "bind", resource::CLUSTER_ROLES),
 ];
 
 /// May we do `verb` to a resource, or to one object of it, in one namespace or everywhere?
@@ -66,6 +93,10 @@ pub(crate) async fn allowed(
     namespace: Option<&str>,
     name: Option<&str>,
 ) -> Result<bool, Failure> {
+    let (plural, subresource) = match resource.plural.split_once('/') {
+        Some((plural, part)) => (plural, Some(part)),
+        None => (resource.plural, None),
+    };
     let review = Review {
         api_version: "authorization.k8s.io/v1",
         kind: "SelfSubjectAccessReview",
@@ -73,7 +104,8 @@ pub(crate) async fn allowed(
             resource_attributes: ResourceAttributes {
                 verb,
                 group: resource.group,
-                resource: resource.plural,
+                resource: plural,
+                subresource,
                 namespace,
                 name,
             },
@@ -137,8 +169,13 @@ async fn status(
         return Ok(PermissionStatus::Present);
     }
     let missing = |place: &str| PermissionStatus::Missing(format!("{} in {place}", resource.rule(verb)));
-    let clustered =
-        [resource::NAMESPACES, resource::CLUSTER_ROLES, resource::CLUSTER_ROLE_BINDINGS].contains(&resource);
+    let clustered = [
+        resource::NAMESPACES,
+        resource::CLUSTER_ROLES,
+        resource::CLUSTER_ROLE_BINDINGS,
+        resource::SUBJECT_ACCESS_REVIEWS,
+    ]
+    .contains(&resource);
     if clustered || namespaces.is_empty() || namespaces.len() > MOST_NAMESPACES {
         return Ok(missing("a ClusterRole"));
     }
@@ -174,6 +211,8 @@ struct ResourceAttributes<'a> {
     verb: &'a str,
     group: &'a str,
     resource: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subresource: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     namespace: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]

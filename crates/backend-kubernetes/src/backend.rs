@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use claviger_backend::{
-    Backend, BackendInfo, Capability, Eraser, Error, ErrorKind, Issuer, Permission, Phase, Result, Runtime,
-    ScanSink, Store, Trusting, Turns,
+    Anchors, Authority, Backend, BackendInfo, Capability, Eraser, Error, ErrorKind, Issuer, Permission,
+    Phase, Result, Runtime, ScanSink, Store, Trusting, Turns,
 };
 use claviger_core::{
     clock::Clock,
@@ -140,6 +140,14 @@ impl Backend for KubernetesBackend {
     }
 
     fn runtime(&self) -> Option<&dyn Runtime> {
+        Some(self)
+    }
+
+    fn anchors(&self) -> Option<&dyn Anchors> {
+        Some(self)
+    }
+
+    fn authority(&self) -> Option<&dyn Authority> {
         Some(self)
     }
 }

@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// Asks who one is: everybody who is authenticated may, and nobody else (Kubernetes 1.28).
-const WHO_AM_I: &str = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
+pub(crate) const WHO_AM_I: &str = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
 /// For older servers.
 const DISCOVERY: &str = "/api";
 const ANONYMOUS: &str = "system:anonymous";
@@ -62,8 +62,12 @@ impl Issuer for KubernetesBackend {
     }
 
     async fn verify(&self, subject: &Ref, value: &SecretValue) -> Result<Probe> {
-        let place = token_secret("verify", subject)?;
-        let composed = bootstrap_token(&place, value);
+        let place = Place::parse("verify", subject)?;
+        // A token that is bound to an object logs in as any other does.
+        if !["Secret", "ServiceAccount", "Pod"].contains(&place.kind.as_str()) {
+            return Err(unsupported("verify", subject, "only tokens have an issuer here"));
+        }
+        let composed = bootstrap_token(&place, value).filter(|_| place.kind == "Secret");
         let path = format!("POST {}{WHO_AM_I} as bearer", self.connection.endpoint());
         let inconclusive =
             |why: String| Ok(Probe { verdict: Verdict::Inconclusive(why), path: path.clone() });

@@ -10,6 +10,9 @@
 //! * **Runtime**: rollouts of Deployments, StatefulSets and DaemonSets by an annotation of their pod template, and, of CronJobs too, the name
 //!   of another Secret wherever the template names one.
 //!
+//! * **What tokens are bound to** (`anchor.rs`): ServiceAccounts, deleted and made again, and pods, deleted; shown by a token of our own (TokenRequest).
+//! * **Authority** (`authority.rs`): the bindings of users and groups, which are cut where a client certificate cannot be refused.
+//!
 //! The crate must not know claviger's engine, database or reports, nor what makes a value a secret: it sends every field whole. It talks
 //! to the API server only (`connection.rs` says why not through kube's typed API), and knows no cloud.
 //!
@@ -59,6 +62,8 @@
 //! | | `via`, `arn` | the user or group through which a cloud identity has it |
 
 mod access;
+mod anchor;
+mod authority;
 mod backend;
 mod buffer;
 mod config;
@@ -69,6 +74,7 @@ mod failure;
 mod inventory;
 mod issuer;
 mod managed;
+mod myself;
 mod namespace;
 mod owner;
 mod paging;

@@ -48,6 +48,10 @@ pub(crate) const MUTATING_WEBHOOKS: Resource =
 pub(crate) const API_SERVICES: Resource = grouped("apiregistration.k8s.io", "apiservices", "APIService");
 pub(crate) const CUSTOM_RESOURCES: Resource =
     grouped("apiextensions.k8s.io", "customresourcedefinitions", "CustomResourceDefinition");
+/// A part of a ServiceAccount.
+pub(crate) const TOKEN_REQUESTS: Resource = core("serviceaccounts/token", "TokenRequest");
+pub(crate) const SUBJECT_ACCESS_REVIEWS: Resource =
+    grouped("authorization.k8s.io", "subjectaccessreviews", "SubjectAccessReview");
 
 impl Resource {
     /// Path of the collection, in one namespace or in all of them.

@@ -107,6 +107,8 @@ pub(crate) struct Meta<'a> {
     #[serde(borrow)]
     pub(crate) creation_timestamp: Option<Text<'a>>,
     #[serde(borrow)]
+    pub(crate) deletion_timestamp: Option<Text<'a>>,
+    #[serde(borrow)]
     pub(crate) labels: Pairs<'a>,
     #[serde(borrow)]
     pub(crate) annotations: Pairs<'a>,

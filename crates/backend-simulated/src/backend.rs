@@ -9,8 +9,9 @@ use std::{
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use claviger_backend::{
-    Backend, BackendInfo, Capability, Effect as Outcome, Eraser, Error, ErrorKind, Issuer, Offspring,
-    Operation, Permission, PermissionStatus, Phase, Result, Retry, Runtime, ScanSink, Store, Trusting, Turns,
+    Anchors, Authority, Backend, BackendInfo, Capability, Effect as Outcome, Eraser, Error, ErrorKind,
+    Issuer, Offspring, Operation, Permission, PermissionStatus, Phase, Result, Retry, Runtime, ScanSink,
+    Store, Trusting, Turns,
 };
 use claviger_core::{clock::Clock, model::Scope, reference::Ref};
 
@@ -382,6 +383,14 @@ impl Backend for SimulatedBackend {
     }
 
     fn runtime(&self) -> Option<&dyn Runtime> {
+        Some(self)
+    }
+
+    fn anchors(&self) -> Option<&dyn Anchors> {
+        Some(self)
+    }
+
+    fn authority(&self) -> Option<&dyn Authority> {
         Some(self)
     }
 }

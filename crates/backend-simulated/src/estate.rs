@@ -20,7 +20,7 @@ pub use self::{
     cloud::{AccessKey, Cloud, CloudSession, CloudUser},
     cluster::{
         Binding, Cluster, ConfigMap, Container, Deployment, EnvSource, Mount, Namespace, ObjectKind,
-        ObjectName, Pod, Rollout, Secret, SecretType, ServiceAccount, Tombstone, Witness,
+        ObjectName, Pod, Rollout, Secret, SecretType, ServiceAccount, Tombstone, UserBinding, Witness,
     },
     database::{Database, Password, Role, Session},
     demo::demo,
@@ -60,7 +60,8 @@ pub struct Effect {
     pub seq: u64,
     /// When, by the backend's clock.
     pub at: DateTime<Utc>,
-    /// `issue`, `restore`, `disable`, `enable`, `revoke`, `end_derived`, `write`, `erase`, `destroy`, `refresh`, `repoint`.
+    /// `issue`, `restore`, `disable`, `enable`, `revoke`, `end_derived`, `write`, `erase`, `destroy`, `refresh`, `repoint`,
+    /// `end`, `remake`, `cut`.
     pub operation: String,
     /// What was changed.
     pub target: Ref,

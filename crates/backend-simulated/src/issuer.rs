@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     SimulatedBackend, access_key,
+    anchor::{BOUND, EVERY},
     backend::Change,
     estate::{AccessKey, Estate, ObjectKind, Password, Role, Secret, SecretType, Tombstone, VaultToken},
     root, static_role,
@@ -115,13 +116,9 @@ impl Issuer for SimulatedBackend {
         self.look("verify", subject, |estate, target, now| {
             let (verdict, method) = match &target {
                 Target::Role(name) => (role_verdict(estate, name, value.expose(), now), "SCRAM login"),
+                Target::ServiceAccount { .. } => (bearer_verdict(estate, value.expose(), now), BEARER),
                 Target::Object { object, .. } if object.kind == ObjectKind::Secret => {
-                    let verdict = if token_accepted(estate, value.expose(), now) {
-                        Verdict::Accepted
-                    } else {
-                        Verdict::Refused("401 Unauthorized".into())
-                    };
-                    (verdict, "GET /api as bearer")
+                    (bearer_verdict(estate, value.expose(), now), BEARER)
                 }
                 Target::AccessKey { .. } => {
                     let key = access_key(estate, &target);
@@ -327,23 +324,39 @@ pub(crate) fn role_verdict(estate: &Estate, name: &str, value: &[u8], now: DateT
     Verdict::Accepted
 }
 
+/// How a token is tried.
+const BEARER: &str = "GET /api as bearer";
+
+fn bearer_verdict(estate: &Estate, value: &[u8], now: DateTime<Utc>) -> Verdict {
+    match token_accepted(estate, value, now) {
+        true => Verdict::Accepted,
+        false => Verdict::Refused("401 Unauthorized".into()),
+    }
+}
+
 /// Does the cluster accept this token?
 pub(crate) fn token_accepted(estate: &Estate, value: &[u8], now: DateTime<Utc>) -> bool {
     let Some(claims) = token::read(&estate.key, value) else { return false };
     let Some(namespace) = estate.cluster.namespaces.get(&claims.namespace) else { return false };
-    let live = namespace.secrets.get(&claims.secret).is_some_and(|secret| match &secret.kind {
-        SecretType::ServiceAccountToken { account, invalid_since, .. } => {
-            *account == claims.account && invalid_since.is_none_or(|since| still_cached(estate, since, now))
-        }
-        _ => false,
-    }) && namespace
-        .service_accounts
-        .get(&claims.account)
-        .is_some_and(|account| account.uid == claims.uid);
+    let ends = claims.secret.strip_prefix(BOUND).map(|end| end.parse::<i64>().unwrap_or_default());
+    if ends.is_some_and(|end| end <= now.timestamp()) {
+        return false;
+    }
+    let held = || {
+        namespace.secrets.get(&claims.secret).is_some_and(|secret| match &secret.kind {
+            SecretType::ServiceAccountToken { account, invalid_since, .. } => {
+                *account == claims.account
+                    && invalid_since.is_none_or(|since| still_cached(estate, since, now))
+            }
+            _ => false,
+        })
+    };
+    let live = (ends.is_some() || held())
+        && namespace.service_accounts.get(&claims.account).is_some_and(|account| account.uid == claims.uid);
     let window = Duration::seconds(i64::from(estate.settings.revoke_cache_seconds));
     let cached = |gone: &Tombstone| {
         gone.namespace == claims.namespace
-            && gone.secret == claims.secret
+            && (gone.secret == claims.secret || gone.secret == EVERY)
             && gone.account == claims.account
             && gone.account_uid == claims.uid
             && now < gone.at + window
@@ -467,6 +480,8 @@ fn revoke(estate: &mut Estate, target: &Target, now: DateTime<Utc>) {
         Target::StaticRole(_)
         | Target::Connection(_)
         | Target::Kv { .. }
+        | Target::ServiceAccount { .. }
+        | Target::UserBinding(_)
         | Target::Deployment { .. }
         | Target::Literal { .. } => {}
     }

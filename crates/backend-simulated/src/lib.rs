@@ -16,6 +16,7 @@
 //! | `sim/k8s/<namespace>/Secret/<name>#<key>`, `…/ConfigMap/<name>#<key>` | a field of a Kubernetes object |
 //! | `sim/k8s/<namespace>/Secret/<name>` | a legacy token, where the Secret is one |
 //! | `sim/k8s/<namespace>/ServiceAccount/<name>`, `…/Deployment/<name>` | the same |
+//! | `sim/k8s/*/ClusterRoleBinding/<name>` | a binding of users and groups |
 //! | `sim/k8s/<namespace>/Deployment/<name>#containers/<container>/env/<NAME>` | a literal |
 //!
 //! Faults: see [`fault`]. What the estate has seen and what holds in it is asked through [`observer::Observer`].
@@ -45,6 +46,8 @@
 //! To add a kind of target: its part of the estate in `estate/`, a line in [`target::Target`], and its arms in `inventory/`, `issuer`, `store`.
 
 mod access_key;
+mod anchor;
+mod authority;
 mod backend;
 mod ending;
 mod eraser;

@@ -39,6 +39,15 @@ pub enum Target {
         /// The field.
         key: Option<String>,
     },
+    /// `k8s/<namespace>/ServiceAccount/<name>`.
+    ServiceAccount {
+        /// The namespace.
+        namespace: String,
+        /// The name.
+        name: String,
+    },
+    /// `k8s/*/ClusterRoleBinding/<name>`.
+    UserBinding(String),
     /// `k8s/<namespace>/Deployment/<name>`.
     Deployment {
         /// The namespace.
@@ -78,6 +87,7 @@ impl Target {
             (["kv", path @ ..], Some(key)) if !path.is_empty() => {
                 Some(Self::Kv { path: path.join("/"), key: field_of(key) })
             }
+            (["k8s", "*", "ClusterRoleBinding", name], None) => Some(Self::UserBinding((*name).to_owned())),
             (["k8s", namespace, kind, name], key) => object(namespace, kind, name, key),
             _ => None,
         };
@@ -94,7 +104,11 @@ impl Target {
             Self::AccessKey { .. } => "iam",
             Self::Token(_) => "auth",
             Self::Kv { .. } => "kv",
-            Self::Object { .. } | Self::Deployment { .. } | Self::Literal { .. } => "k8s",
+            Self::Object { .. }
+            | Self::ServiceAccount { .. }
+            | Self::UserBinding(_)
+            | Self::Deployment { .. }
+            | Self::Literal { .. } => "k8s",
         }
     }
 }
@@ -109,6 +123,7 @@ fn object(namespace: &str, kind: &str, name: &str, key: Option<&str>) -> Option<
     let kind = match kind {
         "Secret" => ObjectKind::Secret,
         "ConfigMap" => ObjectKind::ConfigMap,
+        "ServiceAccount" if key.is_none() => return Some(Target::ServiceAccount { namespace, name }),
         "Deployment" => return deployment(namespace, name, key),
         _ => return None,
     };

@@ -58,6 +58,10 @@ fn needs(mounts: &[Mount]) -> Vec<Need> {
         need("revoke", "auth/token/revoke-accessor", &["update"]),
         need("revoke", "auth/token/accessors", &["list", "sudo"]),
         need("revoke", "auth/token/lookup-accessor", &["update"]),
+        need("revoke", "sys/leases/lookup/*", &["list", "sudo"]),
+        need("revoke", "sys/leases/revoke-prefix/*", &["update", "sudo"]),
+        need("revoke", "identity/entity/id/*", &["read", "update"]),
+        need("revoke", "identity/entity/name/*", &["read"]),
     ];
     for Mount { path, kind } in mounts {
         match kind {

@@ -5,6 +5,7 @@ mod probe;
 mod root;
 mod static_role;
 mod token;
+mod whole;
 
 use std::sync::Arc;
 

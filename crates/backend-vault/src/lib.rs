@@ -9,7 +9,7 @@
 //! # Refs
 //! `<mount>/<path>#<key>` for KV · `auth/<mount>/role/<role>` and `…/secret-id/<accessor>` · `auth/token/accessor/<accessor>` ·
 //! `<mount>/config/<connection>`, `<mount>/static-roles/<name>`, `<mount>/static-creds/<name>#password` · `<mount>/cert/<serial>` ·
-//! `auth/<mount>/users/<user>`. In paths `%` and `#` are written `%25` and `%23`.
+//! `auth/<mount>/users/<user>` · `sys/leases/<prefix>` and `identity/entity/<id or name>`, which are revoked whole. In paths `%` and `#` are written `%25` and `%23`.
 //!
 //! # Scopes
 //! Phase `Issuers`: `sys`: `mounts`, `leases`, `policies`; `auth/<approle>`: `roles`, `secret-ids`; `auth/token`: `accessors`;

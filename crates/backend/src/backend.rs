@@ -2,7 +2,8 @@ use async_trait::async_trait;
 use claviger_core::model::Scope;
 
 use crate::{
-    Capability, Eraser, Issuer, Offspring, Phase, Result, Runtime, ScanSink, Store, Trusting, Turns,
+    Anchors, Authority, Capability, Eraser, Issuer, Offspring, Phase, Result, Runtime, ScanSink, Store,
+    Trusting, Turns,
 };
 
 /// Which backend this is. Holds no secret.
@@ -40,7 +41,7 @@ pub struct Permission {
 
 /// A system that claviger reads and, in its roles, changes.
 ///
-/// There are no default bodies, so that a wrapper that forgets a method does not compile; but for two roles that few systems have.
+/// There are no default bodies, so that a wrapper that forgets a method does not compile; but for roles that few systems have.
 #[async_trait]
 pub trait Backend: Send + Sync {
     /// Which backend this is.
@@ -94,4 +95,14 @@ pub trait Backend: Send + Sync {
 
     /// Its role as runtime.
     fn runtime(&self) -> Option<&dyn Runtime>;
+
+    /// Its role as issuer of tokens that are bound to objects and lie nowhere.
+    fn anchors(&self) -> Option<&dyn Anchors> {
+        None
+    }
+
+    /// Its role as the one who says what a person may do.
+    fn authority(&self) -> Option<&dyn Authority> {
+        None
+    }
 }

@@ -71,6 +71,13 @@ pub struct Ended {
 /// Where what was obtained with a credential outlives it.
 #[async_trait]
 pub trait Offspring: Send + Sync {
+    /// What ends with this ref, in a word or two, where it is no credential and many end with it at once: leases below a prefix, an entity's tokens.
+    /// Then [`Offspring::derived`] lists them, and [`Offspring::end_derived`] ends those that are there, and what gives more of them where that
+    /// can be ended. Constant for one ref, and nobody is asked. `None`: it is none such.
+    fn whole(&self, _subject: &Ref) -> Option<&'static str> {
+        None
+    }
+
     /// What was obtained with the credential and would go on working without it. Changes nothing. Absent subject: `NotFound`.
     async fn derived(&self, subject: &Ref) -> Result<Descent>;
 

@@ -1,13 +1,16 @@
 //! The backend contract: what a system must do so that the engine can read it, change it and prove what it did.
 //!
 //! A backend implements [`Backend`] and any of the roles [`Issuer`] (with [`Turns`] where two users can take turns, and [`Offspring`] where what was
-//! obtained with a credential outlives it), [`Store`] (with [`Eraser`] where values can be taken out), [`Runtime`]. What it can do it says in [`Capability`],
+//! obtained with a credential outlives it), [`Store`] (with [`Eraser`] where values can be taken out), [`Runtime`]; [`Anchors`]
+//! where tokens are bound to objects and lie nowhere, [`Authority`] where rights can be cut of what cannot be refused. What it can do it says in [`Capability`],
 //! which the planner reads: what a backend cannot do is refused when the plan is made. The contract knows no vendor, no database and
 //! no saga.
 //!
 //! To add a backend: one crate `backend-<system>` that implements the traits, one line in the CLI's registry, and the contract suite
 //! run on it. `crates/README.md` walks through it.
 
+mod anchor;
+mod authority;
 mod backend;
 mod capability;
 #[cfg(feature = "contract")]
@@ -23,6 +26,8 @@ mod trusting;
 mod turns;
 
 pub use self::{
+    anchor::{Anchor, Anchored, Anchors, Sample, Standing},
+    authority::{Authority, Hold, Rights},
     backend::{Backend, BackendInfo, Permission, PermissionStatus},
     capability::{Capability, Overlap, ValueOrigin},
     ending::{Derived, Descent, Ended, Ending, Offspring, Suspension},

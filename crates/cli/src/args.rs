@@ -322,6 +322,12 @@ pub(crate) struct RevokeArgs {
     /// Go on where evidence cannot be had; never beats `retain` or a legal hold
     #[arg(long)]
     pub(crate) force: bool,
+    /// Delete the one ServiceAccount that is named and make it again as it was: that ends every token of it, bound ones too; its workloads are restarted
+    #[arg(long, conflicts_with = "replace")]
+    pub(crate) recreate_service_account: bool,
+    /// Restart nobody who runs with the ServiceAccount
+    #[arg(long, requires = "recreate_service_account")]
+    pub(crate) leave_stale: bool,
     /// For this incident (id or its beginning); while it is fresh it lets a plan through without approvals, which is noted
     #[arg(long, value_name = "ID")]
     pub(crate) incident: Option<String>,

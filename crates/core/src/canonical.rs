@@ -12,7 +12,7 @@
 //! | a leaf of a document | `document`: `json`, `yaml`, `connection-string`, `docker-config`, `kubeconfig`, `helm-release`, `manifest`, `dotenv`, `aws-credentials`, `gcp-service-account`, `login-file`; with a kubeconfig `format` = `kubeconfig`, `kubeconfig_user`, `server`; with a registry `registry` |
 //! | a JWT | `value_format` = `jwt`, `jwt_algorithm`, `issuer`, `audience`, `jti`; of Kubernetes also `namespace`, `service_account`, `service_account_uid`, `token_secret`, `pod`, `node`, `warn_after` |
 //! | a key pair | `value_format` (`x509`, `pkcs1`, `pkcs8`, `sec1`, `openssh`, `pgp`), `key_algorithm`, `key_bits`, `spki_sha256`, `encrypted`, `cipher`, `comment`, `ssh_fingerprint` |
-//! | with a certificate | `serial`, `issuer`, `certificate_subject`, `organizations`, `alternative_names`, `extended_key_usage`, `is_ca`, `signature_algorithm` |
+//! | with a certificate | `serial`, `issuer`, `certificate_subject`, `common_name`, `organizations`, `alternative_names`, `extended_key_usage`, `is_ca`, `signature_algorithm` |
 //! | a vendor's token | `vendor`, `token_form` |
 //! | a cloud key | `aws_account`, `aws_session`; `gcp_project_id`, `gcp_private_key_id`, `gcp_client_email` |
 //!

@@ -70,6 +70,13 @@ id!(
     IncidentId
 );
 
+impl CredentialId {
+    /// Of the tokens that are bound to an object: a UUIDv5 of the object's ref, as no inventory lists them. The same ref gives the same id everywhere.
+    pub fn bound_to(at: &str) -> Self {
+        Self(Uuid::new_v5(&Uuid::NAMESPACE_URL, format!("claviger:bound-to:{at}").as_bytes()))
+    }
+}
+
 /// Key of one external effect: UUIDv5 of saga, step, target and generation of the value, never of the attempt, so that a repeat is
 /// recognisable as a repeat at the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -9,6 +9,7 @@ mod event;
 mod plan;
 mod progress;
 mod quiet;
+mod rights;
 #[cfg(test)]
 mod tests;
 
@@ -20,4 +21,5 @@ pub use self::{
     },
     progress::{IllegalEvent, Next, Progress, SagaState, StepState},
     quiet::{Evidence, Quiet},
+    rights::{Party, PartyKind, Person, Question},
 };

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::{
     Engine, Error, Result,
-    plan::Plan,
+    plan::{Plan, anchor},
     policy::policy_for,
     progress::Progress,
     saga::{RunOptions, SagaOutcome},
@@ -53,8 +53,12 @@ impl Engine {
     /// The database, or which policy holds cannot be decided.
     pub async fn needs(&self, plan: &Plan) -> Result<Needs> {
         let all = self.ports.inventory.credentials(self.clock.now(), &Selection::default()).await?;
+        let mut unlisted = Vec::new();
+        for subject in &plan.subjects {
+            unlisted.extend(anchor::stand_in(self, subject).await?);
+        }
         let by_id: HashMap<CredentialId, &CredentialView> =
-            all.iter().map(|credential| (credential.id, credential)).collect();
+            all.iter().chain(&unlisted).map(|credential| (credential.id, credential)).collect();
         let mut needs = Needs::default();
         let mut policies: BTreeMap<&str, (u32, usize)> = BTreeMap::new();
         let mut classes: BTreeMap<(String, String), usize> = BTreeMap::new();

@@ -2,6 +2,7 @@
 //!
 //! The planner reads capabilities and the inventory. What a backend cannot do is refused here with a stable code.
 
+pub(crate) mod anchor;
 mod asked;
 mod blast;
 mod certificate;
@@ -10,11 +11,13 @@ mod incident;
 mod named;
 mod pair;
 mod revocation;
+mod rights;
 mod rollback;
 mod root;
 mod rotation;
 mod scrub;
 mod strategy;
+mod whole;
 mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -91,6 +94,10 @@ pub struct RevokeOptions {
     pub replace: bool,
     /// Go on where evidence cannot be had. Never beats `retain` and a legal hold.
     pub force: bool,
+    /// Delete the one ServiceAccount that is named, and make it again: that ends every token of it.
+    pub recreate: bool,
+    /// Restart nobody who runs with what is made again.
+    pub leave_stale: bool,
 }
 
 impl Plan {
@@ -157,9 +164,18 @@ impl Engine {
     /// As [`Engine::plan_revocation`].
     pub async fn plan_revocation_with(&self, selector: &Selector, options: &RevokeOptions) -> Result<Plan> {
         let all = self.ports.inventory.credentials(self.clock.now(), &Selection::default()).await?;
-        let found: Vec<_> = selector.choose(&all)?.into_iter().cloned().collect();
+        let mut found: Vec<_> = selector.choose(&all)?.into_iter().cloned().collect();
         let (mut subjects, mut refused, mut blast) = (Vec::new(), selector.undecided(&all)?, Vec::new());
-        if found.is_empty() && refused.is_empty() {
+        let anchor = anchor::named(self, selector);
+        if options.recreate {
+            anchor::must_be_account(selector, anchor.as_ref())?;
+        }
+        if let Some((account, _)) = anchor.as_ref().filter(|_| found.is_empty()) {
+            // Whoever names the account means all that it has.
+            found.extend(all.iter().filter(|one| one.identity.as_ref() == Some(account)).cloned());
+        }
+        let whole = whole::named(self, selector);
+        if found.is_empty() && refused.is_empty() && anchor.is_none() && whole.is_none() {
             return Err(Error::NoMatch(selector.text().to_owned()));
         }
         let few = found.len() <= blast::FEW;
@@ -191,6 +207,24 @@ impl Engine {
                 }
                 Some(Err(refusal)) => refused.push(refusal),
                 None => {}
+            }
+        }
+        drop(planned);
+        // They come last: what is known by itself is proven to be dead by itself while its account is there.
+        let unlisted = match (&anchor, &whole) {
+            (Some((at, kind)), _) => Some((at, anchor::plan(self, (at, *kind), options).await?)),
+            (None, Some((at, what))) => Some((at, whole::plan(self, (at, *what), options).await?)),
+            (None, None) => None,
+        };
+        if let Some((at, planned)) = unlisted {
+            match (planned, open.get(&anchor::id(at)).cloned()) {
+                (Ok((_, reach)), Some(plan)) | (Ok((plan, reach)), None) => {
+                    subjects.push(plan);
+                    blast.push(reach);
+                }
+                // What is under way is taken up as it was planned.
+                (Err(_), Some(plan)) => subjects.push(plan),
+                (Err(refusal), None) => refused.push(refusal),
             }
         }
         Ok(Plan { blast, ..Plan::of(subjects, refused) })

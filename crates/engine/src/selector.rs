@@ -3,6 +3,7 @@
 use chrono::{DateTime, NaiveDate, SecondsFormat, TimeDelta, Utc};
 use claviger_core::{
     model::{CredentialKind, CredentialState},
+    reference::Ref,
     view::CredentialView,
 };
 
@@ -66,6 +67,18 @@ impl Selector {
     /// What was given.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The ref that it names, or whose credentials it means, if it says that alone and without globs.
+    pub fn named(&self) -> Option<Ref> {
+        match self.terms.as_slice() {
+            [Term::Reference(text) | Term::Identity(text)]
+                if self.condition.is_none() && !text.contains(['*', '?']) =>
+            {
+                Some(Ref::from_text(text.as_str()))
+            }
+            _ => None,
+        }
     }
 
     /// Does it hold of this credential?

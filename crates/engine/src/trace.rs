@@ -71,7 +71,11 @@ impl Engine {
             }
             let texts = candidates.iter().filter_map(|candidate| candidate.value.expose_text());
             if let Some(text) = texts.into_iter().find(|text| token::is_token(text)) {
-                value.token = token::read(text, search.identities().await?, self.clock.now());
+                let binds = |at: &Ref| {
+                    let member = self.estate.member(at.backend()).ok();
+                    member.and_then(|member| member.backend.anchors()?.anchor(at)).is_some()
+                };
+                value.token = token::read(text, search.identities().await?, self.clock.now(), binds);
             }
             trace.values.push(value);
         }

@@ -1,6 +1,10 @@
 //! Revocations on the real servers, one file for each system.
 
 mod access_key;
+mod account;
+mod client_certificate;
+mod lease;
+mod pod;
 mod role;
 mod secret_id;
 mod token_secret;

@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, fmt};
 
 use chrono::{DateTime, Utc};
-use claviger_core::model::Labels;
+use claviger_core::{model::Labels, saga::Party};
 use serde::{Deserialize, Serialize};
 
 use super::Planted;
@@ -12,8 +12,10 @@ use super::Planted;
 pub struct Cluster {
     /// Namespaces by name.
     pub namespaces: BTreeMap<String, Namespace>,
-    /// Role bindings by name.
+    /// Role bindings of ServiceAccounts by name.
     pub bindings: BTreeMap<String, Binding>,
+    /// Role bindings of users and groups, whom client certificates name, by name.
+    pub user_bindings: BTreeMap<String, UserBinding>,
     /// Token Secrets that were deleted lately.
     pub tombstones: Vec<Tombstone>,
 }
@@ -156,13 +158,25 @@ pub struct Binding {
     pub reach: String,
 }
 
+/// A role binding of users and groups.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UserBinding {
+    /// Whom it names.
+    pub subjects: Vec<Party>,
+    /// `ClusterRole/edit`.
+    pub role: String,
+    /// The namespace where it holds; `*` is everywhere.
+    pub reach: String,
+}
+
 /// A token Secret that is gone: its token may still be accepted out of a cache.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tombstone {
     /// Namespace.
     pub namespace: String,
-    /// Name of the Secret.
+    /// Name of the Secret; `*` where the account itself is gone, and with it every token of it.
     pub secret: String,
     /// Its ServiceAccount.
     pub account: String,

@@ -6,6 +6,7 @@ use claviger_core::{
     },
     observation::{Observation, ObservedCredential, ObservedGrant, ObservedIdentity, Verifier},
     reference::Ref,
+    saga::PartyKind,
 };
 use serde_json::json;
 
@@ -269,14 +270,30 @@ pub(super) fn bindings(backend: &SimulatedBackend, estate: &Estate) -> Vec<Obser
     for (name, binding) in &estate.cluster.bindings {
         let Some((namespace, account)) = binding.account.split_once('/') else { continue };
         let who = backend.at(["k8s", namespace, "ServiceAccount", account]);
-        let level = match binding.role.as_str() {
-            "ClusterRole/cluster-admin" | "ClusterRole/admin" => PrivilegeLevel::Admin,
-            "ClusterRole/edit" => PrivilegeLevel::Sensitive,
-            "ClusterRole/view" => PrivilegeLevel::Read,
-            _ => PrivilegeLevel::Unknown,
-        };
+        let level = level(&binding.role);
         let source = backend.at(["k8s", "*", "RoleBinding", name]);
         items.push(grant(&who, source, &binding.role, &binding.reach, level));
     }
+    let mut people = std::collections::BTreeSet::new();
+    for (name, binding) in &estate.cluster.user_bindings {
+        for party in &binding.subjects {
+            let kind = if party.kind == PartyKind::User { "User" } else { "Group" };
+            let who = backend.at(["k8s", "*", kind, &party.name]);
+            if people.insert(who.clone()) {
+                items.push(Observation::Identity(identity(who.clone(), IdentityKind::KubernetesUser, None)));
+            }
+            let source = backend.at(["k8s", "*", "ClusterRoleBinding", name]);
+            items.push(grant(&who, source, &binding.role, &binding.reach, level(&binding.role)));
+        }
+    }
     items
+}
+
+fn level(role: &str) -> PrivilegeLevel {
+    match role {
+        "ClusterRole/cluster-admin" | "ClusterRole/admin" => PrivilegeLevel::Admin,
+        "ClusterRole/edit" => PrivilegeLevel::Sensitive,
+        "ClusterRole/view" => PrivilegeLevel::Read,
+        _ => PrivilegeLevel::Unknown,
+    }
 }

@@ -15,7 +15,10 @@ use claviger_core::{model::Labels, reference::Ref};
 use futures::{StreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 
-use super::{secret_id_by_accessor, token_by_accessor};
+use super::{
+    secret_id_by_accessor, token_by_accessor,
+    whole::{Whole, whole},
+};
 use crate::{
     backend::VaultBackend,
     inventory::own_token,
@@ -177,7 +180,17 @@ impl VaultBackend {
 
 #[async_trait]
 impl Offspring for VaultBackend {
+    fn whole(&self, subject: &Ref) -> Option<&'static str> {
+        whole(subject).map(|whole| match whole {
+            Whole::Leases(_) => "all leases below it",
+            Whole::Entity(_) => "its logins and its tokens",
+        })
+    }
+
     async fn derived(&self, subject: &Ref) -> Result<Descent> {
+        if let Some(whole) = whole(subject) {
+            return self.whole_descent(subject, whole).await;
+        }
         let Subject::SecretId { mount, role, accessor } = Names::subject(subject) else {
             return Ok(Descent::default());
         };
@@ -199,6 +212,12 @@ impl Offspring for VaultBackend {
     }
 
     async fn end_derived(&self, op: &Operation, subject: &Ref, mark: &str) -> Result<Ended> {
+        if whole(subject).is_some() {
+            return match tokio::time::timeout(op.deadline, self.end_whole(subject, mark)).await {
+                Ok(done) => done,
+                Err(_) => Err(late(subject)),
+            };
+        }
         let mark: Mark = serde_json::from_str(mark).map_err(|_| {
             let text = format!("{subject}: what its tokens were known by cannot be read");
             Error::new(ErrorKind::Invalid, "end_derived", text)
@@ -222,17 +241,19 @@ impl Offspring for VaultBackend {
         };
         match tokio::time::timeout(op.deadline, work).await {
             Ok(done) => done,
-            Err(_) => {
-                let text = format!("{subject}: no answer by the deadline");
-                Err(Error::new(ErrorKind::Unavailable, "end_derived", text).with_effect(Effect::Unknown))
-            }
+            Err(_) => Err(late(subject)),
         }
     }
 }
 
+fn late(subject: &Ref) -> Error {
+    let text = format!("{subject}: no answer by the deadline");
+    Error::new(ErrorKind::Unavailable, "end_derived", text).with_effect(Effect::Unknown)
+}
+
 impl VaultBackend {
     /// Revokes a token by its accessor. One that has ended meanwhile is no error.
-    async fn end_token(&self, accessor: &str) -> Result<()> {
+    pub(super) async fn end_token(&self, accessor: &str) -> Result<()> {
         let held = self.api.held().await?;
         let call = self.api.call("end_derived", "POST auth/token/revoke-accessor", true);
         match self.api.typed(call, vaultrs::token::revoke_accessor(&held.typed, accessor)).await {

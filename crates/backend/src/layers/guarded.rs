@@ -1,3 +1,5 @@
+mod anchor;
+mod authority;
 mod ending;
 mod eraser;
 mod trusting;
@@ -16,10 +18,10 @@ use tokio::{sync::Semaphore, time::Instant};
 
 use super::{Call, LayerConfig, check, limit, retry, timeout, trace};
 use crate::{
-    Adoption, Backend, BackendInfo, Capability, Ending, Eraser, Error, ErrorKind, Expect, Field, Held,
-    Identified, Issued, Issuer, Likeness, Offer, Offspring, Operation, PendingValue, Permission, Phase,
-    Presence, Probe, Prospect, Restore, Result, Runtime, ScanSink, Sessions, Sibling, Store, StoreState,
-    StoredValue, Trusting, Turn, Turns, ValueOrigin,
+    Adoption, Anchors, Authority, Backend, BackendInfo, Capability, Ending, Eraser, Error, ErrorKind, Expect,
+    Field, Held, Identified, Issued, Issuer, Likeness, Offer, Offspring, Operation, PendingValue, Permission,
+    Phase, Presence, Probe, Prospect, Restore, Result, Runtime, ScanSink, Sessions, Sibling, Store,
+    StoreState, StoredValue, Trusting, Turn, Turns, ValueOrigin,
 };
 
 /// A backend behind the layers. It has the roles of the backend within.
@@ -155,6 +157,14 @@ impl Backend for Guarded {
 
     fn runtime(&self) -> Option<&dyn Runtime> {
         self.inner.runtime().map(|_| self as &dyn Runtime)
+    }
+
+    fn anchors(&self) -> Option<&dyn Anchors> {
+        self.inner.anchors().map(|_| self as &dyn Anchors)
+    }
+
+    fn authority(&self) -> Option<&dyn Authority> {
+        self.inner.authority().map(|_| self as &dyn Authority)
     }
 }
 

@@ -18,7 +18,13 @@ pub(super) async fn run(global: &Global, args: &RevokeArgs) -> Result<Exit> {
     let selector = args.condition.selector(&args.selector)?;
     let composed = compose(global, Needs::Backends).await?;
     let engine = &composed.engine;
-    let how = RevokeOptions { scrub: args.scrub, replace: args.replace, force: args.force };
+    let how = RevokeOptions {
+        scrub: args.scrub,
+        replace: args.replace,
+        force: args.force,
+        recreate: args.recreate_service_account,
+        leave_stale: args.leave_stale,
+    };
     let mut planned = engine.plan_revocation_with(&selector, &how).await?;
     let human = matches!(global.output, Format::Table | Format::Wide);
     plan::show(global, &planned);

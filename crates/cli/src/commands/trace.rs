@@ -178,6 +178,9 @@ fn tell_token(global: &Global, token: &TracedToken) {
     for end in &token.ends_with {
         output::remark(global, &format!("ends with {end}"));
     }
+    for command in &token.suggested {
+        output::remark(global, &format!("next: {command}"));
+    }
 }
 
 fn place(seen: &Sighting) -> String {

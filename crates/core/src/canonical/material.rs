@@ -103,6 +103,9 @@ impl Pair {
             ("key_algorithm", json!(certificate.key_algorithm)),
         ];
         self.attributes.extend(facts.map(|(key, value)| (key.to_owned(), value)));
+        if let Some(name) = &certificate.common_name {
+            self.attributes.insert("common_name".to_owned(), json!(name));
+        }
         if let Some(bits) = certificate.key_bits {
             self.attributes.insert("key_bits".to_owned(), bits.into());
         }

@@ -3,7 +3,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::Quiet;
+use super::{Party, Person, Quiet};
 use crate::{id::CredentialId, model::ConsumerHow, reference::Ref};
 
 /// Rotation or revocation.
@@ -206,6 +206,23 @@ pub enum Action {
     ScrubFormer,
     /// Read every copy again: what can be shown of a value that no issuer could refuse.
     ConcludeScrub,
+    /// See that the object that tokens are bound to is the one with this presence token, seal a token of our own that is bound to it, and, where
+    /// it will be made again, the object as it is.
+    NoteAnchor(String),
+    /// End the object with this presence token that tokens are bound to: they end with it.
+    EndAnchor(String),
+    /// Make an object again that tokens were bound to, as it was sealed. The former one had this presence token.
+    RemakeAnchor(String),
+    /// Log in with the token of our own that was bound to the object with this presence token: it must be refused.
+    ProveAnchor(String),
+    /// Note what a person may do by the bindings that will be cut.
+    NoteRights(Person),
+    /// Take users and groups out of a binding, by compare-and-set; others stay in it.
+    CutBinding(Vec<Party>),
+    /// Ask whether a person may still do what was noted, and see that no binding names it any more.
+    ProveCut(Person),
+    /// Take the issuer's word that what was obtained has ended, where nobody held it.
+    AttestEnded,
 }
 
 impl Action {
@@ -263,6 +280,14 @@ impl Action {
             Self::ScrubCopy => "scrub-copy",
             Self::ScrubFormer => "scrub-former",
             Self::ConcludeScrub => "conclude-scrub",
+            Self::NoteAnchor(_) => "note-anchor",
+            Self::EndAnchor(_) => "end-anchor",
+            Self::RemakeAnchor(_) => "remake-anchor",
+            Self::ProveAnchor(_) => "prove-anchor",
+            Self::NoteRights(_) => "note-rights",
+            Self::CutBinding(_) => "cut-binding",
+            Self::ProveCut(_) => "prove-cut",
+            Self::AttestEnded => "attest-ended",
         }
     }
 
@@ -292,6 +317,9 @@ impl Action {
                 | Self::EndDerived(_)
                 | Self::ScrubCopy
                 | Self::ScrubFormer
+                | Self::EndAnchor(_)
+                | Self::RemakeAnchor(_)
+                | Self::CutBinding(_)
         )
     }
 }

@@ -7,6 +7,8 @@
 //!
 //! `scrub/1`, where no issuer is known: the value is only taken out of its copies, and nothing is proven of it. The same after a revocation, for
 //! copies that were left; the value must be refused then.
+//!
+//! A cluster's client certificate, which nobody can refuse: `mitigate/1`, in `rights`. Tokens that are bound to an object: `anchor`.
 
 use claviger_backend::{Backend, Descent, Ending, Issuer, Suspension};
 use claviger_core::{
@@ -16,7 +18,7 @@ use claviger_core::{
     view::CredentialDetail,
 };
 
-use super::{FORCED, Refusal, RevokeOptions, presence, readers, refuse, scrub};
+use super::{FORCED, Refusal, RevokeOptions, presence, readers, refuse, rights, scrub};
 use crate::{Engine, policy::policy_for};
 
 /// How many of what was obtained with it a plan names.
@@ -39,6 +41,11 @@ pub(super) async fn plan(
     );
     let capability = backend.capability();
     let ending = backend.issuer().filter(|_| capability.revoke).map(|issuer| (issuer, issuer.ending(at)));
+    let ends = matches!(&ending, Some((_, ending)) if ending.refused.is_none());
+    let mitigated = options.scrub && credential.state == CredentialState::Mitigated;
+    if let Some(copy) = rights::certificate(detail).filter(|_| !ends && !mitigated) {
+        return rights::plan(engine, detail, copy, options).await;
+    }
     match ending {
         Some((issuer, ending)) if ending.refused.is_none() => {
             let gone = matches!(credential.state, CredentialState::RevokedProven | CredentialState::Gone);

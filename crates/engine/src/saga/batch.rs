@@ -3,7 +3,7 @@
 
 use claviger_core::{
     id::SagaId,
-    saga::{Cause, SagaKind, SagaPlan},
+    saga::{Action, Cause, SagaKind, SagaPlan},
 };
 use futures::{StreamExt as _, stream};
 
@@ -17,7 +17,8 @@ const AT_ONCE: usize = 128;
 
 impl Engine {
     /// Records and drives one revocation per plan, past failures. One of the same credential that is unfinished is taken up instead, a paused one
-    /// too. The answers are in the order of the plans.
+    /// too. Objects that tokens are bound to come when the rest is over: with them ends what the rest has to show to be dead by itself. The answers
+    /// are in the order of the plans.
     pub async fn revoke_all(
         &self,
         plans: &[SagaPlan],
@@ -38,17 +39,28 @@ impl Engine {
             .buffered(RECORDED_AT_ONCE)
             .collect()
             .await;
-        stream::iter(recorded)
-            .map(|recorded| async move {
-                let answers = self.resume(Some(recorded?), options, progress).await?;
-                answers
-                    .into_iter()
-                    .next()
-                    .unwrap_or_else(|| Err(Error::NoSaga("that was recorded".to_owned())))
-            })
-            .buffered(AT_ONCE)
-            .collect()
-            .await
+        let (last, first): (Vec<_>, Vec<_>) =
+            recorded.into_iter().enumerate().partition(|(index, _)| ends_object(&plans[*index]));
+        let mut answers = Vec::with_capacity(plans.len());
+        for wave in [first, last] {
+            let wave = stream::iter(wave).map(|(index, recorded)| async move {
+                (index, self.take_up(recorded, options, progress).await)
+            });
+            answers.extend(wave.buffered(AT_ONCE).collect::<Vec<_>>().await);
+        }
+        answers.sort_by_key(|(index, _)| *index);
+        answers.into_iter().map(|(_, answer)| answer).collect()
+    }
+
+    async fn take_up(
+        &self,
+        recorded: Result<SagaId>,
+        options: &RunOptions,
+        progress: &dyn Progress,
+    ) -> Result<SagaOutcome> {
+        let answers = self.resume(Some(recorded?), options, progress).await?;
+        let first = answers.into_iter().next();
+        first.unwrap_or_else(|| Err(Error::NoSaga("that was recorded".to_owned())))
     }
 
     /// The unfinished saga of a plan's credential, if it is of the plan's kind.
@@ -58,4 +70,8 @@ impl Engine {
         let found = of_kind.iter().find(|saga| open.contains(&saga.rotation_id));
         Ok(found.map(|saga| saga.rotation_id).filter(|_| plan.kind == SagaKind::Revocation))
     }
+}
+
+fn ends_object(plan: &SagaPlan) -> bool {
+    plan.steps.iter().any(|step| matches!(step.action, Action::EndAnchor(_)))
 }

@@ -105,7 +105,7 @@ impl SagaOutcome {
             state: record.progress.state.word().to_owned(),
             reason: record.progress.state.reason(),
             steps: steps(record),
-            old: serde_json::json!({ "handle": sealed("old"), "verdict": fact("prove-refused", "verdict").or_else(|| fact("conclude", "verdict")).or_else(|| fact("attest", "verdict")).or_else(|| fact("attest-root", "verdict")).or_else(|| fact("conclude-scrub", "verdict")) }),
+            old: serde_json::json!({ "handle": sealed("old"), "verdict": fact("prove-refused", "verdict").or_else(|| fact("conclude", "verdict")).or_else(|| fact("attest", "verdict")).or_else(|| fact("attest-root", "verdict")).or_else(|| fact("conclude-scrub", "verdict")).or_else(|| fact("prove-anchor", "verdict")).or_else(|| fact("prove-cut", "verdict")).or_else(|| fact("attest-ended", "verdict")) }),
             new: serde_json::json!({ "handle": new.or_else(|| sealed("new")), "ref": added }),
             left: super::step::left_in(record).into_iter().map(|(at, reason)| Left { at, reason }).collect(),
             receipts,

@@ -68,6 +68,12 @@ impl Engine {
         let plan = &record.plan;
         let refuse =
             |reason: String| Error::Refused { subject: plan.subject.clone(), code: "last-value", reason };
+        if step::holds_last_record(record) {
+            return Err(refuse(format!(
+                "{} has ended and was not made again, and only this saga knows what it was like: go on with `claviger resume`",
+                plan.subject
+            )));
+        }
         // What the issuer holds is not lost with ours.
         if plan.kind == SagaKind::Revocation || step::is_held(plan) {
             return Ok(());

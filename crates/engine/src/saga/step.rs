@@ -4,6 +4,7 @@
 //! its operation key or expectation. `reconcile` only observes. `undo` is only called before the pivot succeeded, and is idempotent.
 
 pub(super) mod adoption;
+mod anchor;
 mod asked;
 mod certificate;
 mod copies;
@@ -18,6 +19,7 @@ mod probe;
 mod quarantine;
 mod repoint;
 mod revoke;
+mod rights;
 mod root;
 mod scrub;
 mod seal;
@@ -36,7 +38,9 @@ use claviger_store::port::SagaRecord;
 use super::context::{Context, Done, Ran, Trouble};
 
 pub(crate) use self::mint::PUBLIC_HALF;
-pub(super) use self::{asked::is_held, issue::new_at, scrub::left_in, seal::read_leaf};
+pub(super) use self::{
+    anchor::holds_last_record, asked::is_held, issue::new_at, scrub::left_in, seal::read_leaf,
+};
 
 /// What an observation says of an interrupted step.
 #[expect(
@@ -107,6 +111,14 @@ pub(super) async fn run(cx: &Context<'_>, step: &Step) -> Result<Ran, Trouble> {
         Action::ScrubCopy => scrub::copy(cx, step).await,
         Action::ScrubFormer => scrub::former(cx, step).await,
         Action::ConcludeScrub => scrub::concluded(cx).await,
+        Action::NoteAnchor(expect) => anchor::note(cx, step, expect).await,
+        Action::EndAnchor(expect) => anchor::end(cx, step, expect).await,
+        Action::RemakeAnchor(former) => anchor::remake(cx, step, former).await,
+        Action::ProveAnchor(expect) => anchor::prove(cx, step, expect).await,
+        Action::NoteRights(who) => rights::note(cx, step, who).await,
+        Action::CutBinding(parties) => rights::cut(cx, step, parties).await,
+        Action::ProveCut(who) => rights::prove(cx, step, who).await,
+        Action::AttestEnded => derived::attest(cx).await,
     }
 }
 
@@ -128,6 +140,7 @@ pub(super) async fn reconcile(cx: &Context<'_>, step: &Step) -> Result<Seen, Tro
         Action::Disable => quarantine::observe(cx, step).await,
         Action::Enable => quarantine::observe_enabled(cx, step).await,
         Action::Revoke(expect) => revoke::observe(cx, step, expect.as_deref()).await,
+        Action::EndAnchor(expect) => anchor::observe(cx, step, expect).await,
         // A refresh carries its operation key to the target: doing it again is no second rollout. What is ended or taken out is looked for again
         // first. The others change nothing.
         Action::Refresh(_)
@@ -162,6 +175,13 @@ pub(super) async fn reconcile(cx: &Context<'_>, step: &Step) -> Result<Seen, Tro
         | Action::SealCertificate(_)
         | Action::VerifyCertificate(_)
         | Action::NoteRoot(_)
+        | Action::NoteAnchor(_)
+        | Action::RemakeAnchor(_)
+        | Action::ProveAnchor(_)
+        | Action::NoteRights(_)
+        | Action::CutBinding(_)
+        | Action::ProveCut(_)
+        | Action::AttestEnded
         // The issuer logs in once more.
         | Action::VerifyRoot
         | Action::AttestRoot => Ok(Seen::NotHappened("it may safely be done again".to_owned())),
@@ -222,7 +242,15 @@ pub(super) async fn undo(cx: &Context<'_>, step: &Step) -> Result<(), Trouble> {
         | Action::NoteRoot(_)
         | Action::RotateRoot(_)
         | Action::VerifyRoot
-        | Action::AttestRoot => Ok(()),
+        | Action::AttestRoot
+        | Action::NoteAnchor(_)
+        | Action::EndAnchor(_)
+        | Action::RemakeAnchor(_)
+        | Action::ProveAnchor(_)
+        | Action::NoteRights(_)
+        | Action::CutBinding(_)
+        | Action::ProveCut(_)
+        | Action::AttestEnded => Ok(()),
     }
 }
 

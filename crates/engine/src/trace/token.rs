@@ -72,15 +72,23 @@ pub struct TracedToken {
     pub accounts: Vec<TokenAccount>,
     /// What ends it, quickest first.
     pub ends_with: Vec<String>,
+    /// The commands for that, where its account is in the inventory.
+    pub suggested: Vec<String>,
 }
 
-/// Reads a text as a Kubernetes token. `None` for anything else.
-pub(super) fn read(text: &str, identities: &[IdentityView], now: DateTime<Utc>) -> Option<TracedToken> {
+/// Reads a text as a Kubernetes token. `None` for anything else. `binds` says whether a backend can end an object with its tokens.
+pub(super) fn read(
+    text: &str,
+    identities: &[IdentityView],
+    now: DateTime<Utc>,
+    binds: impl Fn(&Ref) -> bool,
+) -> Option<TracedToken> {
     let jwt = jwt::parse(text)?;
     let mut token = claimed(&jwt)?;
     token.expired = token.expires_at.is_some_and(|end| end <= now);
     token.accounts = accounts(&token, identities);
     token.ends_with = ends(&token);
+    token.suggested = suggested(&token, binds);
     Some(token)
 }
 
@@ -108,6 +116,7 @@ fn claimed(jwt: &Jwt) -> Option<TracedToken> {
         expired: false,
         accounts: Vec::new(),
         ends_with: Vec::new(),
+        suggested: Vec::new(),
     };
     match jwt.kubernetes.as_ref()? {
         Kubernetes::Legacy { namespace, secret, service_account, uid } => Some(TracedToken {
@@ -200,6 +209,34 @@ fn ends(token: &TracedToken) -> Vec<String> {
     ends
 }
 
+/// What claviger would do, least first. An account with another uid is not its own: nothing follows for that.
+fn suggested(token: &TracedToken, binds: impl Fn(&Ref) -> bool) -> Vec<String> {
+    let mut commands = Vec::new();
+    if token.expired || !is_name(&token.namespace) {
+        return commands;
+    }
+    for account in token.accounts.iter().filter(|account| account.fit != AccountFit::OtherUid) {
+        let Some(name) = token.service_account.as_deref().filter(|name| is_name(name)) else { continue };
+        let Some(area) = account.at.as_str().strip_suffix(&format!("ServiceAccount/{name}")) else {
+            continue;
+        };
+        let mut end = |kind: &str, name: &str, bound: bool, more: &str| {
+            let at = Ref::from_text(format!("{area}{kind}/{name}"));
+            if is_name(name) && (!bound || binds(&at)) {
+                commands.push(format!("claviger revoke '{at}' {more}--reason leaked --dry-run"));
+            }
+        };
+        if let Some(pod) = &token.pod {
+            end("Pod", pod, true, "");
+        }
+        if let Some(secret) = token.secret.as_ref().filter(|_| token.kind == "legacy") {
+            end("Secret", secret, false, "");
+        }
+        end("ServiceAccount", name, true, "--recreate-service-account ");
+    }
+    commands
+}
+
 /// RFC 1123 subdomain, as objects of Kubernetes are called.
 fn is_name(text: &str) -> bool {
     let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
@@ -279,7 +316,7 @@ mod tests {
         ];
         let text = token(&bound("web-7d4"));
         assert!(is_token(&text));
-        let read = |all: &[IdentityView], now| super::read(&text, all, at(now)).expect("a token");
+        let read = |all: &[IdentityView], now| super::read(&text, all, at(now), |_| true).expect("a token");
         let found = read(&all, 1_900_000_000);
         assert_eq!(found.accounts, [TokenAccount { at: all[0].at.clone(), fit: AccountFit::Uid }]);
         assert_eq!((found.jti.as_deref(), found.verified, found.expired), (Some("j-1"), false, false));
@@ -289,7 +326,18 @@ mod tests {
             found.ends_with
         );
         assert!(found.ends_with.iter().any(|text| text.contains("delete serviceaccount web")));
-        assert!(read(&all, 2_000_000_000).expired);
+        assert_eq!(
+            found.suggested,
+            [
+                "claviger revoke 'prod/pay/Pod/web-7d4' --reason leaked --dry-run",
+                "claviger revoke 'prod/pay/ServiceAccount/web' --recreate-service-account --reason leaked --dry-run",
+            ]
+        );
+        let over = read(&all, 2_000_000_000);
+        assert!(over.expired && over.suggested.is_empty());
+        assert!(read(&all[1..], 0).suggested.is_empty(), "another account's");
+        let nothing = super::read(&text, &all, at(0), |_| false).expect("a token");
+        assert!(nothing.suggested.is_empty(), "{:?}", nothing.suggested);
         // Without the uid every namesake may be it; with another one none is.
         let fits = |all: &[IdentityView]| {
             read(all, 0).accounts.into_iter().map(|account| account.fit).collect::<Vec<_>>()
@@ -301,7 +349,9 @@ mod tests {
     #[test]
     fn a_made_up_name_makes_no_command() {
         let text = token(&bound("x; rm -rf /"));
-        let found = read(&text, &[], at(0)).expect("a token");
+        let all = [account("prod/pay/ServiceAccount/web", Some("u-1"))];
+        let found = read(&text, &all, at(0), |_| true).expect("a token");
+        assert!(found.suggested.len() == 1, "{:?}", found.suggested);
         assert!(found.ends_with.iter().all(|text| !text.contains("rm -rf")), "{:?}", found.ends_with);
         for bad in ["", "-a", "a-", "A", "a b", "a$b", "a;b", "a\nb", "ä"] {
             assert!(!is_name(bad), "{bad}");
@@ -312,8 +362,9 @@ mod tests {
     #[test]
     fn another_token_is_none() {
         assert!(
-            read(&token(&serde_json::json!({ "iss": "https://accounts.example" })), &[], at(0)).is_none()
+            read(&token(&serde_json::json!({ "iss": "https://accounts.example" })), &[], at(0), |_| true)
+                .is_none()
         );
-        assert!(read("hunter2", &[], at(0)).is_none());
+        assert!(read("hunter2", &[], at(0), |_| true).is_none());
     }
 }

@@ -21,7 +21,7 @@ use claviger_store::{Inventory as _, Journal as _};
 use claviger_testkit::database::TestDatabase;
 
 use crate::{
-    invariants, minted,
+    bound, invariants, minted,
     world::{COPIES, Ended, KEYS, Process, ROLE, World},
 };
 
@@ -42,6 +42,8 @@ pub(crate) fn plant(estate: &mut Estate, ended: Ended, random: &dyn Random) {
             }
         }
         Ended::Value => {}
+        Ended::Account => bound::plant_account(estate),
+        Ended::Certificate => bound::plant_certificate(estate),
     }
 }
 
@@ -51,10 +53,15 @@ pub(crate) fn live(from: &str, now: chrono::DateTime<chrono::Utc>) -> Session {
 }
 
 pub(crate) async fn plan(process: &Process, ended: Ended, estate: &Estate) -> Result<Plan> {
+    match ended {
+        Ended::Account => return bound::plan_account(process).await,
+        Ended::Certificate => return bound::plan_certificate(process).await,
+        Ended::Role | Ended::Key | Ended::Value => {}
+    }
     let subject = match ended {
         Ended::Role => format!("sim/db/role/{ROLE}"),
         Ended::Key => minted::subject(estate),
-        Ended::Value => KEYS[0].to_owned(),
+        _ => KEYS[0].to_owned(),
     };
     let options = RevokeOptions { scrub: ended != Ended::Key, ..RevokeOptions::default() };
     let plan = process.engine.plan_revocation_with(&Selector::parse(&subject)?, &options).await?;
@@ -62,7 +69,7 @@ pub(crate) async fn plan(process: &Process, ended: Ended, estate: &Estate) -> Re
     let expected = match ended {
         Ended::Role => 2,
         Ended::Key => 1,
-        Ended::Value => 0,
+        _ => 0,
     };
     ensure!(derived == Some(expected), "the plan tells of {derived:?} that were obtained with it");
     Ok(plan)
@@ -76,6 +83,13 @@ pub(crate) async fn at_rest(
     dir: &Path,
     (ended, began): (Ended, bool),
 ) -> Result<()> {
+    match ended {
+        Ended::Account => return bound::account_at_rest(world, process, database, dir, began).await,
+        Ended::Certificate => {
+            return bound::certificate_at_rest(world, process, database, dir, began).await;
+        }
+        Ended::Role | Ended::Key | Ended::Value => {}
+    }
     seen(world, dir, ended, began)?;
     if began && ended == Ended::Value {
         let detail = process.store().credential(SystemClock.now(), world.plan().credential).await?;
@@ -117,6 +131,8 @@ pub(crate) fn seen(world: &World, dir: &Path, ended: Ended, began: bool) -> Resu
             ensure!(user.keys.len() == if began { 1 } else { 2 }, "another key of the user was deleted");
         }
         Ended::Value => {}
+        Ended::Account => return bound::seen_account(world, dir, began),
+        Ended::Certificate => return bound::seen_certificate(world, dir, began),
     }
     if ended != Ended::Key {
         let left = observer.copies_of(&world.old)?;

@@ -210,7 +210,7 @@ async fn nothing_beats_retain_and_a_legal_hold() -> Result<()> {
     let mut kept = policy("sim/db/*", None, None)?;
     kept.retain = true;
     process.engine.estate.policies = vec![kept];
-    let force = RevokeOptions { force: true, scrub: true, replace: false };
+    let force = RevokeOptions { force: true, scrub: true, ..RevokeOptions::default() };
     let selector = Selector::parse(scene.world.subject().as_str())?;
     let refused = process.engine.plan_revocation_with(&selector, &force).await?;
     ensure!(refused.subjects.is_empty() && refused.refused[0].code == "retain", "{refused:?}");
@@ -257,7 +257,7 @@ async fn copies_are_cleaned_after_a_revocation_too() -> Result<()> {
 async fn a_replacement_keeps_the_consumers_and_ends_the_old_value_with_its_sessions() -> Result<()> {
     let scene = Scene::of(Saga::Ending(Ended::Role)).await?;
     let process = scene.process().await?;
-    let replace = RevokeOptions { replace: true, scrub: true, force: false };
+    let replace = RevokeOptions { replace: true, scrub: true, ..RevokeOptions::default() };
     let plan = scene.planned(&process, replace).await?;
     ensure!(plan.definition == "replace/1+incident", "{}", plan.definition);
     let done = run(&process, plan).await?;

@@ -43,6 +43,8 @@ const SAGAS: &[Saga] = &[
     Saga::Ending(Ended::Role),
     Saga::Ending(Ended::Key),
     Saga::Ending(Ended::Value),
+    Saga::Ending(Ended::Account),
+    Saga::Ending(Ended::Certificate),
     Saga::Rollback(Stopped::Rotation),
     Saga::Rollback(Stopped::Dual),
     Saga::Rollback(Stopped::Told),

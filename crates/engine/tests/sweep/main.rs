@@ -6,6 +6,7 @@
 
 mod alternating;
 mod asked;
+mod bound;
 mod certificate;
 mod comeback;
 mod ending;
@@ -334,6 +335,27 @@ async fn a_refused_effect_of_a_revocation_waits_and_what_is_only_wanted_does_not
     assert_eq!(states[..3], ["done", "paused", "paused"]);
     assert!(states.len() > 5 && states[3..].iter().all(|state| state == "done"), "{states:?}");
     assert_eq!(denied(Saga::Ending(Ended::Key)).await, ["done", "paused", "paused"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_crash_leaves_an_account_deleted_or_its_tokens_alive() {
+    println!("{}", sweep(Saga::Ending(Ended::Account), Kind::Sqlite).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_crash_leaves_an_account_deleted_or_its_tokens_alive_on_postgres() {
+    println!("{}", sweep(Saga::Ending(Ended::Account), Kind::Postgres).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_crash_leaves_a_certificate_with_half_its_rights() {
+    println!("{}", sweep(Saga::Ending(Ended::Certificate), Kind::Sqlite).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_effect_on_an_account_or_a_binding_unwinds_before_the_first_and_waits_after_it() {
+    assert_eq!(denied(Saga::Ending(Ended::Account)).await, ["unwound", "paused", "paused"]);
+    assert_eq!(denied(Saga::Ending(Ended::Certificate)).await, ["unwound", "paused", "paused"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

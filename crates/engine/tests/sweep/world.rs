@@ -36,7 +36,7 @@ use claviger_testkit::database::{Kind, TestDatabase};
 use tempfile::TempDir;
 
 use crate::{
-    alternating, asked, certificate, ending, invariants,
+    alternating, asked, bound, certificate, ending, invariants,
     journal::{CommitFault, FaultyJournal, Watch},
     minted, named, root,
 };
@@ -82,6 +82,10 @@ pub(crate) enum Ended {
     Key,
     /// A value without an issuer: only its copies can be cleaned.
     Value,
+    /// Tokens that are bound to a ServiceAccount, which is made again.
+    Account,
+    /// A client certificate, whose rights are cut.
+    Certificate,
 }
 
 /// What a rollback takes back.
@@ -542,6 +546,8 @@ async fn value(process: &Process, plan: &SagaPlan, saga: Saga) -> Result<Vec<u8>
         }
         Saga::Dual | Saga::Told => TOKEN.to_owned(),
         Saga::Ending(Ended::Role) => "sim/kv/payments/db#password".to_owned(),
+        Saga::Ending(Ended::Account) => format!("{}#token", bound::TOKEN),
+        Saga::Ending(Ended::Certificate) => bound::KUBECONFIG.to_owned(),
         Saga::Minted | Saga::Ending(Ended::Key) => format!("{}#{}", minted::OBJECTS[0], minted::HALVES[1]),
         Saga::CopyOnly | Saga::Ending(Ended::Value) => KEYS[0].to_owned(),
         Saga::Reissue => plan.subject.object().field("tls.key").to_string(),

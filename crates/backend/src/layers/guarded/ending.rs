@@ -13,6 +13,10 @@ impl Guarded {
 
 #[async_trait]
 impl Offspring for Guarded {
+    fn whole(&self, subject: &Ref) -> Option<&'static str> {
+        self.inner.offspring().filter(|_| self.capability().revoke)?.whole(subject)
+    }
+
     async fn derived(&self, subject: &Ref) -> Result<Descent> {
         self.call(Call::reads("offspring.derived", &self.config).at(subject), || async move {
             self.inner_offspring(subject, "derived")?.derived(subject).await

@@ -4,7 +4,10 @@
 use claviger_backend::{Ended, Retry};
 use claviger_core::saga::{Action, Step};
 
-use super::super::context::{Context, Done, Ran, Trouble, permanent};
+use super::{
+    super::context::{Context, Done, Ran, Trouble, permanent},
+    probe,
+};
 
 /// How often `--force` asks before it goes on without an answer.
 const FORCED_ATTEMPTS: u32 = 3;
@@ -25,6 +28,19 @@ pub(super) async fn end(cx: &Context<'_>, step: &Step, mark: &str) -> Result<Ran
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// `attest-ended`.
+pub(super) async fn attest(cx: &Context<'_>) -> Result<Ran, Trouble> {
+    let output =
+        cx.record.progress.output(&cx.record.plan, |step| matches!(step.action, Action::EndDerived(_)));
+    let failed = output.is_some_and(|output| output.facts.contains_key(FAILED));
+    let said = output.map(|output| output.detail.clone()).unwrap_or_default();
+    let (verdict, why) = match failed {
+        true => ("unprovable", "it was forced"),
+        false => ("attested", "its issuer says so, and nobody here held what has ended"),
+    };
+    probe::finish(cx, verdict, None, None, format!("{said}; {why}")).await
 }
 
 /// The fact that says that it could not be done.

@@ -203,7 +203,7 @@ async fn resurrected(cx: &Context<'_>) -> Result<Option<String>, Trouble> {
 
 /// The paths of positive controls: the same value before a revocation; the new value after a rotation, and where the two belong to different
 /// users the old value before it; where only its issuer knows the new one, the old value before the change.
-fn control_paths(cx: &Context<'_>) -> Vec<String> {
+pub(super) fn control_paths(cx: &Context<'_>) -> Vec<String> {
     let actions: &[(&str, &str)] = match cx.record.plan.kind {
         SagaKind::Revocation => &[("control-probe", "control")],
         SagaKind::Rotation => &[
@@ -244,8 +244,11 @@ pub(super) async fn finish(
     let ends = |step: &Step| {
         matches!(step.action, Action::Revoke(_) | Action::ConcludeScrub) && step.target == plan.subject
     };
-    if plan.steps.iter().any(ends) {
+    let cuts = plan.steps.iter().any(|step| matches!(step.action, Action::ProveCut(_)));
+    if cuts || plan.steps.iter().any(ends) {
         let state = match verdict {
+            // It is as good as it was, and may do nothing.
+            "attested" if cuts => CredentialState::Mitigated,
             "proven" => CredentialState::RevokedProven,
             "attested" => CredentialState::RevokedAttested,
             _ => CredentialState::RevokedUnproven,
