@@ -9,7 +9,7 @@ use std::{
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use claviger_backend::{
-    Backend, BackendInfo, Capability, Effect as Outcome, Eraser, Error, ErrorKind, Issuer, Offspring,
+    Backend, BackendInfo, Capability, Decoys, Effect as Outcome, Eraser, Error, ErrorKind, Issuer, Offspring,
     Operation, Permission, PermissionStatus, Phase, Result, Retry, Runtime, ScanSink, Store, Turns,
 };
 use claviger_core::{clock::Clock, model::Scope, reference::Ref};
@@ -366,6 +366,10 @@ impl Backend for SimulatedBackend {
     }
 
     fn offspring(&self) -> Option<&dyn Offspring> {
+        Some(self)
+    }
+
+    fn decoys(&self) -> Option<&dyn Decoys> {
         Some(self)
     }
 

@@ -46,6 +46,7 @@
 
 mod access_key;
 mod backend;
+mod decoy;
 mod ending;
 mod eraser;
 pub mod estate;

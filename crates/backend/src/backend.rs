@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use claviger_core::model::Scope;
 
-use crate::{Capability, Eraser, Issuer, Offspring, Phase, Result, Runtime, ScanSink, Store, Turns};
+use crate::{Capability, Decoys, Eraser, Issuer, Offspring, Phase, Result, Runtime, ScanSink, Store, Turns};
 
 /// Which backend this is. Holds no secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub struct Permission {
 
 /// A system that claviger reads and, in its roles, changes.
 ///
-/// There are no default bodies, so that a wrapper that forgets a method does not compile; but for two roles that few systems have.
+/// There are no default bodies, so that a wrapper that forgets a method does not compile; but for three roles that few systems have.
 #[async_trait]
 pub trait Backend: Send + Sync {
     /// Which backend this is.
@@ -74,6 +74,11 @@ pub trait Backend: Send + Sync {
 
     /// Its role as issuer of what is outlived by something that was obtained with it.
     fn offspring(&self) -> Option<&dyn Offspring> {
+        None
+    }
+
+    /// Its role as issuer of decoys.
+    fn decoys(&self) -> Option<&dyn Decoys> {
         None
     }
 

@@ -12,6 +12,7 @@ mod backend;
 mod capability;
 #[cfg(feature = "contract")]
 pub mod contract;
+mod decoy;
 mod ending;
 mod eraser;
 mod error;
@@ -24,6 +25,7 @@ mod turns;
 pub use self::{
     backend::{Backend, BackendInfo, Permission, PermissionStatus},
     capability::{Capability, Overlap, ValueOrigin},
+    decoy::{DECOY, Decoys},
     ending::{Derived, Descent, Ended, Ending, Offspring, Suspension},
     eraser::{Eraser, FormerValue},
     error::{Effect, Error, ErrorKind, Result, Retry},

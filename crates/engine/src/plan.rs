@@ -9,6 +9,7 @@ mod evidence;
 mod incident;
 mod named;
 mod pair;
+mod reach;
 mod revocation;
 mod rollback;
 mod root;
@@ -36,6 +37,7 @@ pub(crate) use self::rollback::ROLLBACK;
 use self::root::Engines;
 pub use self::{
     blast::{Blast, DerivedView, May},
+    reach::Reach,
     rollback::{Rollback, TakeBack},
 };
 
@@ -156,18 +158,32 @@ impl Engine {
     /// As [`Engine::plan_revocation`].
     pub async fn plan_revocation_with(&self, selector: &Selector, options: &RevokeOptions) -> Result<Plan> {
         let all = self.ports.inventory.credentials(self.clock.now(), &Selection::default()).await?;
-        let found: Vec<_> = selector.choose(&all)?.into_iter().cloned().collect();
-        let (mut subjects, mut refused, mut blast) = (Vec::new(), selector.undecided(&all)?, Vec::new());
-        if found.is_empty() && refused.is_empty() {
+        let found: Vec<_> = selector.choose(&all)?.into_iter().map(|credential| credential.id).collect();
+        let undecided = selector.undecided(&all)?;
+        if found.is_empty() && undecided.is_empty() {
             return Err(Error::NoMatch(selector.text().to_owned()));
         }
+        self.plan_revocation_of(found, undecided, options).await
+    }
+
+    /// The same of these credentials; `refused` is what was refused before.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn plan_revocation_of(
+        &self,
+        found: Vec<CredentialId>,
+        mut refused: Vec<Refusal>,
+        options: &RevokeOptions,
+    ) -> Result<Plan> {
+        let (mut subjects, mut blast) = (Vec::new(), Vec::new());
         let few = found.len() <= blast::FEW;
         let open = self.open_revocations().await?;
         let (open, engines) = (&open, &Engines::default());
         let mut planned = stream::iter(found)
             .map(|credential| async move {
-                let Some(detail) = self.detail(credential.id).await? else { return Ok(None) };
-                let planned = match (open.get(&credential.id), options.replace) {
+                let Some(detail) = self.detail(credential).await? else { return Ok(None) };
+                let planned = match (open.get(&credential), options.replace) {
                     // What is under way is taken up as it was planned: its credential may be half gone.
                     (Some(plan), _) => Ok((plan.clone(), Descent::default())),
                     (None, true) => incident::plan(self, &detail, options, engines).await,

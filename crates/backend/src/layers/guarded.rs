@@ -1,3 +1,4 @@
+mod decoy;
 mod ending;
 mod eraser;
 
@@ -15,8 +16,8 @@ use tokio::{sync::Semaphore, time::Instant};
 
 use super::{Call, LayerConfig, check, limit, retry, timeout, trace};
 use crate::{
-    Adoption, Backend, BackendInfo, Capability, Ending, Eraser, Error, ErrorKind, Expect, Field, Held,
-    Identified, Issued, Issuer, Likeness, Offer, Offspring, Operation, PendingValue, Permission, Phase,
+    Adoption, Backend, BackendInfo, Capability, Decoys, Ending, Eraser, Error, ErrorKind, Expect, Field,
+    Held, Identified, Issued, Issuer, Likeness, Offer, Offspring, Operation, PendingValue, Permission, Phase,
     Presence, Probe, Prospect, Restore, Result, Runtime, ScanSink, Sessions, Sibling, Store, StoreState,
     StoredValue, Turn, Turns, ValueOrigin,
 };
@@ -138,6 +139,10 @@ impl Backend for Guarded {
 
     fn offspring(&self) -> Option<&dyn Offspring> {
         self.inner.offspring().map(|_| self as &dyn Offspring)
+    }
+
+    fn decoys(&self) -> Option<&dyn Decoys> {
+        self.inner.decoys().map(|_| self as &dyn Decoys)
     }
 
     fn store(&self) -> Option<&dyn Store> {

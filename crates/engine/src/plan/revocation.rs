@@ -8,7 +8,7 @@
 //! `scrub/1`, where no issuer is known: the value is only taken out of its copies, and nothing is proven of it. The same after a revocation, for
 //! copies that were left; the value must be refused then.
 
-use claviger_backend::{Backend, Descent, Ending, Issuer, Suspension};
+use claviger_backend::{Backend, Descent, Ending, Issuer, Presence, Suspension};
 use claviger_core::{
     model::{CopyStage, CredentialState},
     reference::Ref,
@@ -42,10 +42,12 @@ pub(super) async fn plan(
     match ending {
         Some((issuer, ending)) if ending.refused.is_none() => {
             let gone = matches!(credential.state, CredentialState::RevokedProven | CredentialState::Gone);
-            if gone && !(options.scrub && ended) {
+            // What its issuer has again is ended again: somebody has made it anew under its name, and no scan has seen that yet.
+            let is_back = (gone || ended) && matches!(issuer.presence(at).await, Ok(Presence::Present(_)));
+            if gone && !is_back && !(options.scrub && ended) {
                 return Err(refuse(at, "already-gone", format!("its state is `{}`", credential.state)));
             }
-            if ended && options.scrub {
+            if ended && !is_back && options.scrub {
                 return scrub::again(engine, detail, capability.verify).await;
             }
             at_issuer(engine, detail, options, backend, (issuer, ending)).await
