@@ -59,6 +59,7 @@ pub(crate) async fn what_was_revoked_and_is_there_again_is_told(bench: Bench) ->
     bench.store.record_state(bench.now(), credential.id, CredentialState::RevokedProven, "again").await?;
     assert!(bench.returned().await?.is_empty(), "of the revocation before");
     // Nothing was seen by a scan, and it is accepted.
+    bench.clock.advance(chrono::Duration::seconds(1));
     bench.store.record_reprobe(credential.id, &tried(Reprobe::StillRefused, bench.now())).await?;
     assert!(bench.returned().await?.is_empty());
     bench.store.record_reprobe(credential.id, &tried(Reprobe::AcceptedAgain, bench.now())).await?;
