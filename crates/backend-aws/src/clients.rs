@@ -171,6 +171,17 @@ impl Account {
             })
             .await
     }
+
+    /// Asks STS once more who we are: does it accept us at this moment? A server that refuses everybody says nothing of a key.
+    ///
+    /// # Errors
+    /// It does not, or gives no answer.
+    pub(crate) async fn accepted_now(&self, operation: &'static str) -> Result<()> {
+        let answer = self.clients().await?.sts.get_caller_identity().send().await;
+        answer
+            .map(drop)
+            .map_err(|error| failure::of(operation, &self.endpoint, "sts:GetCallerIdentity", &error))
+    }
 }
 
 #[cfg(test)]

@@ -127,9 +127,15 @@ impl Issuer for AwsBackend {
         let verdict = match sts.get_caller_identity().send().await {
             Ok(_) => Verdict::Accepted,
             Err(error) => match refusal_of(&error) {
-                Some((Refusal::Key, code)) => {
-                    Verdict::Refused(format!("{code} from sts:GetCallerIdentity at {endpoint}"))
-                }
+                Some((Refusal::Key, code)) => match self.account.accepted_now("verify").await {
+                    Ok(()) => Verdict::Refused(format!(
+                        "{code} from sts:GetCallerIdentity at {endpoint}; our own key was accepted there"
+                    )),
+                    Err(error) => Verdict::Inconclusive(format!(
+                        "{code}, and our own key is not accepted either: {}",
+                        error.message()
+                    )),
+                },
                 Some((Refusal::Denied, code)) => {
                     Verdict::Inconclusive(format!("{code}: the key is known and the call is forbidden to it"))
                 }

@@ -1,6 +1,7 @@
 //! The API server as the issuer of the tokens that live in Secrets.
 
 mod named;
+mod probe;
 mod suspension;
 
 use async_trait::async_trait;
@@ -19,7 +20,6 @@ use zeroize::Zeroizing;
 use crate::{
     backend::KubernetesBackend,
     connection::{Ask, JSON, OBJECT_LIMIT},
-    failure::{Failure, Transport},
     inventory::token_secrets,
     place::Place,
     resource::SECRETS,
@@ -81,11 +81,7 @@ impl Issuer for KubernetesBackend {
                     .to_owned(),
             );
         }
-        let body = br#"{"apiVersion":"authentication.k8s.io/v1","kind":"SelfSubjectReview"}"#.to_vec();
-        let answer = match bearer
-            .ask(Ask::with_body(Method::POST, WHO_AM_I.to_owned(), JSON, body), OBJECT_LIMIT)
-            .await
-        {
+        let answer = match bearer.ask(probe::who_am_i(), OBJECT_LIMIT).await {
             Err(failure) if failure.is_absent() => {
                 return self.verify_by_discovery(&bearer).await;
             }
@@ -99,7 +95,7 @@ impl Issuer for KubernetesBackend {
                 Ok(_) => Verdict::Accepted,
                 Err(failure) => Verdict::Inconclusive(failure.to_string()),
             },
-            Err(failure) => judge(&failure, &path),
+            Err(failure) => self.judge(&failure, &path, probe::who_am_i()).await,
         };
         Ok(Probe { verdict, path })
     }
@@ -255,23 +251,9 @@ impl KubernetesBackend {
         let path = format!("GET {}{DISCOVERY} as bearer", self.connection.endpoint());
         let verdict = match bearer.ask(Ask::get(DISCOVERY.to_owned()), OBJECT_LIMIT).await {
             Ok(_) => Verdict::Accepted,
-            Err(failure) => judge(&failure, &path),
+            Err(failure) => self.judge(&failure, &path, Ask::get(DISCOVERY.to_owned())).await,
         };
         Ok(Probe { verdict, path })
-    }
-}
-
-/// A bearer token that the API server does not know is 401; one that it knows and allows nothing is 403. The rest says nothing.
-fn judge(failure: &Failure, path: &str) -> Verdict {
-    match failure.code() {
-        Some(401) => Verdict::Refused(format!("401 Unauthorized from {path}")),
-        Some(403) => Verdict::Accepted,
-        _ => match failure {
-            Failure::Transport(Transport::NotSendable) => {
-                Verdict::Inconclusive("the value cannot be sent in a header".to_owned())
-            }
-            _ => Verdict::Inconclusive(failure.to_string()),
-        },
     }
 }
 

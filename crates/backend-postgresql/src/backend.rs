@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use claviger_backend::{
-    Backend, BackendInfo, Capability, Issuer, Offspring, Permission, PermissionStatus, Phase, Result,
+    Backend, BackendInfo, Capability, Decoys, Issuer, Offspring, Permission, PermissionStatus, Phase, Result,
     Runtime, ScanSink, Store, Turns,
 };
 use claviger_core::{clock::Clock, model::Scope};
@@ -171,6 +171,10 @@ impl Backend for PostgresqlBackend {
     }
 
     fn offspring(&self) -> Option<&dyn Offspring> {
+        Some(self)
+    }
+
+    fn decoys(&self) -> Option<&dyn Decoys> {
         Some(self)
     }
 

@@ -45,6 +45,7 @@
 
 mod backend;
 mod config;
+mod decoy;
 mod ending;
 mod failure;
 mod inventory;

@@ -49,6 +49,18 @@ pub(crate) fn let_in(role: &str, verifier: &str) -> Option<String> {
     Method::of(verifier).map(|_| format!("ALTER ROLE {} LOGIN PASSWORD '{verifier}'", identifier(role)))
 }
 
+/// `CREATE ROLE … LOGIN` with the password behind this verifier and nothing else. `None` as above.
+pub(crate) fn create(role: &str, verifier: &str) -> Option<String> {
+    Method::of(verifier).map(|_| {
+        format!("CREATE ROLE {} LOGIN NOINHERIT CONNECTION LIMIT 4 PASSWORD '{verifier}'", identifier(role))
+    })
+}
+
+/// `DROP ROLE`: refused by the server where it owns something.
+pub(crate) fn drop(role: &str) -> String {
+    format!("DROP ROLE IF EXISTS {}", identifier(role))
+}
+
 /// `ALTER ROLE … NOLOGIN PASSWORD NULL`: the role is there, and nobody logs in as it.
 pub(crate) fn rest(role: &str) -> String {
     format!("ALTER ROLE {} NOLOGIN PASSWORD NULL", identifier(role))

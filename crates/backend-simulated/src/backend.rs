@@ -9,9 +9,9 @@ use std::{
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use claviger_backend::{
-    Anchors, Authority, Backend, BackendInfo, Capability, Effect as Outcome, Eraser, Error, ErrorKind,
-    Issuer, Offspring, Operation, Permission, PermissionStatus, Phase, Result, Retry, Runtime, ScanSink,
-    Store, Trusting, Turns,
+    Anchors, Authority, Backend, BackendInfo, Capability, Decoys, Effect as Outcome, Eraser, Error,
+    ErrorKind, Issuer, Offspring, Operation, Permission, PermissionStatus, Phase, Result, Retry, Runtime,
+    ScanSink, Store, Trusting, Turns,
 };
 use claviger_core::{clock::Clock, model::Scope, reference::Ref};
 
@@ -367,6 +367,10 @@ impl Backend for SimulatedBackend {
     }
 
     fn offspring(&self) -> Option<&dyn Offspring> {
+        Some(self)
+    }
+
+    fn decoys(&self) -> Option<&dyn Decoys> {
         Some(self)
     }
 

@@ -49,6 +49,7 @@ mod access_key;
 mod anchor;
 mod authority;
 mod backend;
+mod decoy;
 mod ending;
 mod eraser;
 pub mod estate;

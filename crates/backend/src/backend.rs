@@ -2,8 +2,8 @@ use async_trait::async_trait;
 use claviger_core::model::Scope;
 
 use crate::{
-    Anchors, Authority, Capability, Eraser, Issuer, Offspring, Phase, Result, Runtime, ScanSink, Store,
-    Trusting, Turns,
+    Anchors, Authority, Capability, Decoys, Eraser, Issuer, Offspring, Phase, Result, Runtime, ScanSink,
+    Store, Trusting, Turns,
 };
 
 /// Which backend this is. Holds no secret.
@@ -77,6 +77,11 @@ pub trait Backend: Send + Sync {
 
     /// Its role as issuer of what is outlived by something that was obtained with it.
     fn offspring(&self) -> Option<&dyn Offspring> {
+        None
+    }
+
+    /// Its role as issuer of decoys.
+    fn decoys(&self) -> Option<&dyn Decoys> {
         None
     }
 

@@ -15,6 +15,7 @@ mod backend;
 mod capability;
 #[cfg(feature = "contract")]
 pub mod contract;
+mod decoy;
 mod ending;
 mod eraser;
 mod error;
@@ -30,6 +31,7 @@ pub use self::{
     authority::{Authority, Hold, Rights},
     backend::{Backend, BackendInfo, Permission, PermissionStatus},
     capability::{Capability, Overlap, ValueOrigin},
+    decoy::{DECOY, Decoys},
     ending::{Derived, Descent, Ended, Ending, Offspring, Suspension},
     eraser::{Eraser, FormerValue},
     error::{Effect, Error, ErrorKind, Result, Retry},

@@ -25,6 +25,9 @@ pub(crate) struct Global {
     /// Lifecycle database: sqlite://FILE or postgres://…
     #[arg(long, global = true, env = "CLAVIGER_DATABASE", value_name = "URL", hide_env_values = true)]
     pub(crate) database: Option<String>,
+    /// Act as the person whose private key this is; [[approvers]] says who that is [default: `key` of [operator], else the machine's account]
+    #[arg(long = "as", global = true, value_name = "FILE")]
+    pub(crate) operator: Option<PathBuf>,
     /// Format of the data on standard output
     #[arg(short, long, global = true, value_enum, default_value_t = Format::Table)]
     pub(crate) output: Format,
@@ -105,6 +108,10 @@ pub(crate) enum Command {
     Approve(ApproveArgs),
     /// Incidents: from exposed to proven
     Incident(IncidentArgs),
+    /// Try again what was revoked: is it still dead?
+    Verify(VerifyArgs),
+    /// Plant a decoy, pretend that it leaked, revoke it, and measure
+    Drill(DrillArgs),
     /// The lifecycle database
     Db(DbArgs),
     /// Print a shell's completion script
@@ -162,6 +169,8 @@ pub(crate) enum Thing {
     Revocations,
     /// What policies will have rotated, and when
     Schedules,
+    /// Drills, with what they measured
+    Drills,
 }
 
 /// `list`
@@ -184,6 +193,9 @@ pub(crate) struct ListArgs {
 pub(crate) struct ShowArgs {
     /// An id, its beginning, or a ref
     pub(crate) id: String,
+    /// Also ask the targets whom a replacement would save and what was obtained with it
+    #[arg(long)]
+    pub(crate) ask: bool,
 }
 
 /// `--where`
@@ -215,7 +227,14 @@ pub(crate) enum PolicyCommand {
     /// All of them, in the order in which they are tried
     List,
     /// Which one holds for a credential, when it is due, and why
-    Test(ShowArgs),
+    Test(PolicyTestArgs),
+}
+
+/// `policy test`
+#[derive(Debug, Args)]
+pub(crate) struct PolicyTestArgs {
+    /// An id, its beginning, or a ref
+    pub(crate) id: String,
 }
 
 /// What leaked values come in.
@@ -331,6 +350,29 @@ pub(crate) struct RevokeArgs {
     /// For this incident (id or its beginning); while it is fresh it lets a plan through without approvals, which is noted
     #[arg(long, value_name = "ID")]
     pub(crate) incident: Option<String>,
+}
+
+/// `verify`
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// What was revoked: a login where its value lies still or again, and its issuer is asked whether it has it again
+    #[arg(long)]
+    pub(crate) revoked: bool,
+    /// Only what this matches: a ref with globs, an id or its beginning, or terms such as `kind=password owner=payments`
+    pub(crate) selector: Vec<String>,
+    /// Revoke again what is back and whose policy says `re_revoke`
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+/// `drill`
+#[derive(Debug, Args)]
+pub(crate) struct DrillArgs {
+    /// In which backend; may be left out where only one can make decoys
+    pub(crate) backend: Option<String>,
+    /// Plant it without asking
+    #[arg(long)]
+    pub(crate) yes: bool,
 }
 
 /// `approve`

@@ -6,6 +6,7 @@ mod completion;
 mod db;
 mod demo;
 mod doctor;
+mod drill;
 mod guard;
 mod incident;
 mod init;
@@ -22,6 +23,7 @@ mod rotate;
 mod scan;
 mod show;
 mod trace;
+mod verify;
 
 use crate::{
     args::{Cli, Command},
@@ -49,6 +51,8 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit> {
         Command::Policy(args) => policy::run(global, &args).await,
         Command::Approve(args) => approve::run(global, &args).await,
         Command::Incident(args) => incident::run(global, &args).await,
+        Command::Verify(args) => verify::run(global, &args).await,
+        Command::Drill(args) => drill::run(global, &args).await,
         Command::Db(args) => db::run(global, &args).await,
         Command::Completion(args) => completion::run(&args),
         Command::Man => man::run(),

@@ -61,6 +61,8 @@ pub(crate) async fn compose(global: &Global, needs: Needs) -> Result<Composed> {
     estate.guards = loaded.guards()?;
     estate.break_glass = loaded.break_glass()?;
     not_our_own(&estate.approvers, &loaded.keys())?;
+    estate.operator = operator(global, &loaded, &estate.approvers)?;
+    let actor = actor(estate.operator.as_deref());
     estate.owners = loaded
         .config
         .owners
@@ -96,7 +98,7 @@ pub(crate) async fn compose(global: &Global, needs: Needs) -> Result<Composed> {
         approvals: store.clone(),
         incidents: store,
     };
-    let engine = Engine { estate, ports, keys, clock, random, actor: actor() };
+    let engine = Engine { estate, ports, keys, clock, random, actor };
     Ok(Composed { engine, loaded })
 }
 
@@ -134,10 +136,62 @@ pub(crate) async fn open(
     Ok(SeaStore::connect(&url, password, Arc::clone(clock), Arc::clone(random)).await?)
 }
 
-/// Who acts: the user and the machine, for the audit log.
-fn actor() -> String {
-    let user =
-        std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "unknown".to_owned());
+/// Who has shown their key: by `--as`, or by the configuration. Whom a key belongs to `[[approvers]]` says.
+fn operator(global: &Global, loaded: &Loaded, approvers: &[Approver]) -> Result<Option<String>> {
+    let configured = loaded.config.operator.key.as_ref().map(|key| loaded.path(key));
+    let Some(file) = global.operator.clone().or(configured) else { return Ok(None) };
+    let key = keys::person(&file)?.public();
+    match approvers.iter().find(|approver| approver.key == key) {
+        Some(approver) => Ok(Some(approver.name.clone())),
+        None => Err(Failure::config(
+            35,
+            format!("the key in `{}` is nobody's: no approver of the configuration has it", file.display()),
+        )
+        .hint(format!("add it to [[approvers]]: `public_key = \"{key}\"`"))),
+    }
+}
+
+/// Who acts, for the audit log: who has shown a key, else the account that this process runs as, on this machine. What `USER` says counts only
+/// where the machine tells nothing.
+fn actor(operator: Option<&str>) -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let user = operator.map(str::to_owned).or_else(account).unwrap_or_else(|| {
+        let said = std::env::var("USER").or_else(|_| std::env::var("LOGNAME"));
+        said.unwrap_or_else(|_| "unknown".to_owned())
+    });
     format!("{user}@{}", host.trim())
+}
+
+/// The name of the account that this process runs as: its number where it has no name. `None` where the system does not show it.
+fn account() -> Option<String> {
+    use std::os::unix::fs::MetadataExt as _;
+    let number = std::fs::metadata("/proc/self").ok()?.uid();
+    let accounts = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    Some(named(&accounts, number).unwrap_or_else(|| format!("uid-{number}")))
+}
+
+/// passwd(5): name, password, number, and more, with colons between.
+fn named(accounts: &str, number: u32) -> Option<String> {
+    accounts.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next().filter(|name| !name.is_empty())?;
+        (fields.nth(1)?.parse() == Ok(number)).then(|| name.to_owned())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_has_the_name_that_passwd_gives_its_number() {
+        let accounts =
+            "root:x:0:0:root:/root:/bin/sh\n\nbroken\n:x:7:\ndana:x:1000:1000::/home/dana:/bin/sh\n";
+        assert_eq!(named(accounts, 0).as_deref(), Some("root"));
+        assert_eq!(named(accounts, 1000).as_deref(), Some("dana"));
+        assert_eq!((named(accounts, 7), named(accounts, 100)), (None, None));
+        // Who has shown a key is that person, whoever runs the process.
+        assert!(actor(Some("eve")).starts_with("eve@"));
+        assert_eq!(actor(None).split('@').next().map(str::to_owned), account());
+    }
 }

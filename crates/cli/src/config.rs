@@ -54,6 +54,8 @@ pub(crate) struct Config {
     pub(crate) guards: guard::Guards,
     /// What an incident allows.
     pub(crate) incident: guard::Incident,
+    /// Who runs this.
+    pub(crate) operator: guard::Operator,
 }
 
 /// A backend with what is common to all kinds.

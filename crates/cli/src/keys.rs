@@ -7,7 +7,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use claviger_core::{fingerprint::FingerprintKey, random::Random, seal::SealingKey, signing::PrivateKey};
+use claviger_core::{
+    fingerprint::FingerprintKey, random::Random, seal::SealingKey, secret::SecretValue, signing::PrivateKey,
+};
 use claviger_engine::Keys;
 
 use crate::error::{Exit, Failure, Result};
@@ -74,6 +76,16 @@ pub(crate) fn load(dir: &Path) -> Result<Keys> {
     Ok(Keys {
         fingerprint: FingerprintKey::new(read(&dir.join(FINGERPRINT))?),
         sealing: SealingKey::new(read(&dir.join(SEALING))?),
+    })
+}
+
+/// Reads a person's private key. Nobody else may read its file.
+pub(crate) fn person(file: &Path) -> Result<PrivateKey> {
+    guard(file, 0o077)?;
+    let text = SecretValue::new(fs::read(file).map_err(|error| Failure::file("read", file, &error))?);
+    PrivateKey::parse(&text).map_err(|error| {
+        Failure::config(32, format!("`{}` cannot be used: {error}", file.display()))
+            .hint("`claviger approve --new-key FILE` makes one")
     })
 }
 

@@ -55,6 +55,10 @@ pub enum AuditKind {
     BreakGlass,
     /// An incident was opened or closed, or something was said of it.
     Incident,
+    /// Revoked credentials were tried again.
+    Reprobed,
+    /// A drill was begun, or came to its end.
+    Drill,
 }
 
 /// An entry before it has a place in the chain. Holds no secret.

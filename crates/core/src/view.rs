@@ -276,6 +276,91 @@ pub struct ReturnedView {
     pub revoked_at: DateTime<Utc>,
     /// The place that holds its value and did not then; `None`: its issuer lists it again.
     pub copy: Option<Ref>,
+    /// What trying it again has shown since, where somebody has.
+    pub probe: Option<ReprobeView>,
+}
+
+/// What trying a revoked credential again comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reprobe {
+    /// Its issuer accepts its value.
+    AcceptedAgain,
+    /// Its issuer lists it again; its value could not be tried, or is refused.
+    ListedAgain,
+    /// Neither could be found out.
+    Unknown,
+    /// Its value lies somewhere, and is refused.
+    StillRefused,
+    /// Its issuer does not have it, and its value was found nowhere.
+    StillGone,
+}
+
+impl Reprobe {
+    /// Is it back?
+    pub fn is_back(self) -> bool {
+        matches!(self, Self::AcceptedAgain | Self::ListedAgain)
+    }
+
+    /// The word that programs read.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AcceptedAgain => "accepted-again",
+            Self::ListedAgain => "listed-again",
+            Self::Unknown => "unknown",
+            Self::StillRefused => "still-refused",
+            Self::StillGone => "still-gone",
+        }
+    }
+}
+
+/// The newest trial of a revoked credential.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReprobeView {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// What it came to.
+    pub answer: Reprobe,
+    /// On what that rests; no secret.
+    pub evidence: String,
+}
+
+/// A drill: a decoy that was planted, leaked in play, and revoked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrillView {
+    /// Its id.
+    pub drill_id: Uuid,
+    /// The issuer's backend.
+    pub backend: String,
+    /// The decoy.
+    #[serde(rename = "ref")]
+    pub at: Option<Ref>,
+    /// Who held it.
+    pub actor: String,
+    /// Did all of it go as it should?
+    pub passed: bool,
+    /// What did not, or what is left at the target.
+    pub reason: Option<String>,
+    /// When it was begun.
+    pub begun_at: DateTime<Utc>,
+    /// When the decoy was there and its value accepted.
+    pub planted_at: Option<DateTime<Utc>>,
+    /// When the inventory knew whose value it is: from here on the time counts.
+    pub known_at: Option<DateTime<Utc>>,
+    /// When its revocation had come to its receipt.
+    pub revoked_at: Option<DateTime<Utc>>,
+    /// When its value was seen to be refused, after it was seen to be accepted at the same place.
+    pub refused_at: Option<DateTime<Utc>>,
+    /// When nothing of it was left at the target.
+    pub cleared_at: Option<DateTime<Utc>>,
+    /// From known to revoked, in milliseconds.
+    pub time_to_revoke_ms: Option<i64>,
+    /// From known to refused, in milliseconds.
+    pub time_to_proof_ms: Option<i64>,
+    /// The verdict of the revocation's receipt.
+    pub verdict: Option<String>,
+    /// Decoys of earlier drills that were taken away first.
+    pub leftovers: u32,
 }
 
 /// How an area of a backend was read.

@@ -6,7 +6,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use claviger_core::{
     approval::{self, Approval, Count, Unfit, judge},
-    audit::{AuditDraft, AuditKind},
+    audit::{AuditDraft, AuditEntry, AuditKind},
     id::Seq,
     incident::{Incident, Note},
     saga::{PlanHash, SagaPlan},
@@ -70,6 +70,7 @@ impl Engine {
         let approvals = self.ports.approvals.approvals(&plan.hash).await?;
         let count = match self.ports.approvals.proposals(&plan.hash.0).await?.first() {
             Some(proposal) => {
+                self.genuine(proposal).await?;
                 let actors = [proposal.actor.as_str(), self.actor.as_str()];
                 approval::count(&approvals, &plan.hash, &self.estate.approvers, &actors, now)
             }
@@ -97,6 +98,7 @@ impl Engine {
             reasons: needs.reasons.clone(),
             actor: self.actor.clone(),
             at: self.clock.now(),
+            audit_seq: None,
         };
         let subjects: Vec<_> = plan.subjects.iter().map(|subject| subject.subject.as_str()).collect();
         let detail = serde_json::json!({
@@ -123,16 +125,37 @@ impl Engine {
                 refuse("ambiguous", "more than one plan's hash begins so: give more of it".to_owned())
             });
         };
+        let plan = self.genuine(&proposal).await?;
+        Ok(Proposed { proposal, plan })
+    }
+
+    /// The plan that is kept, if it is as it was kept: its document has the hash that it is kept under, and its planner is who the audit log says.
+    async fn genuine(&self, proposal: &Proposal) -> Result<Plan> {
+        let changed = |reason: &str| Error::Approval {
+            plan: proposal.plan.0.clone(),
+            code: "changed",
+            reason: format!("{reason}: somebody changed the database by hand"),
+        };
         let document: Document = serde_json::from_value(proposal.document.clone())
-            .map_err(|_| refuse("changed", "what is kept of it cannot be read".to_owned()))?;
+            .map_err(|_| changed("what is kept of it cannot be read"))?;
         let plan = Plan::of(document.subjects, document.refused);
         if plan.hash != proposal.plan {
-            return Err(refuse(
-                "changed",
-                "what is kept of it has another hash: somebody changed the database by hand".to_owned(),
-            ));
+            return Err(changed("what is kept of it has another hash"));
         }
-        Ok(Proposed { proposal, plan })
+        let seq = proposal.audit_seq.ok_or_else(|| changed("it has no entry in the audit log"))?;
+        let entry = self.ports.audit.read(Seq(seq.0 - 1), 1).await?.into_iter().next();
+        let entry =
+            entry.filter(|entry| entry.seq == seq).ok_or_else(|| changed("its audit entry is gone"))?;
+        let before = (Seq(seq.0 - 1), entry.prev_hash);
+        let whole = AuditEntry::chain(entry.draft.clone(), entry.at, before) == entry;
+        let draft = &entry.draft;
+        if !whole || draft.kind != AuditKind::Proposed || draft.subject != proposal.plan.0 {
+            return Err(changed("its audit entry is another one"));
+        }
+        if draft.actor != proposal.actor || draft.detail["verb"] != proposal.verb.as_str() {
+            return Err(changed("the audit log names another planner or another verb"));
+        }
+        Ok(plan)
     }
 
     /// Signs a plan with a person's own key, for a while.

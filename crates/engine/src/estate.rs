@@ -55,6 +55,8 @@ pub struct Estate {
     pub approvers: Vec<Approver>,
     /// What is too much for one person.
     pub guards: Guards,
+    /// Who acts, where they have shown their key: the name of an approver.
+    pub operator: Option<String>,
     /// How long after its opening an incident lets plans through without the approvals that they want.
     pub break_glass: TimeDelta,
 }

@@ -1,4 +1,7 @@
 //! Guards: what is too much for one person, and the first few before the many.
+//!
+//! A rollback is not guarded. It concerns one rotation, which the guards let through, puts back what was there before, and is wanted when something
+//! is broken: waiting for a second person would prolong that. Its saga and its audit entries say who took it back.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -28,6 +31,15 @@ pub struct Guards {
     pub max_share: Option<f64>,
     /// So many subjects come first, and have to end well before the others are begun. 0: all at once.
     pub canary: usize,
+    /// Whoever plans or carries out what wants approvals has to show a key of their own: the machine's word for who they are is not enough.
+    pub operator_key: bool,
+}
+
+impl Guards {
+    /// Are so many too many to be begun without waiting for the first of them?
+    pub fn holds_back(&self, subjects: usize) -> bool {
+        self.canary > 0 && subjects > self.canary
+    }
 }
 
 /// What a plan wants before it may be carried out.
@@ -132,7 +144,7 @@ impl Engine {
         F: Future<Output = Vec<Result<SagaOutcome>>>,
     {
         let canary = self.estate.guards.canary;
-        if canary == 0 || plans.len() <= canary {
+        if !self.estate.guards.holds_back(plans.len()) {
             return carry_out(plans).await;
         }
         let (first, rest) = plans.split_at(canary);

@@ -7,6 +7,7 @@
 
 pub mod approval;
 pub mod condition;
+pub mod drill;
 mod engine;
 mod error;
 mod estate;
@@ -17,6 +18,7 @@ mod job;
 pub mod plan;
 pub mod policy;
 pub mod progress;
+pub mod reprobe;
 pub mod saga;
 pub mod scan;
 pub mod selector;

@@ -10,6 +10,7 @@ mod evidence;
 mod incident;
 mod named;
 mod pair;
+mod reach;
 mod revocation;
 mod rights;
 mod rollback;
@@ -40,6 +41,7 @@ pub(crate) use self::rollback::ROLLBACK;
 use self::root::Engines;
 pub use self::{
     blast::{Blast, DerivedView, May},
+    reach::Reach,
     rollback::{Rollback, TakeBack},
 };
 
@@ -164,27 +166,61 @@ impl Engine {
     /// As [`Engine::plan_revocation`].
     pub async fn plan_revocation_with(&self, selector: &Selector, options: &RevokeOptions) -> Result<Plan> {
         let all = self.ports.inventory.credentials(self.clock.now(), &Selection::default()).await?;
-        let mut found: Vec<_> = selector.choose(&all)?.into_iter().cloned().collect();
-        let (mut subjects, mut refused, mut blast) = (Vec::new(), selector.undecided(&all)?, Vec::new());
+        let mut found: Vec<_> = selector.choose(&all)?.into_iter().map(|credential| credential.id).collect();
+        let undecided = selector.undecided(&all)?;
         let anchor = anchor::named(self, selector);
         if options.recreate {
             anchor::must_be_account(selector, anchor.as_ref())?;
         }
         if let Some((account, _)) = anchor.as_ref().filter(|_| found.is_empty()) {
             // Whoever names the account means all that it has.
-            found.extend(all.iter().filter(|one| one.identity.as_ref() == Some(account)).cloned());
+            let own = all.iter().filter(|one| one.identity.as_ref() == Some(account));
+            found.extend(own.map(|one| one.id));
         }
         let whole = whole::named(self, selector);
-        if found.is_empty() && refused.is_empty() && anchor.is_none() && whole.is_none() {
+        if found.is_empty() && undecided.is_empty() && anchor.is_none() && whole.is_none() {
             return Err(Error::NoMatch(selector.text().to_owned()));
         }
+        let listed = self.plan_revocation_of(found, undecided, options).await?;
+        let Plan { mut subjects, mut refused, mut blast, .. } = listed;
+        // They come last: what is known by itself is proven to be dead by itself while its account is there.
+        let unlisted = match (&anchor, &whole) {
+            (Some((at, kind)), _) => Some((at, anchor::plan(self, (at, *kind), options).await?)),
+            (None, Some((at, what))) => Some((at, whole::plan(self, (at, *what), options).await?)),
+            (None, None) => None,
+        };
+        if let Some((at, planned)) = unlisted {
+            match (planned, self.open_revocations().await?.remove(&anchor::id(at))) {
+                (Ok((_, reach)), Some(plan)) | (Ok((plan, reach)), None) => {
+                    subjects.push(plan);
+                    blast.push(reach);
+                }
+                // What is under way is taken up as it was planned.
+                (Err(_), Some(plan)) => subjects.push(plan),
+                (Err(refusal), None) => refused.push(refusal),
+            }
+        }
+        Ok(Plan { blast, ..Plan::of(subjects, refused) })
+    }
+
+    /// The same of these credentials; `refused` is what was refused before.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn plan_revocation_of(
+        &self,
+        found: Vec<CredentialId>,
+        mut refused: Vec<Refusal>,
+        options: &RevokeOptions,
+    ) -> Result<Plan> {
+        let (mut subjects, mut blast) = (Vec::new(), Vec::new());
         let few = found.len() <= blast::FEW;
         let open = self.open_revocations().await?;
         let (open, engines) = (&open, &Engines::default());
         let mut planned = stream::iter(found)
             .map(|credential| async move {
-                let Some(detail) = self.detail(credential.id).await? else { return Ok(None) };
-                let planned = match (open.get(&credential.id), options.replace) {
+                let Some(detail) = self.detail(credential).await? else { return Ok(None) };
+                let planned = match (open.get(&credential), options.replace) {
                     // What is under way is taken up as it was planned: its credential may be half gone.
                     (Some(plan), _) => Ok((plan.clone(), Descent::default())),
                     (None, true) => incident::plan(self, &detail, options, engines).await,
@@ -207,24 +243,6 @@ impl Engine {
                 }
                 Some(Err(refusal)) => refused.push(refusal),
                 None => {}
-            }
-        }
-        drop(planned);
-        // They come last: what is known by itself is proven to be dead by itself while its account is there.
-        let unlisted = match (&anchor, &whole) {
-            (Some((at, kind)), _) => Some((at, anchor::plan(self, (at, *kind), options).await?)),
-            (None, Some((at, what))) => Some((at, whole::plan(self, (at, *what), options).await?)),
-            (None, None) => None,
-        };
-        if let Some((at, planned)) = unlisted {
-            match (planned, open.get(&anchor::id(at)).cloned()) {
-                (Ok((_, reach)), Some(plan)) | (Ok((plan, reach)), None) => {
-                    subjects.push(plan);
-                    blast.push(reach);
-                }
-                // What is under way is taken up as it was planned.
-                (Err(_), Some(plan)) => subjects.push(plan),
-                (Err(refusal), None) => refused.push(refusal),
             }
         }
         Ok(Plan { blast, ..Plan::of(subjects, refused) })

@@ -22,6 +22,8 @@ pub struct Policy {
     pub approvals: u32,
     /// Never revoked, by nobody.
     pub retain: bool,
+    /// What was revoked and is accepted again is revoked once more without anybody's asking.
+    pub re_revoke: bool,
     /// What a new password looks like.
     pub password: Option<Rules>,
     /// How long an old value that may go on beside the new one is left, after the last consumer has moved.

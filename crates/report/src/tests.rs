@@ -357,6 +357,18 @@ fn an_empty_estate_has_a_report() {
     }
 }
 
+/// What this thread has computed so far, which other programs on the machine do not change: user and system time, proc(5), fields 14 and 15 of
+/// `stat`, in ticks of 10 ms. Where the system does not tell it, the clock.
+fn computed(since: std::time::Instant) -> Duration {
+    let ticks = || {
+        let text = std::fs::read_to_string("/proc/thread-self/stat").ok()?;
+        let mut fields = text.rsplit_once(')')?.1.split_whitespace().skip(11);
+        let (user, system): (u64, u64) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+        Some(Duration::from_millis((user + system) * 10))
+    };
+    ticks().unwrap_or_else(|| since.elapsed())
+}
+
 /// Twenty thousand credentials with two copies each. The bound is for an unoptimised build; a release build takes about a tenth of it.
 #[test]
 fn a_large_estate_is_rendered_quickly() {
@@ -380,10 +392,11 @@ fn a_large_estate_is_rendered_quickly() {
     let report = sample::judged(report);
     assert!(report.findings.len() > 20_000);
     let start = std::time::Instant::now();
+    let before = computed(start);
     for format in [ReportFormat::Html, ReportFormat::Csv, ReportFormat::Json] {
         rendered(inventory::render, format, &report);
     }
-    let took = start.elapsed();
+    let took = computed(start) - before;
     let bound = if cfg!(debug_assertions) { 30 } else { 3 };
     assert!(took < Duration::from_secs(bound), "took {took:?}");
 }

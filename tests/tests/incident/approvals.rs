@@ -82,10 +82,10 @@ fn a_plan_wants_as_many_people_as_its_policy_says() -> Result<()> {
 fn an_approval_of_the_wrong_person_does_not_count() -> Result<()> {
     let place = Place::new()?;
     place.policy("[policies.tokens]\nmatch = \"kind=service-account-token\"\napprovals = 1\n")?;
-    let root = person(&place, "root", "")?;
+    let root = person(&place, &crate::account()?, "")?;
     let gone = person(&place, "gone", "revoked = true\n")?;
     let late = person(&place, "late", "until = \"2020-01-01T00:00:00Z\"\n")?;
-    let alias = person(&place, "alias", "actors = [\"root\"]\n")?;
+    let alias = person(&place, "alias", &format!("actors = [\"{}\"]\n", crate::account()?))?;
     let dana = person(&place, "dana", "")?;
     let stranger = place.dir.join("stranger.key").display().to_string();
     place.run(&["approve", "--new-key", &stranger])?.expect(0)?;
@@ -170,5 +170,65 @@ fn guards_want_a_second_person_and_a_canary_goes_first() -> Result<()> {
     } else {
         ensure!(begun == 2 && rest.iter().all(|detail| detail.to_string().contains("canary")), "{rest:?}");
     }
+    Ok(())
+}
+
+/// `USER` is what anybody says of themselves: who plans is the account that the process runs as, or whoever shows a key.
+#[test]
+fn who_plans_is_not_what_the_environment_says() -> Result<()> {
+    let place = Place::new()?;
+    place.policy("[policies.tokens]\nmatch = \"kind=service-account-token\"\napprovals = 1\n")?;
+    let me = person(&place, &crate::account()?, "")?;
+    let dana = person(&place, "dana", "")?;
+    let hash = text(&revoke(&place, "somebody-else", TOKEN)?.refused(4, "CLV0410")?.json()?["hash"])?;
+    let own = place.run(&["approve", &hash, "--key", &me])?.refused(4, "CLV0411")?;
+    ensure!(own.stderr.contains("[own-plan]"), "{}", own.stderr);
+    place.run(&["approve", &hash, "--key", &dana])?.expect(0)?;
+    // Whoever has approved it does not carry it out, by whatever name the process runs.
+    let carries = ["revoke", TOKEN, "--reason", "leaked", "--yes", "--as", &dana];
+    place.run_in(&place.dir, "somebody-else", &carries, None)?.refused(4, "CLV0410")?;
+    // A key that the configuration does not know is nobody's.
+    let stranger = place.dir.join("stranger.key").display().to_string();
+    place.run(&["approve", "--new-key", &stranger])?.expect(0)?;
+    place.run(&["list", "credentials", "--as", &stranger])?.refused(2, "CLV0035")?;
+    revoke(&place, "somebody-else", TOKEN)?.expect(0)?;
+    Ok(())
+}
+
+#[test]
+fn where_a_key_is_wanted_nobody_plans_or_carries_out_without_one() -> Result<()> {
+    let place = Place::new()?;
+    place.policy("[policies.tokens]\nmatch = \"kind=service-account-token\"\napprovals = 1\n")?;
+    place.configure("[guards]\noperator_key = true")?;
+    person(&place, "dana", "")?;
+    let eve = person(&place, "eve", "")?;
+    let proposed = || -> Result<usize> {
+        Ok(place.run(&["audit", "export"])?.expect(0)?.stdout.matches("\"kind\":\"proposed\"").count())
+    };
+    revoke(&place, "nobody", TOKEN)?.refused(4, "CLV0414")?;
+    ensure!(proposed()? == 0, "a plan of nobody's was kept");
+    // What wants no approval needs no key.
+    place.run(&["revoke", "sim/db/role/analytics", "--reason", "x", "--dry-run"])?.expect(0)?;
+    let hash = text(&revoke(&place, "dana", TOKEN)?.refused(4, "CLV0410")?.json()?["hash"])?;
+    ensure!(proposed()? == 1);
+    let shown = place.run(&["approve", &hash, "--show", "-o", "json"])?.expect(0)?.json()?;
+    ensure!(text(&shown["planned_by"])?.starts_with("dana@"), "{shown:#}");
+    place.run(&["approve", &hash, "--key", &eve])?.expect(0)?;
+    revoke(&place, "nobody", TOKEN)?.refused(4, "CLV0414")?;
+    revoke(&place, "eve", TOKEN)?.refused(4, "CLV0410")?;
+    revoke(&place, "dana", TOKEN)?.expect(0)?;
+    Ok(())
+}
+
+#[test]
+fn a_canary_is_waited_for_or_nothing_is_recorded() -> Result<()> {
+    let place = Place::new()?;
+    place.configure("[guards]\ncanary = 1")?;
+    let before = place.json(&["list", "rotations"])?["items"].as_array().map(Vec::len);
+    let detach = ["rotate", "sim/*", "--yes", "--detach"];
+    let planned = place.run(&["rotate", "sim/*", "--dry-run", "-o", "json"])?.json()?;
+    ensure!(planned["subjects"].as_array().is_some_and(|all| all.len() > 1), "{planned:#}");
+    place.run(&detach)?.refused(4, "CLV0413")?;
+    ensure!(place.json(&["list", "rotations"])?["items"].as_array().map(Vec::len) == before, "begun");
     Ok(())
 }

@@ -134,3 +134,80 @@ fn an_installation_without_a_signing_key_is_told_how_to_get_one() -> Result<()> 
     place.run(&["audit", "export", "--receipts", "--rotation", "ffffffff"])?.expect(1)?;
     Ok(())
 }
+
+/// Every line of an export in every way: edited field by field, removed, repeated, moved, replaced by one of another installation, cut behind it.
+/// Each is refused, and names the first entry that does not hold.
+#[test]
+fn every_forgery_of_an_export_is_refused_at_its_entry() -> Result<()> {
+    let place = Place::new()?;
+    let revocations = place.json(&["list", "revocations"])?;
+    let id = revocations["items"][0]["rotation_id"].as_str().context("an id")?.to_owned();
+    let lines = export(&place, "receipts.jsonl", &["--receipts", "--rotation", &id])?;
+    let theirs = export(&Place::new()?, "theirs.jsonl", &["--receipts"])?;
+    let entries = lines.len() - 1;
+    let from = verify(&place, &lines, &[])?.1["from"].as_i64().context("from")?;
+    let seq = |index: usize| -> Result<i64> { Ok(from + i64::try_from(index)?) };
+    let mut tried = 0;
+    for index in 0..entries {
+        let entry: Value = serde_json::from_str(&lines[index])?;
+        for (field, value) in entry.as_object().context("fields")? {
+            let other = match value {
+                Value::Null => serde_json::json!("x"),
+                Value::Number(number) => (number.as_i64().unwrap_or(0) + 1).into(),
+                Value::String(text) if text.len() == 64 => text.chars().rev().collect::<String>().into(),
+                Value::String(text) => format!("{text}x").into(),
+                other => serde_json::json!([other]),
+            };
+            let mut forged = entry.clone();
+            forged[field] = other;
+            // Written as the format writes it: with its fields in their order.
+            let before = serde_json::to_string(value)?;
+            let line = lines[index].replacen(
+                &format!("\"{field}\":{before}"),
+                &format!("\"{field}\":{}", forged[field]),
+                1,
+            );
+            ensure!(line != lines[index], "{field} was not found in {}", lines[index]);
+            let mut export = lines.clone();
+            export[index] = line;
+            let (bad, flaw) = is_bad(&place, &export, &[])?;
+            ensure!(bad == seq(index)?, "{field} of entry {}: {bad} {flaw}", seq(index)?);
+            tried += 1;
+        }
+        let mut removed = lines.clone();
+        removed.remove(index);
+        let mut repeated = lines.clone();
+        repeated.insert(index + 1, lines[index].clone());
+        let mut replaced = lines.clone();
+        replaced[index] = theirs[index.min(theirs.len() - 2)].clone();
+        for (what, export, expected) in
+            [("removed", removed, 0), ("repeated", repeated, 1), ("replaced", replaced, 0)]
+        {
+            let (bad, flaw) = is_bad(&place, &export, &[])?;
+            // The first of a part says itself where it begins: one of another chain holds by itself, and is found by the next one or the head.
+            let exact = bad == seq(index + expected)? || (what == "replaced" && index == 0);
+            ensure!(exact, "{what} entry {}: {bad} {flaw}", seq(index)?);
+            tried += 1;
+        }
+        if index + 1 < entries {
+            let mut moved = lines.clone();
+            moved.swap(index, index + 1);
+            ensure!(is_bad(&place, &moved, &[])?.0 == seq(index)?, "moved entry {}", seq(index)?);
+            tried += 1;
+        }
+        // Cut behind it, with the head that was there, and without.
+        for head in [true, false] {
+            let mut cut = lines[..=index].to_vec();
+            cut.extend(head.then(|| lines[entries].clone()));
+            if head && index + 1 == entries {
+                continue;
+            }
+            let (bad, flaw) = is_bad(&place, &cut, &[])?;
+            ensure!(bad == seq(index + 1)?, "cut behind entry {}: {bad} {flaw}", seq(index)?);
+            tried += 1;
+        }
+    }
+    ensure!(tried > 60, "only {tried} forgeries");
+    println!("{tried} forgeries of an export of {entries} entries, all refused at their entry");
+    Ok(())
+}

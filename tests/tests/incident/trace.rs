@@ -154,3 +154,28 @@ fn a_bound_token_names_its_account_its_pod_and_what_ends_it() -> Result<()> {
     ensure!(!found["values"][0]["token"]["ends_with"].to_string().contains("curl"), "{found:#}");
     Ok(())
 }
+
+/// The blast radius, before anybody thinks of a button: from the inventory alone, and with what only the targets know.
+#[test]
+fn a_credential_is_shown_with_what_its_end_would_take_with_it() -> Result<()> {
+    let place = Place::new()?;
+    let role = "sim/db/role/payments_app";
+    let shown = place.json(&["show", role])?;
+    let blast = &shown["blast"];
+    ensure!(blast["asked"] == false && blast["saved"].is_null(), "{blast:#}");
+    ensure!(blast["shares"].as_array().is_some_and(|all| all.len() >= 3), "{blast:#}");
+    ensure!(blast["breaks"].as_array().is_some_and(|all| !all.is_empty()), "{blast:#}");
+    let asked = place.json(&["show", role, "--ask"])?["blast"].clone();
+    ensure!(asked["asked"] == true && asked["breaks"] == blast["breaks"], "{asked:#}");
+    ensure!(asked["saved"].as_array().is_some_and(|all| !all.is_empty()), "{asked:#}");
+    let plan = place.json(&["revoke", role, "--reason", "x", "--dry-run"])?;
+    let planned = &plan["subjects"][0]["blast"];
+    for part in ["breaks", "saved", "may", "shares", "same_value", "derived", "identity"] {
+        ensure!(asked[part] == planned[part], "{part}: {} is not {}", asked[part], planned[part]);
+    }
+    let text = place.run(&["show", role])?.expect(0)?.stdout;
+    ensure!(text.contains("if it ended now") && text.contains("--ask"), "{text}");
+    let text = place.run(&["show", role, "--ask"])?.expect(0)?.stdout;
+    ensure!(text.contains("a replacement would save") && !text.contains("--ask"), "{text}");
+    Ok(())
+}

@@ -1,5 +1,6 @@
 mod anchor;
 mod authority;
+mod decoy;
 mod ending;
 mod eraser;
 mod trusting;
@@ -18,10 +19,10 @@ use tokio::{sync::Semaphore, time::Instant};
 
 use super::{Call, LayerConfig, check, limit, retry, timeout, trace};
 use crate::{
-    Adoption, Anchors, Authority, Backend, BackendInfo, Capability, Ending, Eraser, Error, ErrorKind, Expect,
-    Field, Held, Identified, Issued, Issuer, Likeness, Offer, Offspring, Operation, PendingValue, Permission,
-    Phase, Presence, Probe, Prospect, Restore, Result, Runtime, ScanSink, Sessions, Sibling, Store,
-    StoreState, StoredValue, Trusting, Turn, Turns, ValueOrigin,
+    Adoption, Anchors, Authority, Backend, BackendInfo, Capability, Decoys, Ending, Eraser, Error, ErrorKind,
+    Expect, Field, Held, Identified, Issued, Issuer, Likeness, Offer, Offspring, Operation, PendingValue,
+    Permission, Phase, Presence, Probe, Prospect, Restore, Result, Runtime, ScanSink, Sessions, Sibling,
+    Store, StoreState, StoredValue, Trusting, Turn, Turns, ValueOrigin,
 };
 
 /// A backend behind the layers. It has the roles of the backend within.
@@ -141,6 +142,10 @@ impl Backend for Guarded {
 
     fn offspring(&self) -> Option<&dyn Offspring> {
         self.inner.offspring().map(|_| self as &dyn Offspring)
+    }
+
+    fn decoys(&self) -> Option<&dyn Decoys> {
+        self.inner.decoys().map(|_| self as &dyn Decoys)
     }
 
     fn store(&self) -> Option<&dyn Store> {

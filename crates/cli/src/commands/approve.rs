@@ -1,11 +1,6 @@
-use std::{
-    fs,
-    io::Write,
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
-    path::Path,
-};
+use std::{fs, io::Write, os::unix::fs::OpenOptionsExt, path::Path};
 
-use claviger_core::{random::OsRandom, secret::SecretValue, signing::PrivateKey};
+use claviger_core::{random::OsRandom, signing::PrivateKey};
 use claviger_engine::approval::Proposed;
 use serde_json::{Value, json};
 
@@ -15,7 +10,7 @@ use crate::{
     compose::{Needs, compose},
     config,
     error::{Exit, Failure, Result},
-    output,
+    keys, output,
 };
 
 /// Shows a plan that waits for approval and signs it, or makes a key to sign with.
@@ -41,7 +36,7 @@ pub(super) async fn run(global: &Global, args: &ApproveArgs) -> Result<Exit> {
     );
     let mut approval = Value::Null;
     if let Some(file) = &args.key {
-        let (made, seq) = engine.approve(&proposed, &read(file)?, valid).await?;
+        let (made, seq) = engine.approve(&proposed, &keys::person(file)?, valid).await?;
         approval = json!({
             "approver": made.approver, "key": made.key, "at": made.at, "expires": made.expires, "audit_seq": seq,
         });
@@ -88,22 +83,4 @@ fn new_key(file: &Path) -> Result<Exit> {
     })?;
     output::text(&format!("[[approvers]]\nname = \"YOUR NAME\"\npublic_key = \"{}\"\n", key.public()));
     Ok(Exit::Done)
-}
-
-fn read(file: &Path) -> Result<PrivateKey> {
-    let metadata = fs::metadata(file).map_err(|error| Failure::file("read", file, &error))?;
-    let mode = metadata.permissions().mode();
-    if mode & 0o077 != 0 {
-        return Err(Failure::new(
-            112,
-            Exit::Refused,
-            format!("`{}` can be read or written by others (mode {:o})", file.display(), mode & 0o777),
-        )
-        .hint(format!("chmod go= '{}'", file.display())));
-    }
-    let text = SecretValue::new(fs::read(file).map_err(|error| Failure::file("read", file, &error))?);
-    PrivateKey::parse(&text).map_err(|error| {
-        Failure::config(32, format!("`{}` cannot be used: {error}", file.display()))
-            .hint("`claviger approve --new-key FILE` makes one")
-    })
 }

@@ -50,6 +50,7 @@ pub(super) async fn run(global: &Global, args: &DemoArgs) -> Result<Exit> {
     let here = Global {
         config: Some(dir.join("claviger.toml")),
         database: None,
+        operator: global.operator.clone(),
         output: global.output,
         quiet: global.quiet,
         verbose: global.verbose,
@@ -117,6 +118,7 @@ async fn prepare(dir: &Path) -> Result<()> {
     let global = Global {
         config: Some(config),
         database: Some(url),
+        operator: None,
         output: crate::args::Format::Table,
         quiet: true,
         verbose: 0,

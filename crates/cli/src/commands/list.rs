@@ -78,6 +78,19 @@ const SAGAS: &[Column] = &[
     Column::new("detail", "DETAIL"),
 ];
 
+const DRILLS: &[Column] = &[
+    Column::new("drill_id", "ID"),
+    Column::new("backend", "BACKEND"),
+    Column::new("passed", "PASSED"),
+    Column::new("begun_at", "BEGUN").shown(Shown::Time),
+    Column::new("time_to_revoke_ms", "MS TO REVOKE").shown(Shown::Number),
+    Column::new("time_to_proof_ms", "MS TO PROOF").shown(Shown::Number),
+    Column::new("verdict", "VERDICT"),
+    Column::new("reason", "REASON"),
+    Column::new("ref", "DECOY").shown(Shown::Ref).wide(),
+    Column::new("actor", "BY").wide(),
+];
+
 const SCHEDULES: &[Column] = &[
     Column::new("ref", "REF").shown(Shown::Ref),
     Column::new("policy", "POLICY"),
@@ -153,6 +166,7 @@ pub(super) async fn run(global: &Global, args: &ListArgs) -> Result<Exit> {
         Thing::Revocations => {
             ("revocations", SAGAS, sagas(engine, SagaKind::Revocation, selector.as_ref(), &selection).await?)
         }
+        Thing::Drills => ("drills", DRILLS, output::values(&engine.ports.incidents.drills().await?)?),
         Thing::Schedules => ("schedules", SCHEDULES, schedules(engine, selector.as_ref(), &selection).await?),
     };
     output::list(global, name, columns, &items)?;

@@ -44,7 +44,7 @@ fn subject(plan: &SagaPlan, blast: Option<&Blast>) -> Value {
 }
 
 /// What its end takes with it, for people.
-fn radius(blast: &Blast) -> Vec<String> {
+pub(super) fn radius(blast: &Blast) -> Vec<String> {
     let mut lines = Vec::new();
     let of = |what: &str, count: usize| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
     let derived = blast.derived.iter().take(10).map(|one| format!("  derived: {} ({})", one.at, one.what));
@@ -142,23 +142,26 @@ pub(super) fn ask(plan: &Plan, change: &ChangeArgs, verb: &str) -> Result<Answer
     if change.yes {
         return Ok(Answer::Go);
     }
+    let what =
+        if plan.subjects.len() == 1 { "this".to_owned() } else { format!("these {}", plan.subjects.len()) };
+    Ok(if agreed(&format!("{verb} {what}"))? { Answer::Go } else { Answer::Stop(Exit::Refused) })
+}
+
+/// Asks on the terminal.
+pub(super) fn agreed(what: &str) -> Result<bool> {
     if !std::io::stdin().is_terminal() {
         return Err(Failure::config(
             24,
-            format!("nobody can be asked whether to {verb}: standard input is no terminal"),
+            format!("nobody can be asked whether to {what}: standard input is no terminal"),
         )
         .hint("`--yes` answers, `--dry-run` stops after the plan"));
     }
     let mut stderr = std::io::stderr().lock();
-    let _ = write!(
-        stderr,
-        "{verb} {}? [y/N] ",
-        if plan.subjects.len() == 1 { "this".to_owned() } else { format!("these {}", plan.subjects.len()) }
-    );
+    let _ = write!(stderr, "{what}? [y/N] ");
     let _ = stderr.flush();
     let mut line = String::new();
     let _ = std::io::stdin().read_line(&mut line);
-    Ok(if matches!(line.trim(), "y" | "Y" | "yes") { Answer::Go } else { Answer::Stop(Exit::Refused) })
+    Ok(matches!(line.trim(), "y" | "Y" | "yes"))
 }
 
 /// How sagas are run with this configuration.

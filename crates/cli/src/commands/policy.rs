@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::show;
 use crate::{
-    args::{Format, Global, PolicyArgs, PolicyCommand, ShowArgs},
+    args::{Format, Global, PolicyArgs, PolicyCommand, PolicyTestArgs},
     compose::{Needs, compose},
     error::{Exit, Result},
     output::{self, Column, Shown},
@@ -73,7 +73,7 @@ async fn list(global: &Global, engine: &Engine) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-async fn test(global: &Global, engine: &Engine, args: &ShowArgs) -> Result<Exit> {
+async fn test(global: &Global, engine: &Engine, args: &PolicyTestArgs) -> Result<Exit> {
     let now = engine.clock.now();
     let credential = show::one(engine, &args.id).await?;
     let policies = &engine.estate.policies;

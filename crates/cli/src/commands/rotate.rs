@@ -9,7 +9,7 @@ use super::{
 use crate::{
     args::{Format, Global, RotateArgs},
     compose::{Needs, compose},
-    error::{Exit, Result},
+    error::{Exit, Failure, Result},
     output, progress,
 };
 
@@ -52,6 +52,15 @@ pub(super) async fn run(global: &Global, args: &RotateArgs) -> Result<Exit> {
             output::document(global, &document)?;
         }
         return Ok(exit);
+    }
+    if args.detach && engine.estate.guards.holds_back(planned.subjects.len()) {
+        let message = format!(
+            "guard `canary`: the first of {} has to end well before the others are begun, and with `--detach` nobody waits for that",
+            planned.subjects.len()
+        );
+        return Err(Failure::new(413, Exit::Refused, message).hint(
+            "leave `--detach` out, or detach the first ones alone and the others when those are done",
+        ));
     }
     let options = plan::run_options(&composed);
     let listener = progress::listener(global);

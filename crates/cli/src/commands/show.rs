@@ -1,7 +1,8 @@
 use claviger_core::view::{CredentialDetail, CredentialView};
-use claviger_engine::{Engine, policy, selector::Selector};
+use claviger_engine::{Engine, plan::Reach, policy, selector::Selector};
 use claviger_store::port::Selection;
 
+use super::plan;
 use crate::{
     args::{Format, Global, ShowArgs},
     compose::{Needs, compose},
@@ -11,7 +12,8 @@ use crate::{
 
 /// Shows one credential; several that match are named instead.
 pub(super) async fn run(global: &Global, args: &ShowArgs) -> Result<Exit> {
-    let composed = compose(global, Needs::Database).await?;
+    let needs = if args.ask { Needs::Backends } else { Needs::Database };
+    let composed = compose(global, needs).await?;
     let engine = &composed.engine;
     let now = engine.clock.now();
     let credential = one(engine, &args.id).await?;
@@ -19,10 +21,12 @@ pub(super) async fn run(global: &Global, args: &ShowArgs) -> Result<Exit> {
         return Err(Failure::new(300, Exit::Failed, "it is no longer there"));
     };
     policy::apply(&engine.estate, &mut detail.credential, now);
+    let reach = engine.reach(&detail, args.ask).await?;
     let mut document = output::value(&detail)?;
+    document["blast"] = output::value(&reach)?;
     output::stamp(&mut document, "credential");
     match global.output {
-        Format::Table | Format::Wide => output::text(&page(&detail)),
+        Format::Table | Format::Wide => output::text(&(page(&detail) + &radius(&reach))),
         _ => output::document(global, &document)?,
     }
     Ok(Exit::Done)
@@ -70,6 +74,31 @@ async fn by_copy(engine: &Engine, text: &str) -> Result<Failure> {
         )),
         None => failure.hint("`claviger list credentials` shows what is there"),
     })
+}
+
+/// What its end would take with it.
+fn radius(reach: &Reach) -> String {
+    use std::fmt::Write as _;
+    let mut text = "\nif it ended now\n".to_owned();
+    for consumer in &reach.blast.breaks {
+        let _ = writeln!(text, "  breaks: {consumer}");
+    }
+    if reach.blast.breaks.is_empty() {
+        let _ = writeln!(text, "  breaks: no consumer is known");
+    }
+    for line in plan::radius(&reach.blast) {
+        let _ = writeln!(text, "{line}");
+    }
+    if let Some(why) = &reach.derived_unknown {
+        let _ = writeln!(text, "  what was obtained with it is not known: {why}");
+    }
+    if !reach.asked {
+        let _ = writeln!(
+            text,
+            "  `--ask` asks the targets whom a replacement would save and what was obtained with it"
+        );
+    }
+    text
 }
 
 fn page(detail: &CredentialDetail) -> String {

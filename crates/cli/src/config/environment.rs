@@ -20,6 +20,7 @@ pub(super) fn overlay(table: &mut toml::Table, variables: impl Iterator<Item = (
 fn known(path: &[String]) -> bool {
     match path {
         [one] => matches!(one.as_str(), "database" | "keys" | "lease_seconds"),
+        [first, second] => matches!((first.as_str(), second.as_str()), ("operator", "key")),
         [first, ..] => matches!(first.as_str(), "backends" | "policies") && path.len() >= 3,
         [] => false,
     }

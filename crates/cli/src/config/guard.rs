@@ -13,6 +13,7 @@ pub(crate) struct Guards {
     max_targets: Option<usize>,
     max_share: Option<f64>,
     canary: usize,
+    operator_key: bool,
 }
 
 impl Guards {
@@ -25,8 +26,17 @@ impl Guards {
             max_targets: self.max_targets,
             max_share: self.max_share,
             canary: self.canary,
+            operator_key: self.operator_key,
         })
     }
+}
+
+/// `[operator]`: who runs this. Without it the account that the machine knows counts.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Operator {
+    /// File of the person's private key.
+    pub(crate) key: Option<std::path::PathBuf>,
 }
 
 /// `[incident]`

@@ -20,6 +20,8 @@ struct Raw {
     approvals: u32,
     #[serde(default)]
     retain: bool,
+    #[serde(default)]
+    re_revoke: bool,
     password: Option<Password>,
     grace: Option<String>,
     evidence: Option<String>,
@@ -60,6 +62,7 @@ pub(crate) fn parse(name: &str, value: toml::Value) -> Result<Policy, toml::de::
         strategy: raw.strategy,
         approvals: raw.approvals,
         retain: raw.retain,
+        re_revoke: raw.re_revoke,
         password,
         grace,
         evidence,

@@ -8,7 +8,7 @@ use super::{
     Check, Context, Draft, Rule, facts,
     framework::{csf, nhi, sp800_53},
 };
-use crate::view::{ReturnedView, Severity};
+use crate::view::{Reprobe, ReturnedView, Severity};
 
 pub(super) const RULE: Rule = Rule {
     slug: "returned-credential",
@@ -23,7 +23,19 @@ fn check(returned: &ReturnedView, _: &Context) -> Option<Draft> {
     let draft = match &returned.copy {
         Some(copy) => Draft::of(copy, format!("It holds a value of {credential}, which was revoked"))
             .with("copy", copy.as_str()),
-        None => Draft::of(credential, "Its issuer lists it again, and it was revoked"),
+        None => match returned.probe.as_ref().map(|probe| probe.answer) {
+            Some(Reprobe::AcceptedAgain) => {
+                Draft::of(credential, "Its issuer accepts it again, and it was revoked")
+            }
+            _ => Draft::of(credential, "Its issuer lists it again, and it was revoked"),
+        },
+    };
+    let draft = match &returned.probe {
+        Some(probe) => draft
+            .with("probe", probe.answer.as_str())
+            .with("probed_at", facts::instant(probe.at))
+            .with("probe_evidence", probe.evidence.as_str()),
+        None => draft,
     };
     let draft = draft
         .with("credential", credential.as_str())
@@ -35,7 +47,7 @@ fn check(returned: &ReturnedView, _: &Context) -> Option<Draft> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{model::CredentialState, reference::Ref};
+    use crate::{model::CredentialState, reference::Ref, view::ReprobeView};
 
     fn returned(copy: Option<&str>) -> ReturnedView {
         ReturnedView {
@@ -43,6 +55,7 @@ mod tests {
             state: CredentialState::RevokedProven,
             revoked_at: chrono::DateTime::from_timestamp(0, 0).expect("in range"),
             copy: copy.map(Ref::from_text),
+            probe: None,
         }
     }
 
@@ -55,5 +68,23 @@ mod tests {
         let issuer = check(&returned(None), &context).expect("it holds");
         assert_eq!(issuer.subject.as_str(), "db/role/app");
         assert!(!issuer.evidence.contains_key("copy"));
+    }
+
+    #[test]
+    fn what_a_trial_showed_is_evidence() {
+        let at = chrono::DateTime::from_timestamp(5, 0).expect("in range");
+        let context = Context::new(at);
+        let tried = |answer, copy| {
+            let probe = ReprobeView { at, answer, evidence: "SQLSTATE 28P01".to_owned() };
+            check(&ReturnedView { probe: Some(probe), ..returned(copy) }, &context).expect("it holds")
+        };
+        let accepted = tried(Reprobe::AcceptedAgain, None);
+        assert!(
+            accepted.title.contains("accepts it again") && accepted.evidence["probe"] == "accepted-again"
+        );
+        assert!(tried(Reprobe::ListedAgain, None).title.contains("lists it again"));
+        let refused = tried(Reprobe::StillRefused, Some("kv/a#b"));
+        assert_eq!(refused.evidence["probe"], "still-refused");
+        assert_eq!(refused.evidence["probe_evidence"], "SQLSTATE 28P01");
     }
 }

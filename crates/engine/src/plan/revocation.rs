@@ -10,7 +10,7 @@
 //!
 //! A cluster's client certificate, which nobody can refuse: `mitigate/1`, in `rights`. Tokens that are bound to an object: `anchor`.
 
-use claviger_backend::{Backend, Descent, Ending, Issuer, Suspension};
+use claviger_backend::{Backend, Descent, Ending, Issuer, Presence, Suspension};
 use claviger_core::{
     model::{CopyStage, CredentialState},
     reference::Ref,
@@ -49,10 +49,12 @@ pub(super) async fn plan(
     match ending {
         Some((issuer, ending)) if ending.refused.is_none() => {
             let gone = matches!(credential.state, CredentialState::RevokedProven | CredentialState::Gone);
-            if gone && !(options.scrub && ended) {
+            // What its issuer has again is ended again: somebody has made it anew under its name, and no scan has seen that yet.
+            let is_back = (gone || ended) && matches!(issuer.presence(at).await, Ok(Presence::Present(_)));
+            if gone && !is_back && !(options.scrub && ended) {
                 return Err(refuse(at, "already-gone", format!("its state is `{}`", credential.state)));
             }
-            if ended && options.scrub {
+            if ended && !is_back && options.scrub {
                 return scrub::again(engine, detail, capability.verify).await;
             }
             at_issuer(engine, detail, options, backend, (issuer, ending)).await

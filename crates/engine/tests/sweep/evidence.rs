@@ -132,6 +132,35 @@ async fn a_target_that_does_not_answer_is_no_refusal() -> Result<()> {
     Ok(())
 }
 
+/// A server whose cache never held the token refuses it at once, and another one may still hold it: what is refused early is asked again when
+/// no cache can hold it any more, and only that is the proof.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_early_refusal_is_not_the_one_that_proves() -> Result<()> {
+    let scene = Scene::of(Saga::Revocation).await?;
+    let process = scene.process().await?;
+    let id = process.engine.begin(scene.world.plan().clone(), Cause::Manual, None).await?;
+    let drive = process.engine.drive(id, &RUN, &Silent);
+    let early = async {
+        after(&scene, "revoke").await?;
+        scene.edit(|estate| estate.cluster.tombstones.clear())?;
+        let refused =
+            !scene.world.observer(scene.dir.path()).accepts_token(&scene.world.old, &SystemClock)?;
+        anyhow::Ok((refused, SystemClock.now()))
+    };
+    let (outcome, early) = tokio::join!(drive, early);
+    let (outcome, (refused, at)) = (outcome?, early?);
+    ensure!(refused, "it is not refused early");
+    let receipt = outcome.receipts.first().context("a receipt")?;
+    let ended = outcome.steps.iter().find(|step| step.step == "revoke").and_then(|step| step.finished_at);
+    let waited = receipt.observed_at - ended.context("its end")?;
+    ensure!(receipt.verdict == "proven" && receipt.observed_at > at, "{receipt:?}");
+    ensure!(
+        waited >= TimeDelta::seconds(3),
+        "the proof came {waited} after the end: within the caches' window"
+    );
+    Ok(())
+}
+
 /// Waits until the estate has seen this operation.
 async fn after(scene: &Scene, operation: &str) -> Result<()> {
     for _ in 0..600 {

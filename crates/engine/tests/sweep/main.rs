@@ -13,6 +13,7 @@ mod ending;
 mod evidence;
 mod generic;
 mod grace;
+mod guards;
 mod invariants;
 mod journal;
 mod limits;

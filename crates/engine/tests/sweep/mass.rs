@@ -77,7 +77,7 @@ impl FaultPlan for Lots {
 }
 
 /// So many credentials, a quarter of each kind, each with a readable copy.
-fn plant(count: usize) -> Estate {
+pub(crate) fn plant(count: usize) -> Estate {
     let random = SeededRandom::new(5);
     let mut estate = Estate::empty(&random);
     let now = SystemClock.now();
@@ -182,7 +182,7 @@ fn token_secret(account: &str, now: DateTime<Utc>) -> Secret {
     }
 }
 
-async fn planned(process: &Process) -> Result<Plan> {
+pub(crate) async fn planned(process: &Process) -> Result<Plan> {
     let kinds =
         "ref.contains('mass') && kind in ['password', 'token', 'access-key', 'service-account-token']";
     let selector = Selector::parse_with("", Some(kinds))?;

@@ -531,6 +531,7 @@ pub(crate) fn policy(
         strategy: strategy.map(str::to_owned),
         approvals: 0,
         retain: false,
+        re_revoke: false,
         password: None,
         grace,
         evidence: None,

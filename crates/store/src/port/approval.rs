@@ -21,6 +21,8 @@ pub struct Proposal {
     pub actor: String,
     /// When.
     pub at: DateTime<Utc>,
+    /// Its audit entry; `None` until it is kept.
+    pub audit_seq: Option<Seq>,
 }
 
 /// Proposals and approvals. Nothing in it can be changed or deleted.

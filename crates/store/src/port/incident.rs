@@ -4,6 +4,7 @@ use claviger_core::{
     audit::AuditDraft,
     id::{IncidentId, Seq},
     incident::{Incident, Note},
+    view::DrillView,
 };
 
 use crate::Result;
@@ -21,7 +22,7 @@ pub struct NewIncident {
     pub actor: String,
 }
 
-/// Incidents. Nothing in it can be changed or deleted.
+/// Incidents and drills. Nothing in it can be changed or deleted.
 #[async_trait]
 pub trait Incidents: Send + Sync {
     /// Opens an incident with its first notes, each with its audit entry, in one transaction.
@@ -37,4 +38,10 @@ pub trait Incidents: Send + Sync {
 
     /// All incidents with their notes, newest first.
     async fn incidents(&self) -> Result<Vec<Incident>>;
+
+    /// Keeps a drill that came to its end, with its audit entry, in one transaction.
+    async fn record_drill(&self, drill: &DrillView, audit: AuditDraft) -> Result<Seq>;
+
+    /// All drills, newest first.
+    async fn drills(&self) -> Result<Vec<DrillView>>;
 }

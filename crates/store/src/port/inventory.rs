@@ -11,7 +11,7 @@ use claviger_core::{
     reference::Ref,
     view::{
         BackendScanView, ConsumerView, CopyView, Counts, CredentialDetail, CredentialView, FindingView,
-        HistoryView, IdentityView, ReturnedView, ScanView,
+        HistoryView, IdentityView, ReprobeView, ReturnedView, ScanView,
     },
 };
 
@@ -309,6 +309,9 @@ pub trait Inventory: Send + Sync {
 
     /// Revoked credentials that are there again: their value in a place that did not hold it when they were revoked, or themselves at their issuer.
     async fn returned(&self) -> Result<Vec<ReturnedView>>;
+
+    /// Keeps what trying a revoked credential again showed; of several the newest. It holds until the credential is revoked once more.
+    async fn record_reprobe(&self, credential: CredentialId, probe: &ReprobeView) -> Result<()>;
 
     /// Open findings, worst first.
     async fn findings(&self) -> Result<Vec<FindingView>>;

@@ -62,6 +62,7 @@ impl Approvals for SeaStore {
                     reasons: from_json(PROPOSAL, &row.reasons)?,
                     actor: row.actor,
                     at: row.at,
+                    audit_seq: Some(Seq(row.audit_seq)),
                 })
             })
             .collect()

@@ -6,14 +6,15 @@ use claviger_core::{
     audit::AuditDraft,
     id::{IncidentId, Seq},
     incident::{Incident, Note, Noted},
+    view::DrillView,
 };
 use sea_orm::{
-    ColumnTrait as _, DatabaseTransaction, EntityTrait as _, IntoActiveModel as _, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _, TransactionTrait as _, sea_query::LockType,
+    ColumnTrait as _, DatabaseTransaction, EntityTrait as _, FromQueryResult, IntoActiveModel as _,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _, TransactionTrait as _, sea_query::LockType,
 };
 
 use super::{
-    SeaStore, audit,
+    SeaStore, audit, sql,
     text::{from_json, micros, text, to_json},
 };
 use crate::{
@@ -22,6 +23,7 @@ use crate::{
 };
 
 const NOTE: &str = "incident_note";
+const DRILL: &str = "drill";
 
 #[async_trait]
 impl Incidents for SeaStore {
@@ -95,6 +97,27 @@ impl Incidents for SeaStore {
         });
         Ok(incidents.collect())
     }
+
+    async fn record_drill(&self, drill: &DrillView, draft: AuditDraft) -> Result<Seq> {
+        let transaction = self.database.begin().await?;
+        let seq = audit::chain_one(&transaction, micros(self.clock.now()), draft).await?;
+        let sql = "insert into drill (audit_seq, drill_id, drill) values ($1, $2, $3)";
+        let values = vec![seq.0.into(), drill.drill_id.into(), to_json(drill).into()];
+        sql::run(&transaction, sql, values).await?;
+        transaction.commit().await?;
+        Ok(seq)
+    }
+
+    async fn drills(&self) -> Result<Vec<DrillView>> {
+        let sql = "select drill from drill order by audit_seq desc";
+        let rows: Vec<DrillRow> = sql::rows(&self.database.read, sql, Vec::new()).await?;
+        rows.iter().map(|row| from_json(DRILL, &row.drill)).collect()
+    }
+}
+
+#[derive(FromQueryResult)]
+struct DrillRow {
+    drill: String,
 }
 
 async fn insert(

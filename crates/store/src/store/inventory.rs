@@ -23,7 +23,7 @@ use claviger_core::{
     reference::Ref,
     view::{
         BackendScanView, ConsumerView, CopyView, Counts, CredentialDetail, CredentialView, FindingView,
-        HistoryView, IdentityView, ReturnedView, ScanView,
+        HistoryView, IdentityView, ReprobeView, ReturnedView, ScanView,
     },
 };
 
@@ -128,6 +128,10 @@ impl Inventory for SeaStore {
 
     async fn returned(&self) -> Result<Vec<ReturnedView>> {
         self.list_returned().await
+    }
+
+    async fn record_reprobe(&self, credential: CredentialId, probe: &ReprobeView) -> Result<()> {
+        self.note_reprobe(credential, probe).await
     }
 
     async fn findings(&self) -> Result<Vec<FindingView>> {

@@ -16,6 +16,7 @@ fn proposal(bench: &Bench, hash: &str, actor: &str) -> Proposal {
         reasons: vec!["guard `max_targets`".to_owned()],
         actor: actor.to_owned(),
         at: bench.now(),
+        audit_seq: None,
     }
 }
 

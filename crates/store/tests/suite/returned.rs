@@ -1,5 +1,8 @@
 use anyhow::Result;
-use claviger_core::model::CredentialState;
+use claviger_core::{
+    model::CredentialState,
+    view::{Reprobe, ReprobeView},
+};
 use claviger_store::{Inventory as _, LinkEvidence, Merged};
 
 use super::{
@@ -46,6 +49,20 @@ pub(crate) async fn what_was_revoked_and_is_there_again_is_told(bench: Bench) ->
     assert_eq!(bench.returned().await?, [KEPT]);
     // And its issuer lists it again.
     bench.scan(with_role([copy(KEPT, 2)])).await?;
+    assert_eq!(bench.returned().await?, ["issuer"]);
+    // Tried again: what that showed stands beside it, until it is revoked once more.
+    let tried = |answer, at| ReprobeView { at, answer, evidence: "28P01".to_owned() };
+    bench.store.record_reprobe(credential.id, &tried(Reprobe::Unknown, bench.now())).await?;
+    bench.store.record_reprobe(credential.id, &tried(Reprobe::AcceptedAgain, bench.now())).await?;
+    let told = bench.store.returned().await?;
+    assert_eq!(told[0].probe.as_ref().map(|probe| probe.answer), Some(Reprobe::AcceptedAgain), "{told:?}");
+    bench.store.record_state(bench.now(), credential.id, CredentialState::RevokedProven, "again").await?;
+    assert!(bench.returned().await?.is_empty(), "of the revocation before");
+    // Nothing was seen by a scan, and it is accepted.
+    bench.clock.advance(chrono::Duration::seconds(1));
+    bench.store.record_reprobe(credential.id, &tried(Reprobe::StillRefused, bench.now())).await?;
+    assert!(bench.returned().await?.is_empty());
+    bench.store.record_reprobe(credential.id, &tried(Reprobe::AcceptedAgain, bench.now())).await?;
     assert_eq!(bench.returned().await?, ["issuer"]);
     Ok(())
 }

@@ -68,6 +68,12 @@ async fn a_token_secret_that_is_made_again_holds_the_same_token_and_is_seen() ->
     }
     ensure!(made == token, "the Secret of the same name holds another token");
     ensure!(who().await? == 200, "the leaked one does not work again");
+    // Tried again, before any scan has seen it: it is found under its old name, and accepted.
+    let tried = place.run(&["verify", "--revoked", subject, "-o", "json"], None)?.expect(5)?.json()?;
+    ensure!(tried["items"][0]["answer"] == "accepted-again", "{tried:#}");
+    let findings = place.list("findings")?;
+    let found = findings.iter().find(|one| one["slug"] == "returned-credential" && one["subject"] == subject);
+    ensure!(found.context("a finding")?["evidence"]["probe"] == "accepted-again", "{found:#?}");
     place.run(&["scan"], None)?;
     let copies = place.list("copies")?;
     let back = copies.iter().find(|copy| copy["ref"] == format!("{subject}#token")).context("the copy")?;
@@ -75,6 +81,11 @@ async fn a_token_secret_that_is_made_again_holds_the_same_token_and_is_seen() ->
     // Traced as it leaked, it is the one that was revoked.
     let trace = place.run(&["trace", "-o", "json"], Some(token.as_bytes()))?.expect(0)?.json()?;
     ensure!(trace["matches"][0]["credential"] == id.as_str(), "{trace:#}");
+    // And it is ended once more, with a proof of its own.
+    let ended = revoked(&place, 0, &[subject, "--yes"])?;
+    ensure!(ended["receipts"][0]["verdict"] == "proven" && who().await? == 401, "{ended:#}");
+    let tried = place.run(&["verify", "--revoked", subject, "-o", "json"], None)?.json()?;
+    ensure!(tried["items"][0]["answer"] != "accepted-again", "{tried:#}");
     place.run(&["audit", "verify"], None)?.expect(0)?;
     Ok(())
 }

@@ -3,13 +3,18 @@
 //! A place that held the value when it was revoked is a leftover and no return, for as long as each evaluation still finds the value there.
 
 use chrono::{DateTime, Utc};
-use claviger_core::{id::CredentialId, model::CredentialState, reference::Ref, view::ReturnedView};
+use claviger_core::{
+    id::CredentialId,
+    model::CredentialState,
+    reference::Ref,
+    view::{ReprobeView, ReturnedView},
+};
 use sea_orm::{DatabaseTransaction, FromQueryResult};
 
 use super::{
     super::{
         SeaStore, sql,
-        text::{from_json, from_word},
+        text::{from_json, from_word, micros, text},
     },
     facts::IssuedFacts,
 };
@@ -34,6 +39,16 @@ struct Listed {
     facts: String,
 }
 
+#[derive(FromQueryResult)]
+struct Tried {
+    at: String,
+    state: String,
+    state_at: DateTime<Utc>,
+    probed_at: DateTime<Utc>,
+    answer: String,
+    evidence: String,
+}
+
 /// Notes which places hold the value now that it is revoked.
 pub(super) async fn note_leftovers(transaction: &DatabaseTransaction, id: CredentialId) -> Result<()> {
     let sql = "insert into revoked_leftover (credential_id, copy_id) \
@@ -44,6 +59,21 @@ pub(super) async fn note_leftovers(transaction: &DatabaseTransaction, id: Creden
 }
 
 impl SeaStore {
+    pub(super) async fn note_reprobe(&self, id: CredentialId, probe: &ReprobeView) -> Result<()> {
+        let transaction = self.database.begin().await?;
+        let sql = "insert into revoked_probe (credential_id, at, answer, evidence) values ($1, $2, $3, $4) \
+             on conflict (credential_id) do update set at = excluded.at, answer = excluded.answer, evidence = excluded.evidence";
+        let values = vec![
+            id.0.into(),
+            micros(probe.at).into(),
+            probe.answer.as_str().into(),
+            text(&probe.evidence).into(),
+        ];
+        sql::run(&transaction, sql, values).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
     pub(super) async fn list_returned(&self) -> Result<Vec<ReturnedView>> {
         let transaction = self.database.begin().await?;
         let prune = "delete from revoked_leftover where not exists (\
@@ -64,6 +94,11 @@ impl SeaStore {
              where c.state in {REVOKED} and i.gone_at is null and i.last_seen > c.state_at"
         );
         let listed: Vec<Listed> = sql::rows(&transaction, listed, Vec::new()).await?;
+        let tried = format!(
+            "select c.at as at, c.state as state, c.state_at as state_at, r.at as probed_at, r.answer as answer, r.evidence as evidence \
+             from revoked_probe r join credential c on c.id = r.credential_id where c.state in {REVOKED} and r.at > c.state_at"
+        );
+        let tried: Vec<Tried> = sql::rows(&transaction, tried, Vec::new()).await?;
         transaction.commit().await?;
         let mut returned = Vec::new();
         for row in held {
@@ -72,6 +107,7 @@ impl SeaStore {
                 state: from_word(CREDENTIAL, &row.state)?,
                 revoked_at: row.state_at,
                 copy: Some(Ref::from_text(row.copy)),
+                probe: None,
             });
         }
         for row in listed {
@@ -82,7 +118,30 @@ impl SeaStore {
                     state: from_word(CREDENTIAL, &row.state)?,
                     revoked_at: row.state_at,
                     copy: None,
+                    probe: None,
                 });
+            }
+        }
+        for row in tried {
+            let probe = ReprobeView {
+                at: row.probed_at,
+                answer: from_word("revoked_probe", &row.answer)?,
+                evidence: row.evidence,
+            };
+            let credential = Ref::from_text(row.at);
+            let known =
+                returned.iter().any(|one: &ReturnedView| one.credential == credential && one.copy.is_none());
+            if probe.answer.is_back() && !known {
+                returned.push(ReturnedView {
+                    credential: credential.clone(),
+                    state: from_word(CREDENTIAL, &row.state)?,
+                    revoked_at: row.state_at,
+                    copy: None,
+                    probe: None,
+                });
+            }
+            for one in returned.iter_mut().filter(|one| one.credential == credential) {
+                one.probe = Some(probe.clone());
             }
         }
         returned.sort_by(|left, right| (&left.credential, &left.copy).cmp(&(&right.credential, &right.copy)));
