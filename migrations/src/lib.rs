@@ -18,6 +18,7 @@ mod m20251122_080900_newcomer;
 mod m20251127_181000_approval;
 mod m20251127_181100_incident;
 mod m20251127_181200_returned;
+mod m20251127_200000_firing;
 mod sql;
 
 pub use sea_orm_migration::{MigrationTrait, MigratorTrait};
@@ -43,6 +44,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20251127_181000_approval::Migration),
             Box::new(m20251127_181100_incident::Migration),
             Box::new(m20251127_181200_returned::Migration),
+            Box::new(m20251127_200000_firing::Migration),
         ]
     }
 }

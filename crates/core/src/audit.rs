@@ -55,6 +55,10 @@ pub enum AuditKind {
     BreakGlass,
     /// An incident was opened or closed, or something was said of it.
     Incident,
+    /// What is scheduled was paused.
+    SchedulePaused,
+    /// A pause ended.
+    ScheduleResumed,
 }
 
 /// An entry before it has a place in the chain. Holds no secret.

@@ -69,6 +69,21 @@ id!(
     /// An incident.
     IncidentId
 );
+id!(
+    /// A firing of a schedule: a credential and the instant at which it is due.
+    FiringId
+);
+id!(
+    /// A pause of what is scheduled.
+    PauseId
+);
+
+impl FiringId {
+    /// The id of this pair. It is derived, so that whoever plans the same firing gives it the same id.
+    pub fn derive(credential: CredentialId, due_at: chrono::DateTime<chrono::Utc>) -> Self {
+        Self(Uuid::new_v5(&credential.0, format!("firing\u{0}{}", due_at.timestamp_micros()).as_bytes()))
+    }
+}
 
 /// Key of one external effect: UUIDv5 of saga, step, target and generation of the value, never of the attempt, so that a repeat is
 /// recognisable as a repeat at the target.
