@@ -11,6 +11,7 @@ mod engine;
 mod error;
 mod estate;
 pub mod exception;
+pub mod firing;
 pub mod guard;
 pub mod incident;
 mod job;
