@@ -20,6 +20,8 @@ mod revoke;
 mod rollback;
 mod rotate;
 mod scan;
+mod schedule;
+mod serve;
 mod show;
 mod trace;
 
@@ -49,6 +51,8 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit> {
         Command::Policy(args) => policy::run(global, &args).await,
         Command::Approve(args) => approve::run(global, &args).await,
         Command::Incident(args) => incident::run(global, &args).await,
+        Command::Schedule(args) => schedule::run(global, &args).await,
+        Command::Serve(args) => serve::run(global, &args).await,
         Command::Db(args) => db::run(global, &args).await,
         Command::Completion(args) => completion::run(&args),
         Command::Man => man::run(),
