@@ -10,7 +10,7 @@ use crate::house::{House, PATIENCE, database};
 #[tokio::test(flavor = "multi_thread")]
 async fn two_workers_share_what_is_due() -> Result<()> {
     let postgres = require_lab!(Postgres::shared().await, Ok(()));
-    let budget = "[budgets.sim]\nconcurrency = 4\n";
+    let budget = "[budgets.sim]\nconcurrency = 4\n[service]\nat_once = 2\n";
     let house = House::new(16, &database(postgres, "service_two").await?, budget)?;
     ensure!(house.run(&["scan"])?.code == 0, "scan");
     let pause = house.json(&["schedule", "pause", "--all", "--reason", "until both are there"])?;
