@@ -1,7 +1,17 @@
 //! A worker that is cut off at any moment of a firing, from its first await to its last: whoever takes the firing over ends it, and the credential was rotated
 //! once.
 
-use std::{future::poll_fn, path::Path, pin::pin, sync::Arc, task::Poll, time::Duration};
+use std::{
+    future::poll_fn,
+    path::Path,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::Poll,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, ensure};
 use chrono::TimeDelta;
@@ -18,12 +28,19 @@ use claviger_core::{
     seal::SealingKey,
 };
 use claviger_engine::{
-    Engine, Estate, Keys, Member, Ports, firing::Scheduler, policy::Policy, progress::Silent,
-    saga::RunOptions, scan::ScanOptions, selector::Selector, timing::Timing,
+    Engine, Estate, Keys, Member, Ports,
+    firing::Scheduler,
+    policy::Policy,
+    progress::{Progress, Silent},
+    saga::RunOptions,
+    scan::ScanOptions,
+    selector::Selector,
+    timing::Timing,
 };
 use claviger_store::{FiringEnd, SeaStore};
 use claviger_testkit::database::{Kind, TestDatabase};
 use futures::{StreamExt as _, stream};
+use tempfile::TempDir;
 
 const ROLE: &str = "payments_app";
 /// Of the worker that is cut off: short, so that it is over soon.
@@ -128,8 +145,8 @@ async fn trial(template: &Path, database: &TestDatabase, polls: usize) -> Result
     Ok(ended)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_takes_over_a_firing_ends_it_and_the_credential_is_rotated_once() -> Result<()> {
+/// An estate and a database in which one firing is planned and due.
+async fn prepare() -> Result<(TempDir, TestDatabase)> {
     let template = tempfile::tempdir()?;
     let random = SeededRandom::new(7);
     EstateFile::new(template.path().join("estate.json")).create(&estate::demo(&random, SystemClock.now()))?;
@@ -145,6 +162,40 @@ async fn whoever_takes_over_a_firing_ends_it_and_the_credential_is_rotated_once(
         // The copies are of the file: what is in the journal beside it has to be in it.
         store.close().await;
     }
+    Ok((template, database))
+}
+
+/// Says that it is time to stop at the third boundary.
+#[derive(Default)]
+struct Soon(AtomicUsize);
+
+impl Progress for Soon {
+    fn should_stop(&self) -> bool {
+        self.0.fetch_add(1, Ordering::SeqCst) >= 2
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rotation_that_is_told_to_stop_comes_to_a_boundary_and_goes_on_later() -> Result<()> {
+    let (template, database) = prepare().await?;
+    let (scheduler, _) = scheduler(template.path(), &database, "stops").await?;
+    let claims = scheduler.claim(Duration::from_secs(30), 8).await?;
+    let end = scheduler.fire(&claims[0], &RUN, &Soon::default()).await;
+    let stopped = matches!(&end, Some(FiringEnd::Open { outcome, .. }) if outcome == "running");
+    ensure!(stopped, "it did not stop: {end:?}");
+    ensure!(scheduler.settle_open().await? == 0, "it is not over");
+    let outcomes = scheduler.engine.resume(None, &RUN, &Silent).await?;
+    let done = outcomes.into_iter().map(|one| Ok(one?.state)).collect::<Result<Vec<_>>>()?;
+    ensure!(done == ["done"], "{done:?}");
+    ensure!(scheduler.settle_open().await? == 1, "it is over");
+    let over = scheduler.firings.firings(&[FiringState::Done], 9).await?;
+    ensure!(over.len() == 1, "{over:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_takes_over_a_firing_ends_it_and_the_credential_is_rotated_once() -> Result<()> {
+    let (template, database) = prepare().await?;
     // Close together where little happens between two awaits, further apart later.
     let moments = (1..24).chain((24..400).step_by(11));
     let (template, database) = (template.path(), &database);
