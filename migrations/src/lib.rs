@@ -18,6 +18,7 @@ mod m20251122_080900_newcomer;
 mod m20251127_181000_approval;
 mod m20251127_181100_incident;
 mod m20251127_181200_returned;
+mod m20251127_200000_firing;
 mod m20251127_220000_reprobe;
 mod m20251127_220100_drill;
 mod sql;
@@ -45,6 +46,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20251127_181000_approval::Migration),
             Box::new(m20251127_181100_incident::Migration),
             Box::new(m20251127_181200_returned::Migration),
+            Box::new(m20251127_200000_firing::Migration),
             Box::new(m20251127_220000_reprobe::Migration),
             Box::new(m20251127_220100_drill::Migration),
         ]

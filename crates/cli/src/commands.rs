@@ -21,6 +21,8 @@ mod revoke;
 mod rollback;
 mod rotate;
 mod scan;
+mod schedule;
+mod serve;
 mod show;
 mod trace;
 mod verify;
@@ -53,6 +55,8 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit> {
         Command::Incident(args) => incident::run(global, &args).await,
         Command::Verify(args) => verify::run(global, &args).await,
         Command::Drill(args) => drill::run(global, &args).await,
+        Command::Schedule(args) => schedule::run(global, &args).await,
+        Command::Serve(args) => serve::run(global, &args).await,
         Command::Db(args) => db::run(global, &args).await,
         Command::Completion(args) => completion::run(&args),
         Command::Man => man::run(),

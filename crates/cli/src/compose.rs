@@ -6,10 +6,11 @@ use claviger_backend::layers::{Guarded, LayerConfig};
 use claviger_core::{
     approval::Approver,
     clock::{Clock, SystemClock},
+    id::new_id,
     random::{OsRandom, Random},
     reference::Ref,
 };
-use claviger_engine::{Declared, Engine, Estate, Member, OwnerRule, Ports};
+use claviger_engine::{Declared, Engine, Estate, Member, OwnerRule, Ports, firing::Scheduler};
 use claviger_store::{MigrationState, SeaStore};
 
 use crate::{
@@ -24,6 +25,19 @@ use crate::{
 pub(crate) struct Composed {
     pub(crate) engine: Engine,
     pub(crate) loaded: Loaded,
+    /// The database, for what is no port of the engine.
+    pub(crate) store: Arc<SeaStore>,
+}
+
+impl Composed {
+    /// The scheduler on this engine, under a name that no other process has.
+    pub(crate) fn scheduler(self) -> Result<Scheduler> {
+        let id = new_id(self.engine.clock.as_ref(), self.engine.random.as_ref()).simple().to_string();
+        // The end of a time-ordered id is the random part.
+        let owner = format!("worker:{}#{}", self.engine.actor, &id[id.len() - 8..]);
+        let budgets = self.loaded.budgets()?;
+        Ok(Scheduler { engine: Arc::new(self.engine), firings: self.store, budgets, owner })
+    }
 }
 
 /// Which backends a command needs: a listing needs none, and should work although all of them are down.
@@ -96,10 +110,10 @@ pub(crate) async fn compose(global: &Global, needs: Needs) -> Result<Composed> {
         journal: store.clone(),
         audit: store.clone(),
         approvals: store.clone(),
-        incidents: store,
+        incidents: store.clone(),
     };
     let engine = Engine { estate, ports, keys, clock, random, actor };
-    Ok(Composed { engine, loaded })
+    Ok(Composed { engine, loaded, store })
 }
 
 /// The installation plans: its own key approves nothing.

@@ -7,14 +7,19 @@ mod exception;
 mod guard;
 mod policy;
 mod secret;
+mod service;
 
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
 };
 
-use claviger_core::{approval::Approver, schedule::Blackout};
+use claviger_core::{
+    approval::Approver,
+    schedule::{Blackout, Budget},
+};
 use claviger_engine::{exception::Exception, policy::Policy};
+use claviger_server::Settings;
 use serde::Deserialize;
 
 pub(crate) use self::secret::SecretSource;
@@ -56,6 +61,12 @@ pub(crate) struct Config {
     pub(crate) incident: guard::Incident,
     /// Who runs this.
     pub(crate) operator: guard::Operator,
+    /// What schedules may do at a backend, by its name.
+    pub(crate) budgets: BTreeMap<String, service::Budget>,
+    /// How fresh the service keeps the inventory.
+    pub(crate) scan: service::Scan,
+    /// The service.
+    pub(crate) service: service::Service,
 }
 
 /// A backend with what is common to all kinds.
@@ -135,6 +146,8 @@ impl Loaded {
         loaded.guards()?;
         loaded.break_glass()?;
         loaded.backends()?;
+        loaded.budgets()?;
+        loaded.service()?;
         Ok(loaded)
     }
 
@@ -224,6 +237,16 @@ impl Loaded {
     /// How long an incident lets plans through without the approvals that they want.
     pub(crate) fn break_glass(&self) -> Result<chrono::TimeDelta> {
         self.config.incident.break_glass()
+    }
+
+    /// What schedules may do at each backend of which something is said.
+    pub(crate) fn budgets(&self) -> Result<Vec<Budget>> {
+        service::budgets(&self.config)
+    }
+
+    /// How the service runs its duties.
+    pub(crate) fn service(&self) -> Result<Settings> {
+        service::settings(&self.config)
     }
 
     fn shape(&self, section: &str, error: &toml::de::Error) -> Failure {

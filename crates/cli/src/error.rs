@@ -1,7 +1,7 @@
 //! What a person sees when something goes wrong: a stable code, one sentence, and a hint that can be acted on.
 //!
 //! Codes: 0001–0099 usage and configuration, 0100–0199 database and keys, 0200–0299 backends, 0300–0399 inventory,
-//! 0400–0499 plans and sagas, 0500–0599 audit, 0900 bugs.
+//! 0400–0499 plans and sagas, 0500–0599 audit, 0600–0699 the service, 0900 bugs.
 
 use std::{
     io::{IsTerminal, Write},
@@ -144,6 +144,7 @@ impl From<claviger_engine::Error> for Failure {
             Engine::Incident { code: "closed", .. } => Self::new(422, Exit::Refused, message).hint("`claviger incident open` begins another one"),
             Engine::Incident { code: "no-note" | "future", .. } => Self::config(423, message).hint("see `claviger incident --help`"),
             Engine::Incident { .. } => Self::new(420, Exit::Failed, message).hint("`claviger incident status` lists them"),
+            Engine::NoPause(_) => Self::new(430, Exit::Failed, message).hint("`claviger schedule list` shows the pauses that hold"),
             _ => Self::new(499, Exit::Failed, message),
         }
     }

@@ -59,6 +59,10 @@ pub enum AuditKind {
     Reprobed,
     /// A drill was begun, or came to its end.
     Drill,
+    /// What is scheduled was paused.
+    SchedulePaused,
+    /// A pause ended.
+    ScheduleResumed,
 }
 
 /// An entry before it has a place in the chain. Holds no secret.

@@ -69,6 +69,21 @@ id!(
     /// An incident.
     IncidentId
 );
+id!(
+    /// A firing of a schedule: a credential and the instant at which it is due.
+    FiringId
+);
+id!(
+    /// A pause of what is scheduled.
+    PauseId
+);
+
+impl FiringId {
+    /// The id of this pair. It is derived, so that whoever plans the same firing gives it the same id.
+    pub fn derive(credential: CredentialId, due_at: chrono::DateTime<chrono::Utc>) -> Self {
+        Self(Uuid::new_v5(&credential.0, format!("firing\u{0}{}", due_at.timestamp_micros()).as_bytes()))
+    }
+}
 
 impl CredentialId {
     /// Of the tokens that are bound to an object: a UUIDv5 of the object's ref, as no inventory lists them. The same ref gives the same id everywhere.

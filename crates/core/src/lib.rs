@@ -12,6 +12,7 @@ pub mod certificate;
 pub mod clock;
 pub mod finding;
 pub mod fingerprint;
+pub mod firing;
 pub mod format;
 pub mod id;
 pub mod incident;

@@ -3,7 +3,9 @@
 //! Once per local time. A time that the clock skips in spring comes at the end of the gap; one that it shows twice in autumn counts the first
 //! time. A skipped 02:30 that is lost, or a 02:30 that comes twice, is how other schedulers miss or repeat a run.
 
+mod budget;
 mod expression;
+mod steady;
 mod window;
 
 use chrono::{DateTime, LocalResult, NaiveDateTime, TimeDelta, TimeZone as _, Utc};
@@ -11,7 +13,9 @@ use chrono_tz::Tz;
 use sha2::{Digest as _, Sha256};
 
 pub use self::{
+    budget::{Bucket, Budget},
     expression::Expression,
+    steady::{SETTLE, Steadiness},
     window::{Blackout, Window},
 };
 use crate::id::CredentialId;

@@ -74,6 +74,9 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// No pause that holds has an id that begins so, or more than one has.
+    #[error("no pause that holds, or more than one, has an id that begins with `{0}`")]
+    NoPause(String),
     /// An incident cannot be changed or found.
     #[error("{reason}")]
     Incident {

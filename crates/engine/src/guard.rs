@@ -64,7 +64,14 @@ impl Engine {
     /// # Errors
     /// The database, or which policy holds cannot be decided.
     pub async fn needs(&self, plan: &Plan) -> Result<Needs> {
-        let all = self.ports.inventory.credentials(self.clock.now(), &Selection::default()).await?;
+        let now = self.clock.now();
+        // The whole inventory is looked at only where a plan could be a part of a class.
+        let all = if plan.subjects.len() == 1 {
+            let subject = self.ports.inventory.credential(now, plan.subjects[0].credential).await?;
+            subject.map(|detail| detail.credential).into_iter().collect()
+        } else {
+            self.ports.inventory.credentials(now, &Selection::default()).await?
+        };
         let mut unlisted = Vec::new();
         for subject in &plan.subjects {
             unlisted.extend(anchor::stand_in(self, subject).await?);

@@ -144,6 +144,18 @@ impl Engine {
         Ok(Plan::of(subjects, refused))
     }
 
+    /// Plans the rotation of one credential. A refusal is part of the plan. `None`: it is not in the inventory.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn plan_rotation_of(&self, id: CredentialId, options: &RotateOptions) -> Result<Option<Plan>> {
+        let Some(detail) = self.detail(id).await? else { return Ok(None) };
+        Ok(Some(match rotation::plan(self, &detail, options, &Engines::default()).await {
+            Ok(plan) => Plan::of(vec![plan], Vec::new()),
+            Err(refusal) => Plan::of(Vec::new(), vec![refusal]),
+        }))
+    }
+
     /// Is it due, and may it start now?
     fn is_due(&self, credential: &CredentialView) -> Result<bool> {
         let now = self.clock.now();

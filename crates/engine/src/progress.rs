@@ -12,6 +12,10 @@ pub trait Progress: Send + Sync {
     fn step_started(&self, _subject: &str, _step: &str) {}
     /// A saga's step is over.
     fn step_finished(&self, _subject: &str, _step: &str, _outcome: &str) {}
+    /// Should it stop at the next boundary between two steps? What is left is taken up again by whoever resumes it.
+    fn should_stop(&self) -> bool {
+        false
+    }
 }
 
 /// Nobody listens.

@@ -84,9 +84,9 @@ impl Engine {
         let outcomes: tokio::sync::Mutex<BTreeMap<String, BackendOutcome>> = tokio::sync::Mutex::default();
         for phase in [Phase::Issuers, Phase::Stores] {
             // Issuers outside of the chosen backends are asked for their verifiers, or a partial scan would forget proven links.
-            let members: Vec<&Member> = match phase {
-                Phase::Issuers => self.estate.members().collect(),
-                Phase::Stores => chosen.clone(),
+            let members: Vec<Member> = match phase {
+                Phase::Issuers => self.estate.members().cloned().collect(),
+                Phase::Stores => chosen.iter().copied().cloned().collect(),
             };
             // One body of work for each backend; errors of the database end the scan, errors of a backend end that backend.
             let results: Vec<Result<()>> = stream::iter(members)
@@ -97,7 +97,7 @@ impl Engine {
                         let name = member.backend.info().name.clone();
                         let mut outcome = outcomes.lock().await.remove(&name).unwrap_or_default();
                         let result =
-                            self.read(scan, member, phase, merged, recogniser, &mut outcome, progress).await;
+                            self.read(scan, &member, phase, merged, recogniser, &mut outcome, progress).await;
                         outcomes.lock().await.insert(name, outcome);
                         result
                     }

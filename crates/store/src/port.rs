@@ -2,6 +2,7 @@
 
 mod approval;
 mod audit;
+mod firing;
 mod incident;
 mod inventory;
 mod journal;
@@ -9,6 +10,7 @@ mod journal;
 pub use self::{
     approval::{Approvals, Proposal},
     audit::AuditLog,
+    firing::{Claimed, FiringEnd, Firings, NewPause, PlannedFiring, Replan, Wanted},
     incident::{Incidents, NewIncident},
     inventory::{
         CopyLink, Inventory, LinkEvidence, MergeSummary, Merged, MergedConsumer, MergedCopy,

@@ -2,6 +2,7 @@
 
 mod approval;
 mod audit;
+mod firing;
 mod group;
 mod incident;
 mod inventory;

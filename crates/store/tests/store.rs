@@ -33,6 +33,16 @@ on_both! {
         an_incident_is_read_back_with_its_notes_in_order,
         nothing_is_noted_of_one_that_is_closed_or_not_there,
         the_database_refuses_to_change_or_delete_one;
+    firing:
+        a_pair_fires_once_and_not_before_its_time,
+        workers_that_come_at_once_share_without_exceeding_a_budget,
+        a_rate_holds_however_many_ask,
+        two_of_one_service_are_never_under_way_together,
+        a_dead_worker_s_firing_is_taken_over_and_it_is_fenced,
+        what_came_to_nothing_is_put_off_and_stays_so,
+        a_pause_holds_until_it_ends_and_both_are_told,
+        a_duty_has_one_owner_at_a_time,
+        a_probe_waits_for_what_an_append_waits_for;
     audit:
         entries_are_chained_and_survive_the_database,
         appends_at_the_same_time_leave_one_unbroken_chain,

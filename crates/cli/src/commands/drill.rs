@@ -20,12 +20,12 @@ pub(super) async fn run(global: &Global, args: &DrillArgs) -> Result<Exit> {
         (Some(name), _) => name.clone(),
         (None, [one]) => one.clone(),
         (None, []) => {
-            return Err(Failure::new(430, Exit::Refused, "no backend of the configuration can make decoys")
+            return Err(Failure::new(431, Exit::Refused, "no backend of the configuration can make decoys")
                 .hint("PostgreSQL can: a role that may log in and do nothing"));
         }
         (None, several) => {
             return Err(Failure::config(
-                430,
+                431,
                 format!("several backends can make decoys: {}", several.join(", ")),
             )
             .hint("`claviger drill BACKEND`"));

@@ -194,6 +194,9 @@ impl Engine {
         let mut record = self.load_owned(owned).await?;
         loop {
             owned.catch_up(&mut record)?;
+            if progress.should_stop() {
+                return Ok(());
+            }
             match record.progress.next(&record.plan) {
                 // It may be another owner who left nothing to be done.
                 Next::Nothing => return self.load_owned(owned).await.map(drop),
@@ -213,7 +216,9 @@ impl Engine {
                 }
                 Next::Wait(_, until) if until - self.clock.now() > linger(options) => return Ok(()),
                 Next::Wait(index, until) => {
-                    self.wait(owned, options, until).await?;
+                    if !self.wait_unless(owned, options, until, progress).await? {
+                        return Ok(());
+                    }
                     let attempt = match &record.progress.steps[index] {
                         claviger_core::saga::StepState::Waiting { attempt, .. } => attempt + 1,
                         _ => 1,

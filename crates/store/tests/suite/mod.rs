@@ -3,6 +3,7 @@
 pub(crate) mod approval;
 pub(crate) mod audit;
 mod connect;
+pub(crate) mod firing;
 pub(crate) mod group;
 pub(crate) mod incident;
 pub(crate) mod inventory;

@@ -5,13 +5,19 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use claviger_core::{
     id::SagaId,
-    saga::{Event, Progress},
+    saga::{Event, Progress as Fold},
 };
 use claviger_store::port::{Append, Claim, SagaRecord};
 use tokio::time::Instant;
 
 use super::RunOptions;
-use crate::{Engine, Error, Result};
+use crate::{
+    Engine, Error, Result,
+    progress::{Progress, Silent},
+};
+
+/// Longest time until somebody who waits looks whether it should stop.
+const NAP: Duration = Duration::from_millis(500);
 
 /// Ownership with the local end of the lease.
 pub(in crate::saga) struct Owned {
@@ -31,7 +37,7 @@ impl Owned {
     }
 
     /// Where the saga is, by a record that was read before.
-    pub(super) fn present(&self, record: &SagaRecord) -> Result<Progress> {
+    pub(super) fn present(&self, record: &SagaRecord) -> Result<Fold> {
         let mut progress = record.progress.clone();
         for (_, event) in &self.since {
             progress = progress.apply(&record.plan, event).map_err(claviger_store::Error::from)?;
@@ -110,12 +116,26 @@ impl Engine {
         options: &RunOptions,
         until: chrono::DateTime<chrono::Utc>,
     ) -> Result<()> {
+        self.wait_unless(owned, options, until, &Silent).await.map(drop)
+    }
+
+    /// Waits, unless it is told to stop before: `false`.
+    pub(super) async fn wait_unless(
+        &self,
+        owned: &mut Owned,
+        options: &RunOptions,
+        until: chrono::DateTime<chrono::Utc>,
+        progress: &dyn Progress,
+    ) -> Result<bool> {
         loop {
             let left = until - self.clock.now();
             if left <= TimeDelta::zero() {
-                return Ok(());
+                return Ok(true);
             }
-            let nap = left.to_std().unwrap_or_default().min(options.lease / 4);
+            if progress.should_stop() {
+                return Ok(false);
+            }
+            let nap = left.to_std().unwrap_or_default().min(options.lease / 4).min(NAP);
             tokio::time::sleep(nap).await;
             self.hold(owned, options).await?;
         }

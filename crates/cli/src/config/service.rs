@@ -1,0 +1,91 @@
+//! `[budgets.NAME]`, `[scan]` and `[service]`: what runs by itself, and how much of it.
+
+use std::{num::NonZeroU32, num::NonZeroUsize, time::Duration};
+
+use claviger_core::schedule;
+use claviger_server::Settings;
+use serde::Deserialize;
+
+use super::{Config, policy};
+use crate::error::{Failure, Result};
+
+/// `[budgets.NAME]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Budget {
+    concurrency: Option<NonZeroUsize>,
+    per_minute: Option<NonZeroU32>,
+}
+
+/// `[scan]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Scan {
+    every: Option<String>,
+}
+
+/// `[service]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Service {
+    at_once: Option<NonZeroUsize>,
+}
+
+pub(super) fn budgets(config: &Config) -> Result<Vec<schedule::Budget>> {
+    let read = |(name, budget): (&String, &Budget)| {
+        if !config.backends.contains_key(name) {
+            return Err(Failure::config(37, format!("`[budgets.{name}]`: no backend is called `{name}`"))
+                .hint("a budget has the name of a backend of this file"));
+        }
+        let usual = schedule::Budget::usual(name);
+        Ok(schedule::Budget {
+            concurrency: budget.concurrency.map_or(usual.concurrency, NonZeroUsize::get),
+            per_minute: budget.per_minute.map(NonZeroU32::get),
+            ..usual
+        })
+    };
+    config.budgets.iter().map(read).collect()
+}
+
+pub(super) fn settings(config: &Config) -> Result<Settings> {
+    let mut settings = Settings::default();
+    if let Some(seconds) = config.lease_seconds {
+        settings.run.lease = Duration::from_secs(seconds.clamp(3, 3600));
+    }
+    if let Some(at_once) = config.service.at_once {
+        settings.at_once = at_once.get();
+    }
+    if let Some(text) = &config.scan.every {
+        let every = policy::age(text).ok().filter(|every| every.num_minutes() > 0);
+        let every = every.and_then(|every| every.to_std().ok());
+        settings.scan_every = Some(every.ok_or_else(|| {
+            Failure::config(38, format!("`every` of `[scan]`: `{text}` is no length of time"))
+                .hint("write e.g. `1h`, `30m` or `1d`; without it the service does not scan")
+        })?);
+    }
+    Ok(settings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(text: &str) -> Config {
+        toml::from_str(text).expect("TOML")
+    }
+
+    #[test]
+    fn what_runs_by_itself_is_read_or_refused() {
+        let text = "[backends.db]\nkind = 'postgresql'\nurl = 'x'\n[budgets.db]\nconcurrency = 2\nper_minute = 30\n[scan]\nevery = '1h'\n[service]\nat_once = 4";
+        let read = config(text);
+        let budgets = budgets(&read).unwrap_or_else(|error| panic!("{error:?}"));
+        assert_eq!((budgets[0].concurrency, budgets[0].per_minute), (2, Some(30)));
+        let settings = settings(&read).unwrap_or_else(|error| panic!("{error:?}"));
+        assert_eq!((settings.at_once, settings.scan_every), (4, Some(Duration::from_secs(3600))));
+        assert!(super::budgets(&config("[budgets.nobody]\nconcurrency = 2")).is_err());
+        assert!(toml::from_str::<Config>("[budgets.db]\nconcurrency = 0").is_err());
+        for bad in ["0h", "soon", "-1h"] {
+            assert!(super::settings(&config(&format!("[scan]\nevery = '{bad}'"))).is_err(), "{bad}");
+        }
+    }
+}

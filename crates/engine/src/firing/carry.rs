@@ -1,0 +1,177 @@
+//! Carrying one firing out.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use claviger_core::{
+    id::{CredentialId, SagaId},
+    saga::{Cause, SagaKind, SagaPlan},
+};
+use claviger_store::{Claimed, FiringEnd, Wanted};
+
+use super::{Held, Scheduler, settle};
+use crate::{Error, Result, plan::RotateOptions, progress::Progress, saga::RunOptions};
+
+/// How long after a plan that wants approvals it is looked at again.
+const APPROVAL: TimeDelta = TimeDelta::minutes(15);
+
+impl Scheduler {
+    /// Takes firings that may start.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn claim(&self, lease: Duration, most: usize) -> Result<Vec<Claimed>> {
+        let now = self.engine.clock.now();
+        Ok(self.firings.claim(now, &self.owner, lease, &self.estate_budgets(), most).await?)
+    }
+
+    /// Carries one out and settles it, keeping it meanwhile. `None`: it is somebody else's by now, or it could not be settled, and whoever takes it next
+    /// finds out where it is.
+    pub async fn fire(
+        &self,
+        claim: &Claimed,
+        options: &RunOptions,
+        progress: &dyn Progress,
+    ) -> Option<FiringEnd> {
+        // Side by side: a renewal that waited for the database's one writer while nobody drove the work that has it would wait for ever.
+        let end = tokio::select! {
+            end = self.carry(claim, options, progress) => end,
+            () = self.keep(claim, options.lease) => return None,
+        };
+        let end = end.unwrap_or_else(|error| self.again(claim, "failed", Some(error.to_string())));
+        match self.firings.settle(self.engine.clock.now(), &[(claim.clone(), end.clone())]).await {
+            Ok(ours) if ours.first() == Some(&true) => {}
+            Ok(_) => return None,
+            Err(error) => {
+                tracing::warn!(subject = %claim.subject, %error, "a firing was not settled: it is taken again when its lease has ended");
+                return None;
+            }
+        }
+        // The next one of this credential: the pass over all of them would find it too, later.
+        if matches!(end, FiringEnd::Done { .. } | FiringEnd::Superseded)
+            && let Err(error) = self.plan_ahead_of(claim.credential).await
+        {
+            tracing::debug!(subject = %claim.subject, %error, "not planned ahead");
+        }
+        Some(end)
+    }
+
+    /// Renews a claim for as long as it is ours.
+    async fn keep(&self, claim: &Claimed, lease: Duration) {
+        loop {
+            tokio::time::sleep(lease / 3).await;
+            match self.firings.renew_firing(claim, lease).await {
+                Ok(()) => {}
+                Err(claviger_store::Error::Fenced) => return,
+                // The rotation has a lease of its own, without which it does nothing.
+                Err(error) => {
+                    tracing::warn!(subject = %claim.subject, %error, "a firing's lease was not renewed");
+                }
+            }
+        }
+    }
+
+    async fn carry(
+        &self,
+        claim: &Claimed,
+        options: &RunOptions,
+        progress: &dyn Progress,
+    ) -> Result<FiringEnd> {
+        let id = match claim.saga {
+            Some(id) => id,
+            None => match self.begin(claim).await? {
+                Begun::Saga(id) => id,
+                Begun::End(end) => return Ok(end),
+            },
+        };
+        let outcome = match self.engine.drive(id, options, progress).await {
+            // Somebody who resumes everything has it: it is not ours to wait for.
+            Err(Error::Busy(_)) => self.engine.outcome(id).await?,
+            other => other?,
+        };
+        Ok(settle::end_of(id, &outcome.state, outcome.reason, claim.attempts, self.engine.clock.now()))
+    }
+
+    /// Judges again, plans, asks who has to be asked, and records the rotation.
+    async fn begin(&self, claim: &Claimed) -> Result<Begun> {
+        let engine = &self.engine;
+        let pauses = self.held().await?;
+        match self.wanted_of(claim.credential, &pauses).await? {
+            Some(Wanted { due_at, starts_at, pause, .. }) if due_at == claim.due_at => {
+                let paused = pause.is_some() || pauses.iter().any(Held::is_whole);
+                if paused || starts_at > engine.clock.now() {
+                    return Ok(Begun::End(FiringEnd::Later { at: starts_at, pause }));
+                }
+            }
+            _ => return Ok(Begun::End(FiringEnd::Superseded)),
+        }
+        let Some(plan) = engine.plan_rotation_of(claim.credential, &RotateOptions::default()).await? else {
+            return Ok(Begun::End(FiringEnd::Superseded));
+        };
+        let subject = match (plan.subjects.first(), plan.refused.first()) {
+            (Some(subject), _) => subject,
+            (None, Some(refusal)) => {
+                let why = format!("{}: {}", refusal.code, refusal.reason);
+                return Ok(Begun::End(self.again(claim, "refused", Some(why))));
+            }
+            (None, None) => return Ok(Begun::End(FiringEnd::Superseded)),
+        };
+        let admission = engine.admission(&plan, None).await?;
+        if !admission.is_approved() {
+            engine.propose(&plan, "rotate", &admission.needs).await?;
+            let why = format!("plan {}: {}", plan.hash, admission.needs.reasons.join("; "));
+            let at = engine.clock.now() + APPROVAL;
+            return Ok(Begun::End(FiringEnd::Again {
+                at,
+                outcome: "needs-approval".to_owned(),
+                detail: Some(why),
+            }));
+        }
+        self.record(claim, subject).await
+    }
+
+    async fn record(&self, claim: &Claimed, plan: &SagaPlan) -> Result<Begun> {
+        let reason = format!("due since {}", claim.due_at.format("%Y-%m-%dT%H:%M:%SZ"));
+        let id = match self.engine.begin(plan.clone(), Cause::Schedule, Some(reason)).await {
+            Ok(id) => id,
+            Err(Error::Refused { code: "unfinished", reason, .. }) => {
+                // A worker that died between this record and the firing's left one of ours.
+                match self.left_behind(claim.credential).await? {
+                    Some(id) => id,
+                    None => return Ok(Begun::End(self.again(claim, "refused", Some(reason)))),
+                }
+            }
+            Err(error) => return Err(error),
+        };
+        match self.firings.begun(self.engine.clock.now(), claim, id).await {
+            // It is recorded, and whoever has the firing now finds it as just above.
+            Err(error @ claviger_store::Error::Fenced) => Err(error.into()),
+            Err(error) => {
+                tracing::warn!(subject = %claim.subject, %error, "a firing's rotation was not noted");
+                Ok(Begun::Saga(id))
+            }
+            Ok(()) => Ok(Begun::Saga(id)),
+        }
+    }
+
+    /// The unfinished rotation of a credential, if a schedule began it.
+    async fn left_behind(&self, credential: CredentialId) -> Result<Option<SagaId>> {
+        let journal = &self.engine.ports.journal;
+        let open = journal.unfinished().await?;
+        let of = journal.list(SagaKind::Rotation, Some(credential)).await?;
+        let found = of.iter().find(|saga| saga.cause == Cause::Schedule && open.contains(&saga.rotation_id));
+        Ok(found.map(|saga| saga.rotation_id))
+    }
+
+    fn again(&self, claim: &Claimed, outcome: &str, detail: Option<String>) -> FiringEnd {
+        let at = self.engine.clock.now() + settle::put_off(claim.attempts);
+        FiringEnd::Again { at, outcome: outcome.to_owned(), detail }
+    }
+}
+
+enum Begun {
+    /// It is recorded.
+    Saga(SagaId),
+    /// Nothing was begun.
+    End(FiringEnd),
+}

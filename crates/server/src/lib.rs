@@ -1,0 +1,28 @@
+//! The service: what runs for years without anyone looking at it.
+//!
+//! [`Service`] runs the duties of its [`Roles`] until it is told to [`Stop`]: it plans firings, takes and carries them out, takes up what was left, scans, and
+//! answers over HTTP. All that is decided is decided in `claviger_engine`; here are loops, health and the wire. It must not know SQL, a vendor or the
+//! terminal, and it reads no file: the command line hands over what it needs.
+//!
+//! Each loop works on what the database says, so that any number of processes run the same ones, and one that is killed leaves nothing that another does not
+//! find. To add a duty: a file with its loop, and a line in `service.rs`. To add a metric: a line in `metrics.rs` and one in `metrics.md`.
+
+mod health;
+mod http;
+mod metrics;
+mod planning;
+mod probing;
+mod recovering;
+mod scanning;
+mod service;
+mod settings;
+mod stop;
+mod working;
+
+pub use self::{
+    health::{Check, Health, Report},
+    metrics::{DECLARED, Declared, Metrics},
+    service::{Ended, Service},
+    settings::{Role, Roles, Settings},
+    stop::{Stage, Stop, Stopper},
+};

@@ -1,0 +1,112 @@
+//! The duties of one process, from its start to its end.
+
+use std::sync::Arc;
+
+use claviger_engine::firing::Scheduler;
+use tokio::{net::TcpListener, sync::Notify, task::JoinSet};
+
+use crate::{
+    Health, Metrics, Settings, Stage, Stop, Stopper, http, planning, probing, recovering, scanning, working,
+};
+
+/// How a service ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    /// Everything came to a boundary.
+    Drained,
+    /// Something did not within its time, or a second stop came: it was cut off, and is taken up by whoever comes next.
+    CutOff,
+    /// A duty ended by itself: a bug.
+    Failed(String),
+}
+
+/// A service.
+pub struct Service {
+    /// What plans and carries out.
+    pub scheduler: Scheduler,
+    /// How.
+    pub settings: Settings,
+}
+
+impl Service {
+    /// Runs until it is told to stop. `listener` answers health and metrics for every role, and goes on until all else has ended.
+    pub async fn run(self, listener: TcpListener, stop: Stop) -> Ended {
+        let Self { scheduler, settings } = self;
+        let (health, metrics) = (Arc::new(Health::default()), Arc::new(Metrics::default()));
+        let changed = Arc::new(Notify::new());
+        let (roles, mut duties, mut beside) = (settings.roles, JoinSet::new(), JoinSet::new());
+        let (h, m) = (|| Arc::clone(&health), || Arc::clone(&metrics));
+        if roles.scheduler {
+            duties.spawn(planning::run(
+                scheduler.clone(),
+                settings.clone(),
+                h(),
+                m(),
+                Arc::clone(&changed),
+                stop.clone(),
+            ));
+            if let Some(every) = settings.scan_every {
+                duties.spawn(scanning::run(
+                    scheduler.clone(),
+                    every,
+                    h(),
+                    m(),
+                    Arc::clone(&changed),
+                    stop.clone(),
+                ));
+            }
+        }
+        if roles.worker {
+            duties.spawn(working::run(scheduler.clone(), settings.clone(), h(), m(), stop.clone()));
+            duties.spawn(recovering::run(scheduler.clone(), settings.clone(), h(), m(), stop.clone()));
+        }
+        // These two end last, when the others have: what stops is still asked how it is.
+        let last = Stopper::default();
+        beside.spawn(probing::run(scheduler.clone(), h(), m(), last.listener()));
+        beside.spawn(http::run(listener, scheduler, h(), m(), last.listener()));
+        let ended = tokio::select! {
+            Some(ended) = duties.join_next() => Some(early("a duty", ended)),
+            Some(ended) = beside.join_next() => Some(early("the listener or the probe", ended)),
+            () = stop.reached(Stage::Draining) => None,
+        };
+        health.draining();
+        let ended = match ended {
+            // What is left is driven no further than by a crash.
+            Some(why) if stop.stage() == Stage::Running => Ended::Failed(why),
+            _ => drain(&mut duties, &settings, &stop).await,
+        };
+        duties.shutdown().await;
+        last.next();
+        last.next();
+        let _ = tokio::time::timeout(std::time::Duration::from_secs(1), async {
+            while beside.join_next().await.is_some() {}
+        })
+        .await;
+        beside.shutdown().await;
+        ended
+    }
+}
+
+async fn drain(duties: &mut JoinSet<()>, settings: &Settings, stop: &Stop) -> Ended {
+    let all = async {
+        let mut failed = None;
+        while let Some(ended) = duties.join_next().await {
+            if let Err(error) = ended {
+                failed = Some(error.to_string());
+            }
+        }
+        failed
+    };
+    tokio::select! {
+        failed = all => failed.map_or(Ended::Drained, Ended::Failed),
+        () = tokio::time::sleep(settings.drain) => Ended::CutOff,
+        () = stop.reached(Stage::Aborting) => Ended::CutOff,
+    }
+}
+
+fn early(what: &str, ended: Result<(), tokio::task::JoinError>) -> String {
+    match ended {
+        Ok(()) => format!("{what} ended by itself"),
+        Err(error) => format!("{what} ended badly: {error}"),
+    }
+}

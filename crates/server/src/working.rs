@@ -1,0 +1,56 @@
+//! Firings are taken and carried out, as many at a time as the settings and the budgets let it.
+
+use std::sync::Arc;
+
+use claviger_engine::firing::Scheduler;
+use tokio::task::JoinSet;
+
+use crate::{Health, Metrics, Settings, Stage, Stop};
+
+pub(crate) async fn run(
+    scheduler: Scheduler,
+    settings: Settings,
+    health: Arc<Health>,
+    metrics: Arc<Metrics>,
+    stop: Stop,
+) {
+    let mut running = JoinSet::new();
+    while stop.stage() == Stage::Running {
+        let room = settings.at_once.saturating_sub(running.len());
+        if room > 0 && health.may_start() {
+            match scheduler.claim(settings.run.lease, room).await {
+                Ok(claims) => {
+                    metrics.claimed(claims.len());
+                    for claim in claims {
+                        let (scheduler, metrics, stop) =
+                            (scheduler.clone(), Arc::clone(&metrics), stop.clone());
+                        let options = settings.run;
+                        running.spawn(async move {
+                            tracing::info!(subject = %claim.subject, due_at = %claim.due_at, "fires");
+                            let end = scheduler.fire(&claim, &options, &stop).await;
+                            tracing::info!(subject = %claim.subject, ?end, "fired");
+                            metrics.settled(end.as_ref());
+                        });
+                    }
+                }
+                Err(error) => tracing::warn!(%error, "no firing could be taken"),
+            }
+        }
+        metrics.running(running.len());
+        tokio::select! {
+            () = tokio::time::sleep(settings.tick) => {}
+            Some(ended) = running.join_next(), if !running.is_empty() => report(ended),
+            () = stop.reached(Stage::Draining) => {}
+        }
+    }
+    while let Some(ended) = running.join_next().await {
+        report(ended);
+    }
+}
+
+/// A bug in one rotation ends that one: its lease ends, and it is taken up.
+fn report(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "a firing ended badly");
+    }
+}

@@ -1,0 +1,290 @@
+use std::{collections::BTreeSet, time::Duration};
+
+use anyhow::Result;
+use chrono::{DateTime, TimeDelta, Utc};
+use claviger_core::{
+    firing::{FiringCounts, FiringState},
+    id::{CredentialId, FiringId, PauseId, SagaId},
+    reference::Ref,
+    schedule::Budget,
+};
+use claviger_store::{
+    AuditLog as _, Claimed, Error, FiringEnd, Firings as _, NewPause, Replan, SeaStore, Wanted,
+};
+use sea_orm::{ConnectionTrait as _, TransactionTrait as _};
+use uuid::Uuid;
+
+use super::{Bench, audit::draft, start};
+
+const LEASE: Duration = Duration::from_secs(60);
+
+fn at(seconds: i64) -> DateTime<Utc> {
+    start() + TimeDelta::seconds(seconds)
+}
+
+fn wanted(number: u128, due: i64) -> Wanted {
+    Wanted {
+        credential: CredentialId(Uuid::from_u128(number)),
+        due_at: at(due),
+        subject: Ref::from_text(format!("db/role/{number}")),
+        backend: "db".to_owned(),
+        policy: "p".to_owned(),
+        holds: vec![format!("credential {number}")],
+        starts_at: at(due),
+        pause: None,
+    }
+}
+
+fn put(all: impl IntoIterator<Item = Wanted>) -> Vec<Replan> {
+    all.into_iter().map(Replan::Put).collect()
+}
+
+fn budget(concurrency: usize) -> [Budget; 1] {
+    [Budget { backend: "db".to_owned(), concurrency, per_minute: None }]
+}
+
+async fn claim(store: &SeaStore, now: i64, concurrency: usize, most: usize) -> Result<Vec<Claimed>> {
+    Ok(store.claim(at(now), "w", LEASE, &budget(concurrency), most).await?)
+}
+
+fn numbers(claims: &[Claimed]) -> Vec<u128> {
+    claims.iter().map(|claim| claim.credential.0.as_u128()).collect()
+}
+
+fn saga() -> SagaId {
+    SagaId(Uuid::from_u128(99))
+}
+
+fn done(claims: &[Claimed]) -> Vec<(Claimed, FiringEnd)> {
+    claims.iter().map(|claim| (claim.clone(), FiringEnd::Done { saga: saga() })).collect()
+}
+
+pub(crate) async fn a_pair_fires_once_and_not_before_its_time(bench: Bench) -> Result<()> {
+    let store = &bench.store;
+    let all = put([wanted(1, 10), wanted(2, 20), wanted(3, 30)]);
+    store.replan(at(0), &all).await?;
+    store.replan(at(0), &all).await?;
+    assert_eq!(bench.count("firing").await?, 3);
+    assert_eq!(claim(store, 9, 8, 8).await?, []);
+    let taken = claim(store, 20, 8, 8).await?;
+    assert_eq!(numbers(&taken), [1, 2], "the first due first");
+    assert_eq!(claim(store, 20, 8, 8).await?, [], "they are taken");
+    // Planning again what is taken, or over, changes nothing of it.
+    store.replan(at(20), &all).await?;
+    assert_eq!(claim(store, 20, 8, 8).await?, []);
+    assert_eq!(store.settle(at(21), &done(&taken)).await?, [true, true]);
+    store.replan(at(22), &all).await?;
+    assert_eq!(claim(store, 29, 8, 8).await?, [], "it was over");
+    let gone = [
+        Replan::Drop(FiringId::derive(taken[0].credential, at(10))),
+        Replan::Drop(FiringId::derive(wanted(3, 30).credential, at(30))),
+    ];
+    store.replan(at(22), &gone).await?;
+    assert_eq!(bench.count("firing").await?, 2, "only what is planned is taken off");
+    let over = store.firings(&[FiringState::Done], 10).await?;
+    assert_eq!(over.iter().map(|one| one.rotation_id).collect::<Vec<_>>(), [Some(saga()); 2]);
+    // Another instant of the same credential is another firing.
+    store.replan(at(22), &put([wanted(1, 40)])).await?;
+    assert_eq!(numbers(&claim(store, 40, 8, 8).await?), [1]);
+    Ok(())
+}
+
+pub(crate) async fn workers_that_come_at_once_share_without_exceeding_a_budget(bench: Bench) -> Result<()> {
+    bench.store.replan(at(0), &put((1..=200).map(|number| wanted(number, 0)))).await?;
+    let mut workers = tokio::task::JoinSet::new();
+    for worker in 0..4 {
+        let store = bench.another().await?;
+        workers.spawn(async move {
+            let (mut mine, mut most) = (Vec::new(), 0);
+            for _ in 0..200 {
+                let taken = store.claim(at(1), &format!("w{worker}"), LEASE, &budget(6), 3).await?;
+                let running = store.firing_counts(at(1)).await?.claimed;
+                most = most.max(running);
+                assert!(store.settle(at(1), &done(&taken)).await?.iter().all(|ours| *ours));
+                mine.extend(taken.into_iter().map(|claim| claim.id));
+                if mine.len() >= 200 || store.firing_counts(at(1)).await? == FiringCounts::default() {
+                    break;
+                }
+            }
+            anyhow::Ok((mine, most))
+        });
+    }
+    let (mut seen, mut sum, mut shares) = (BTreeSet::new(), 0, 0);
+    while let Some(worker) = workers.join_next().await {
+        let (mine, most) = worker??;
+        assert!(most <= 6, "{most} at a time");
+        sum += mine.len();
+        shares += usize::from(!mine.is_empty());
+        seen.extend(mine);
+    }
+    assert_eq!((seen.len(), sum), (200, 200), "each once");
+    assert!(shares >= 2, "one worker had all of them");
+    Ok(())
+}
+
+pub(crate) async fn a_rate_holds_however_many_ask(bench: Bench) -> Result<()> {
+    let store = &bench.store;
+    store.replan(at(0), &put((1..=300).map(|number| wanted(number, 0)))).await?;
+    let budget = [Budget { backend: "db".to_owned(), concurrency: 1000, per_minute: Some(20) }];
+    let mut starts = Vec::new();
+    for second in 0..180 {
+        // The clock goes back by an hour for a while.
+        let shown = if (60..70).contains(&second) { second - 3600 } else { second };
+        let other = store.claim(at(shown), "x", LEASE, &[], 100).await?;
+        assert_eq!(other, [], "a backend without a budget");
+        let taken = store.claim(at(shown), "w", LEASE, &budget, 100).await?;
+        starts.extend(taken.iter().map(|_| second));
+    }
+    for first in &starts {
+        let within = starts.iter().filter(|start| (*first..first + 60).contains(*start)).count();
+        assert!(within <= 20, "{within} within a minute of {first}");
+    }
+    assert!(starts.len() >= 30, "{}", starts.len());
+    Ok(())
+}
+
+pub(crate) async fn two_of_one_service_are_never_under_way_together(bench: Bench) -> Result<()> {
+    let store = &bench.store;
+    let web = "consumer k/ns/Deployment/web".to_owned();
+    let mut all: Vec<Wanted> = (1..=80).map(|number| wanted(number, 0)).collect();
+    all.iter_mut().for_each(|one| one.holds.push(web.clone()));
+    let mut elsewhere = wanted(81, 0);
+    (elsewhere.backend, elsewhere.holds) = ("vault".to_owned(), vec![web]);
+    all.extend([elsewhere, wanted(82, 5)]);
+    store.replan(at(0), &put(all)).await?;
+    let budgets = [Budget::usual("db"), Budget::usual("vault")];
+    let first = store.claim(at(5), "w", LEASE, &budgets, 8).await?;
+    assert_eq!(numbers(&first).len(), 2, "one of the service, and the one beyond all of them");
+    assert_eq!(numbers(&first)[1], 82);
+    let waits =
+        [(first[0].clone(), FiringEnd::Open { saga: saga(), outcome: "waiting".to_owned(), detail: None })];
+    store.settle(at(5), &waits).await?;
+    let second = store.claim(at(5), "w", LEASE, &budgets, 8).await?;
+    assert_eq!(second.len(), 1, "one that waits for the end of an old value holds nobody");
+    let stuck =
+        [(second[0].clone(), FiringEnd::Open { saga: saga(), outcome: "stuck".to_owned(), detail: None })];
+    store.settle(at(5), &stuck).await?;
+    assert_eq!(store.claim(at(5), "w", LEASE, &budgets, 8).await?, [], "it is in trouble");
+    store.settle_open(at(6), second[0].id, &FiringEnd::Done { saga: saga() }).await?;
+    assert_eq!(store.claim(at(6), "w", LEASE, &budgets, 8).await?.len(), 1);
+    Ok(())
+}
+
+pub(crate) async fn a_dead_worker_s_firing_is_taken_over_and_it_is_fenced(bench: Bench) -> Result<()> {
+    let store = &bench.store;
+    store.replan(at(0), &put([wanted(1, 0)])).await?;
+    let dead = store.claim(at(1), "dead", Duration::from_millis(300), &budget(1), 1).await?;
+    store.begun(at(1), &dead[0], saga()).await?;
+    assert_eq!(claim(store, 1, 1, 1).await?, [], "its lease runs");
+    store.renew_firing(&dead[0], Duration::from_millis(300)).await?;
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    // A pause stops what would begin, not what was begun.
+    let pause = NewPause {
+        id: PauseId(Uuid::from_u128(7)),
+        selector: None,
+        reason: "r".to_owned(),
+        actor: "a".to_owned(),
+    };
+    store.pause(&pause, draft("*")).await?;
+    let heir = claim(store, 1, 1, 1).await?;
+    assert_eq!((heir.len(), heir[0].saga, heir[0].id), (1, Some(saga()), dead[0].id));
+    assert!(matches!(store.renew_firing(&dead[0], LEASE).await, Err(Error::Fenced)));
+    assert!(matches!(store.begun(at(2), &dead[0], saga()).await, Err(Error::Fenced)));
+    assert_eq!(store.settle(at(2), &done(&dead)).await?, [false]);
+    assert_eq!(store.settle(at(2), &done(&heir)).await?, [true]);
+    assert_eq!(store.settle(at(2), &done(&heir)).await?, [false], "it is over");
+    Ok(())
+}
+
+pub(crate) async fn what_came_to_nothing_is_put_off_and_stays_so(bench: Bench) -> Result<()> {
+    let store = &bench.store;
+    let all = put([wanted(1, 0), wanted(2, 0)]);
+    store.replan(at(0), &all).await?;
+    let taken = claim(store, 1, 8, 8).await?;
+    let again =
+        FiringEnd::Again { at: at(300), outcome: "refused".to_owned(), detail: Some("why\0".to_owned()) };
+    let later = FiringEnd::Later { at: at(50), pause: None };
+    store.settle(at(1), &[(taken[0].clone(), again), (taken[1].clone(), later)]).await?;
+    let planned = store.planned().await?;
+    assert!(planned.iter().any(|one| one.starts_at == at(300) && one.retry_at == Some(at(300))));
+    store.replan(at(2), &all).await?;
+    assert_eq!(
+        claim(store, 299, 8, 8).await?.len(),
+        1,
+        "planning again brought back only the one that was not tried"
+    );
+    let second = claim(store, 300, 8, 8).await?;
+    assert_eq!((second.len(), second[0].attempts, second[0].saga), (1, 1, None));
+    let shown = store.firings(&[FiringState::Claimed], 10).await?;
+    assert!(
+        shown
+            .iter()
+            .any(|one| one.outcome.as_deref() == Some("refused")
+                && one.detail.as_deref() == Some("why\u{fffd}"))
+    );
+    store.settle(at(301), &[(second[0].clone(), FiringEnd::Superseded)]).await?;
+    assert_eq!(bench.count("firing").await?, 1);
+    Ok(())
+}
+
+pub(crate) async fn a_pause_holds_until_it_ends_and_both_are_told(bench: Bench) -> Result<()> {
+    let store = &bench.store;
+    let id = PauseId(Uuid::from_u128(5));
+    let pause = NewPause {
+        id,
+        selector: Some("db/role/1".to_owned()),
+        reason: "release".to_owned(),
+        actor: "dana@desk".to_owned(),
+    };
+    store.pause(&pause, draft("db/role/1")).await?;
+    let mut held = wanted(1, 0);
+    held.pause = Some(id);
+    store.replan(at(0), &put([held, wanted(2, 0)])).await?;
+    assert_eq!(numbers(&claim(store, 1, 8, 8).await?), [2]);
+    let counts = store.firing_counts(at(1)).await?;
+    assert_eq!(
+        (counts.planned, counts.paused, counts.startable, counts.claimed, counts.oldest),
+        (1, 1, 0, 1, None)
+    );
+    let told = store.pauses().await?;
+    assert_eq!(
+        (told.len(), told[0].id, told[0].selector.as_deref(), told[0].since),
+        (1, id, Some("db/role/1"), bench.now())
+    );
+    assert!(store.end_pause(id, "eve@desk", draft("db/role/1")).await?);
+    assert!(!store.end_pause(id, "eve@desk", draft("db/role/1")).await?, "it is over");
+    assert_eq!(numbers(&claim(store, 1, 8, 8).await?), [1]);
+    assert_eq!((store.pauses().await?.len(), store.head().await?.0.0), (0, 2));
+    Ok(())
+}
+
+pub(crate) async fn a_duty_has_one_owner_at_a_time(bench: Bench) -> Result<()> {
+    let store = &bench.store;
+    assert!(store.take_duty("planning", "a", LEASE).await?);
+    assert!(store.take_duty("planning", "a", LEASE).await?, "it is kept");
+    assert!(!store.take_duty("planning", "b", LEASE).await?);
+    assert!(store.take_duty("scanning", "b", Duration::from_millis(200)).await?);
+    store.leave_duty("planning", "b").await?;
+    assert!(!store.take_duty("planning", "b", LEASE).await?, "it was not b's");
+    store.leave_duty("planning", "a").await?;
+    assert!(store.take_duty("planning", "b", LEASE).await?);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(store.take_duty("scanning", "a", LEASE).await?, "whoever had it is gone");
+    Ok(())
+}
+
+pub(crate) async fn a_probe_waits_for_what_an_append_waits_for(bench: Bench) -> Result<()> {
+    let store = &bench.store;
+    let skew = store.probe(claviger_core::clock::Clock::now(&claviger_core::clock::SystemClock)).await?;
+    assert!(skew.abs() < 5_000, "{skew} ms");
+    let raw = bench.raw().await?;
+    let holder = raw.begin().await?;
+    holder.execute_unprepared("update audit_head set seq = seq").await?;
+    let probe = tokio::time::timeout(Duration::from_secs(2), store.probe(at(0))).await;
+    assert!(probe.is_err(), "somebody holds the log, and the probe said that it could be appended to");
+    holder.rollback().await?;
+    let begun = std::time::Instant::now();
+    store.probe(at(0)).await?;
+    assert!(begun.elapsed() < Duration::from_secs(14), "{:?}", begun.elapsed());
+    Ok(())
+}

@@ -1,0 +1,277 @@
+//! A place with a configuration, a simulated estate and a database, and processes that serve it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+    process::{Child, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use chrono::TimeDelta;
+use claviger_backend_simulated::{
+    Estate, EstateFile,
+    estate::{KvEntry, Password, Planted, Role},
+};
+use claviger_core::{
+    clock::{Clock as _, SystemClock},
+    model::Labels,
+    random::SeededRandom,
+};
+use claviger_tests::{binary, lab::postgres::Postgres};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Longest wait for anything.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
+
+pub(crate) struct House {
+    directory: TempDir,
+    roles: usize,
+}
+
+/// What a process said.
+pub(crate) struct Said {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl House {
+    /// So many roles with an old password, each with a copy in the secret store. `rest` is appended to the configuration.
+    pub(crate) fn new(roles: usize, database: &str, rest: &str) -> Result<Self> {
+        let directory = tempfile::tempdir()?;
+        let random = SeededRandom::new(17);
+        let mut estate = Estate::empty(&random);
+        let now = SystemClock.now();
+        for number in 0..roles {
+            let (name, value) = (format!("app_{number:03}"), Planted::random(&random, 32));
+            let mut salt = [0; 16];
+            salt[..8].copy_from_slice(&u64::try_from(number)?.to_be_bytes());
+            let role = Role {
+                password: Some(Password::scram(value.expose(), &salt)),
+                version: 1,
+                created_at: now - TimeDelta::days(200),
+                rotated_at: now - TimeDelta::days(100),
+                last_used_at: None,
+                valid_until: None,
+                nologin: false,
+                superuser: false,
+                createrole: false,
+                replication: false,
+                acts_as: None,
+                made_by: None,
+                sessions: Vec::new(),
+            };
+            estate.database.roles.insert(name.clone(), role);
+            let fields = BTreeMap::from([
+                ("username".to_owned(), Planted::text(&name)),
+                ("password".to_owned(), value),
+            ]);
+            let mut entry = KvEntry { versions: Vec::new(), labels: Labels::new(), denied: false };
+            entry.push(fields, now - TimeDelta::days(100), None);
+            estate.secret_store.paths.insert(format!("apps/{name}"), entry);
+        }
+        EstateFile::new(directory.path().join("estate.json")).create(&estate)?;
+        let house = Self { directory, roles };
+        house.configure(database, rest)?;
+        let made = house.run(&["init", "--yes"])?;
+        ensure!(house.path().join("keys").is_dir(), "no keys: {}", made.stderr);
+        house.configure(database, rest)?;
+        Ok(house)
+    }
+
+    /// Writes the configuration anew.
+    pub(crate) fn configure(&self, database: &str, rest: &str) -> Result<()> {
+        let text = format!(
+            "database = \"{database}\"\nkeys = \"keys\"\nlease_seconds = 3\n\n[backends.sim]\nkind = \"simulated\"\npath = \"estate.json\"\n\n\
+             [policies.old]\nmatch = \"kind=password backend=sim\"\nmax_age = \"30d\"\nstrategy = \"replace\"\n{rest}\n"
+        );
+        Ok(fs::write(self.path().join("claviger.toml"), text)?)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> Result<Said> {
+        let output = binary::command(self.path())?.args(arguments).stdin(Stdio::null()).output()?;
+        Ok(Said {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout)?,
+            stderr: String::from_utf8(output.stderr)?,
+        })
+    }
+
+    pub(crate) fn json(&self, arguments: &[&str]) -> Result<Value> {
+        let said = self.run(&[arguments, &["-o", "json"]].concat())?;
+        ensure!(said.code == 0, "{arguments:?}: exit {}\n{}\n{}", said.code, said.stdout, said.stderr);
+        Ok(serde_json::from_str(&said.stdout)?)
+    }
+
+    pub(crate) fn items(&self, arguments: &[&str]) -> Result<Vec<Value>> {
+        Ok(self.json(arguments)?["items"].as_array().context("items")?.clone())
+    }
+
+    /// Rotations that are done.
+    pub(crate) fn done(&self) -> Result<usize> {
+        let all = self.items(&["list", "rotations"])?;
+        Ok(all.iter().filter(|one| one["state"] == "done").count())
+    }
+
+    pub(crate) fn serve(&self, roles: &str) -> Result<Serving> {
+        Serving::start(self, roles)
+    }
+
+    /// Waits until so many rotations are done.
+    pub(crate) async fn until_done(&self, count: usize) -> Result<()> {
+        let begun = std::time::Instant::now();
+        loop {
+            let done = self.done()?;
+            if done >= count {
+                return Ok(());
+            }
+            if begun.elapsed() > PATIENCE {
+                let firings = self.run(&["schedule", "list", "-o", "json"])?.stdout;
+                bail!("{done} of {count} are done\n{firings}\n{:#?}", self.items(&["list", "rotations"])?);
+            }
+            tokio::time::sleep(Duration::from_millis(400)).await;
+        }
+    }
+
+    /// Each role was rotated by its schedule once, accepts the value of its copy and no other one, and the log verifies.
+    pub(crate) fn in_step(&self) -> Result<()> {
+        let rotations = self.items(&["list", "rotations"])?;
+        ensure!(rotations.len() == self.roles, "{} rotations of {} roles", rotations.len(), self.roles);
+        for rotation in &rotations {
+            ensure!(rotation["state"] == "done" && rotation["cause"] == "schedule", "{rotation:#}");
+        }
+        let mut subjects: Vec<_> = rotations.iter().map(|rotation| rotation["ref"].to_string()).collect();
+        subjects.sort();
+        subjects.dedup();
+        ensure!(subjects.len() == self.roles, "one was rotated twice: {subjects:?}");
+        let estate = EstateFile::new(self.path().join("estate.json")).load()?;
+        for (name, role) in &estate.database.roles {
+            let at = format!("sim/db/role/{name}");
+            let set: BTreeSet<_> = estate
+                .effects
+                .iter()
+                .filter(|effect| effect.operation == "issue" && effect.target.as_str() == at)
+                .map(|effect| &effect.key)
+                .collect();
+            ensure!(set.len() == 1, "{name} was set by {} operations", set.len());
+            let entry = estate.secret_store.paths.get(&format!("apps/{name}")).context("its copy")?;
+            let held = &entry.current().context("a version")?.fields["password"];
+            let accepted =
+                role.password.as_ref().is_some_and(|password| password.accepts(name, held.expose()));
+            ensure!(accepted, "{name} does not accept what its copy holds");
+        }
+        let verdict = self.json(&["audit", "verify"])?;
+        ensure!(verdict["valid"] == true, "{verdict:#}");
+        Ok(())
+    }
+}
+
+/// A process that serves. Killed when it is dropped.
+pub(crate) struct Serving {
+    child: Child,
+    pub(crate) address: String,
+    log: std::path::PathBuf,
+}
+
+impl Serving {
+    fn start(house: &House, roles: &str) -> Result<Self> {
+        let log = tempfile::Builder::new().prefix("serve-").suffix(".log").tempfile_in(house.path())?;
+        let (file, log) = log.keep()?;
+        let child = binary::command(house.path())?
+            .args(["serve", "--roles", roles, "--listen", "127.0.0.1:0", "-v"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(file)
+            .spawn()?;
+        let mut serving = Self { child, address: String::new(), log };
+        let begun = std::time::Instant::now();
+        while begun.elapsed() < PATIENCE {
+            let said = serving.said()?;
+            if let Some(line) = said.lines().find_map(|line| line.strip_prefix("listening on ")) {
+                serving.address = line.trim().to_owned();
+                return Ok(serving);
+            }
+            if let Some(status) = serving.child.try_wait()? {
+                bail!("serve ended: {status}\n{said}");
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        bail!("serve does not listen: {}", serving.said()?)
+    }
+
+    pub(crate) fn said(&self) -> Result<String> {
+        Ok(fs::read_to_string(&self.log)?)
+    }
+
+    pub(crate) fn signal(&self, name: &str) -> Result<()> {
+        let sent = std::process::Command::new("kill").arg(name).arg(self.child.id().to_string()).status()?;
+        ensure!(sent.success(), "kill {name}: {sent}");
+        Ok(())
+    }
+
+    /// Kills it as `kill -9` does.
+    pub(crate) fn kill(mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Tells it to stop. Gives its exit code and how long that took.
+    pub(crate) fn stop(mut self) -> Result<(i32, Duration)> {
+        let begun = std::time::Instant::now();
+        self.signal("-TERM")?;
+        while begun.elapsed() < PATIENCE {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok((status.code().unwrap_or(-1), begun.elapsed()));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        bail!("it does not stop: {}", self.said()?)
+    }
+
+    /// Asks it. Status and body.
+    pub(crate) async fn get(&self, path: &str) -> Result<(u16, String)> {
+        let client = claviger_tests::lab::http::client(None)?;
+        let answer = client.get(format!("{}{path}", self.address)).send().await?;
+        Ok((answer.status().as_u16(), answer.text().await?))
+    }
+
+    /// Waits until it answers `/readyz` like this.
+    pub(crate) async fn until_ready(&self, ready: bool, within: Duration) -> Result<String> {
+        let begun = std::time::Instant::now();
+        loop {
+            let (status, body) = self.get("/readyz").await?;
+            if (status == 200) == ready {
+                return Ok(body);
+            }
+            ensure!(
+                begun.elapsed() < within,
+                "ready is not {ready} after {within:?}: {status} {body}\n{}",
+                self.said()?
+            );
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A database of its own whose commits are acknowledged when they are safe.
+pub(crate) async fn database(postgres: &Postgres, name: &str) -> Result<String> {
+    let client = postgres.connect("postgres").await?;
+    client.batch_execute(&format!("CREATE DATABASE {name}")).await?;
+    client.batch_execute(&format!("ALTER DATABASE {name} SET synchronous_commit = on")).await?;
+    Ok(postgres.url(name))
+}
