@@ -101,10 +101,13 @@ fn weight(observation: &Observation) -> usize {
     }
 }
 
+/// How many items a page had, and the token of the next.
+type PageRead = Result<(usize, Option<String>), Failure>;
+
 /// Turns the JSON of a page into observations.
 pub(crate) trait PageReader: Send {
     /// Reads one page: how many items it had, and the token of the next.
-    fn read(&mut self, body: &[u8], batch: &mut Batch) -> Result<(usize, Option<String>), Failure>;
+    fn read(&mut self, body: &[u8], batch: &mut Batch) -> PageRead;
 }
 
 /// Reads a whole collection, in one namespace or in all. What the API server refuses is the inner result. `areas` learns where the
@@ -177,7 +180,7 @@ pub(crate) async fn each_page(
     connection: &Connection,
     resource: Resource,
     namespace: Option<&str>,
-    read: &mut (dyn FnMut(&[u8]) -> Result<(usize, Option<String>), Failure> + Send),
+    read: &mut (dyn FnMut(&[u8]) -> PageRead + Send),
 ) -> Result<(), Failure> {
     let mut fetcher = Fetcher {
         connection,

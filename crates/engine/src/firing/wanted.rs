@@ -92,6 +92,7 @@ mod tests {
             strategy: None,
             approvals: 0,
             retain: false,
+            re_revoke: false,
             password: None,
             grace: None,
             evidence: None,

@@ -83,6 +83,7 @@ fn policy(name: &str, label: &str, max_age: Option<TimeDelta>, timing: Timing) -
         strategy: None,
         approvals: 0,
         retain: false,
+        re_revoke: false,
         password: None,
         grace: None,
         evidence: None,

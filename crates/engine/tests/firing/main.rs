@@ -73,6 +73,7 @@ async fn scheduler(
         strategy: None,
         approvals: 0,
         retain: false,
+        re_revoke: false,
         password: None,
         grace: None,
         evidence: None,
