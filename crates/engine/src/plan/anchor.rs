@@ -3,7 +3,7 @@
 //!
 //! What ends with it is looked at first: nothing that must stay (`retain`, a legal hold, claviger's own), nobody who would not come back.
 
-use claviger_backend::{Anchor, Anchored, Anchors, Derived, Descent, ErrorKind};
+use claviger_backend::{Anchor, Anchored, Anchors, Derived, Descent, ErrorKind, Standing};
 use claviger_core::{
     id::CredentialId,
     model::{ConsumerHow, CredentialKind, CredentialState},
@@ -96,17 +96,12 @@ pub(super) async fn plan(
         return Ok(Err(refuse(at, "no-backend", "its backend could not be built")));
     };
     if anchor == Anchor::Remade && !options.recreate {
-        return Ok(Err(go_on(at)));
+        let standing = anchors.standing(at).await;
+        return Ok(Err(if matches!(standing, Ok(Standing::Absent)) { gone(at) } else { go_on(at) }));
     }
     let anchored = match anchors.anchored(at).await {
         Ok(anchored) => anchored,
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            return Ok(Err(refuse(
-                at,
-                "already-gone",
-                "it is gone, and the tokens that were bound to it with it",
-            )));
-        }
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Err(gone(at))),
         Err(error) => {
             let text = format!("its issuer could not be asked: {}", error.message());
             return Ok(Err(refuse(at, "issuer-silent", text)));
@@ -128,6 +123,11 @@ pub(super) async fn plan(
     let descent = Descent { derived: derived.collect(), ..Descent::default() };
     let blast = blast::of(engine, &detail, &plan, descent, false).await?;
     Ok(Ok((plan, blast)))
+}
+
+/// There is no such object.
+fn gone(at: &Ref) -> Refusal {
+    refuse(at, "already-gone", "it is gone, and the tokens that were bound to it with it")
 }
 
 /// Bound tokens of an account that stays.

@@ -114,6 +114,9 @@ pub(crate) async fn plan_account(process: &Process) -> Result<Plan> {
     let less =
         process.engine.plan_revocation_with(&Selector::parse(ACCOUNT)?, &RevokeOptions::default()).await?;
     ensure!(less.subjects.len() == 1 && less.refused[0].code == "bound-tokens", "{:?}", less.refused);
+    let absent = Selector::parse(&format!("{ACCOUNT}-that-is-not"))?;
+    let absent = process.engine.plan_revocation_with(&absent, &RevokeOptions::default()).await?;
+    ensure!(absent.subjects.is_empty() && absent.refused[0].code == "already-gone", "{:?}", absent.refused);
     Ok(plan)
 }
 
