@@ -1,6 +1,6 @@
 use anyhow::Result;
 use chrono::Duration;
-use claviger_core::{approval::Approval, random::SeededRandom, saga::PlanHash, signing::PrivateKey};
+use claviger_core::{approval::Approval, id::Seq, random::SeededRandom, saga::PlanHash, signing::PrivateKey};
 use claviger_store::{Approvals as _, AuditLog as _, Proposal};
 use claviger_testkit::database::Kind;
 use sea_orm::ConnectionTrait as _;
@@ -32,6 +32,8 @@ pub(crate) async fn a_plan_stays_whose_it_was_first(bench: Bench) -> Result<()> 
     assert!(!bench.store.propose(&proposal(&bench, "aabb01", "eve@desk"), draft("plan")).await?);
     assert_eq!(bench.store.head().await?.0.0, 1, "the second one left no entry");
     assert!(bench.store.propose(&proposal(&bench, "aacc02", "eve@desk"), draft("plan")).await?);
+    // What is read back says which entry of the log tells of it.
+    let first = Proposal { audit_seq: Some(Seq(1)), ..first };
     assert_eq!(bench.store.proposals("aabb").await?, std::slice::from_ref(&first));
     assert_eq!(bench.store.proposals("AABB01").await?, [first]);
     assert_eq!(bench.store.proposals("aa").await?.len(), 2);
