@@ -1,0 +1,1 @@
+//! Forges: where code lies and what builds it.
