@@ -8,7 +8,7 @@ use claviger_core::reference::Ref;
 use crate::{
     SimulatedBackend,
     backend::Change,
-    estate::{Estate, ObjectKind},
+    estate::{Estate, ObjectKind, VaultToken},
     issuer::{absent, no_issuer},
     target::Target,
 };
@@ -59,12 +59,31 @@ fn living(estate: &Estate, subject: &Ref, target: &Target, now: DateTime<Utc>) -
                 user.sessions.iter().filter(|session| session.key == *id && !denied(session.issued_at));
             Some(live.map(|session| derived(format!("session issued at {}", session.issued_at))).collect())
         }
+        Target::Entity(name) => {
+            let id = &estate.secret_store.entities.get(name)?.id;
+            let theirs = estate.secret_store.tokens.iter();
+            let theirs = theirs.filter(|(_, token)| token.entity.as_deref() == Some(id));
+            let live = theirs.filter(|(_, token)| token.expires_at.is_none_or(|ends| ends > now));
+            let derived = |accessor: &str, token: &VaultToken| Derived {
+                at: Ref::new(subject.backend(), ["auth", "token", "accessor", accessor]),
+                what: format!("token of {}", token.display_name),
+                certain: true,
+            };
+            Some(live.map(|(accessor, token)| derived(accessor, token)).collect())
+        }
         _ => Some(Vec::new()),
     }
 }
 
 #[async_trait]
 impl Offspring for SimulatedBackend {
+    fn whole(&self, subject: &Ref) -> Option<&'static str> {
+        match Target::parse("whole", subject).ok()? {
+            Target::Entity(_) => Some("the tokens of an entity"),
+            _ => None,
+        }
+    }
+
     async fn derived(&self, subject: &Ref) -> Result<Descent> {
         self.look("derived", subject, |estate, target, now| {
             let derived = living(estate, subject, &target, now).ok_or_else(|| absent("derived", subject))?;
@@ -77,7 +96,8 @@ impl Offspring for SimulatedBackend {
         self.mutate("end_derived", op, subject, |estate, target, now| {
             let ended = living(estate, subject, target, now).unwrap_or_default();
             let answer = Ended { evidence: "none is left".to_owned(), ended };
-            if answer.ended.is_empty() {
+            let shut = |name: &String| estate.secret_store.entities.get(name).is_none_or(|one| one.disabled);
+            if answer.ended.is_empty() && !matches!(target, Target::Entity(name) if !shut(name)) {
                 return Ok(Change::nothing(answer));
             }
             match target {
@@ -90,6 +110,14 @@ impl Offspring for SimulatedBackend {
                     if let Some(user) = estate.cloud.users.get_mut(user) {
                         user.sessions_denied_before = Some(now);
                     }
+                }
+                Target::Entity(name) => {
+                    let store = &mut estate.secret_store;
+                    let Some(entity) = store.entities.get_mut(name) else {
+                        return Ok(Change::nothing(answer));
+                    };
+                    entity.disabled = true;
+                    store.tokens.retain(|_, token| token.entity.as_ref() != Some(&entity.id));
                 }
                 _ => return Err(no_issuer("end_derived", subject)),
             }

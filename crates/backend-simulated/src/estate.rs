@@ -19,14 +19,15 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     cloud::{AccessKey, Cloud, CloudSession, CloudUser},
     cluster::{
-        Binding, Cluster, ConfigMap, Container, Deployment, EnvSource, Mount, Namespace, ObjectKind,
-        ObjectName, Pod, Rollout, Secret, SecretType, ServiceAccount, Tombstone, UserBinding, Witness,
+        Binding, BoundPod, Cluster, ConfigMap, Container, Deployment, EnvSource, Mount, Namespace,
+        ObjectKind, ObjectName, Pod, Rollout, Secret, SecretType, ServiceAccount, Tombstone, UserBinding,
+        Witness,
     },
     database::{Database, Password, Role, Session},
     demo::demo,
     file::{EstateError, EstateFile},
     planted::Planted,
-    secret_store::{Connection, KvEntry, KvVersion, SecretStore, StaticRole, VaultToken},
+    secret_store::{Connection, Entity, KvEntry, KvVersion, SecretStore, StaticRole, VaultToken},
 };
 
 /// Format of the file.

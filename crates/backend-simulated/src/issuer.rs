@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     SimulatedBackend, access_key,
-    anchor::{BOUND, EVERY},
+    anchor::{Bound, EVERY, POD},
     backend::Change,
     estate::{AccessKey, Estate, ObjectKind, Password, Role, Secret, SecretType, Tombstone, VaultToken},
     root, static_role,
@@ -116,7 +116,9 @@ impl Issuer for SimulatedBackend {
         self.look("verify", subject, |estate, target, now| {
             let (verdict, method) = match &target {
                 Target::Role(name) => (role_verdict(estate, name, value.expose(), now), "SCRAM login"),
-                Target::ServiceAccount { .. } => (bearer_verdict(estate, value.expose(), now), BEARER),
+                Target::ServiceAccount { .. } | Target::Pod { .. } => {
+                    (bearer_verdict(estate, value.expose(), now), BEARER)
+                }
                 Target::Object { object, .. } if object.kind == ObjectKind::Secret => {
                     (bearer_verdict(estate, value.expose(), now), BEARER)
                 }
@@ -338,10 +340,11 @@ fn bearer_verdict(estate: &Estate, value: &[u8], now: DateTime<Utc>) -> Verdict 
 pub(crate) fn token_accepted(estate: &Estate, value: &[u8], now: DateTime<Utc>) -> bool {
     let Some(claims) = token::read(&estate.key, value) else { return false };
     let Some(namespace) = estate.cluster.namespaces.get(&claims.namespace) else { return false };
-    let ends = claims.secret.strip_prefix(BOUND).map(|end| end.parse::<i64>().unwrap_or_default());
-    if ends.is_some_and(|end| end <= now.timestamp()) {
+    let bound = Bound::read(&claims.secret);
+    if bound.as_ref().is_some_and(|bound| bound.ends <= now.timestamp()) {
         return false;
     }
+    let pod = bound.as_ref().and_then(|bound| bound.pod);
     let held = || {
         namespace.secrets.get(&claims.secret).is_some_and(|secret| match &secret.kind {
             SecretType::ServiceAccountToken { account, invalid_since, .. } => {
@@ -351,12 +354,15 @@ pub(crate) fn token_accepted(estate: &Estate, value: &[u8], now: DateTime<Utc>) 
             _ => false,
         })
     };
-    let live = (ends.is_some() || held())
+    let runs = pod.is_none_or(|uid| namespace.pods.values().any(|there| there.uid == uid));
+    let live = (bound.is_some() && runs || bound.is_none() && held())
         && namespace.service_accounts.get(&claims.account).is_some_and(|account| account.uid == claims.uid);
     let window = Duration::seconds(i64::from(estate.settings.revoke_cache_seconds));
     let cached = |gone: &Tombstone| {
         gone.namespace == claims.namespace
-            && (gone.secret == claims.secret || gone.secret == EVERY)
+            && (gone.secret == claims.secret
+                || gone.secret == EVERY
+                || pod.is_some_and(|uid| gone.secret.strip_prefix(POD) == Some(uid)))
             && gone.account == claims.account
             && gone.account_uid == claims.uid
             && now < gone.at + window
@@ -481,6 +487,8 @@ fn revoke(estate: &mut Estate, target: &Target, now: DateTime<Utc>) {
         | Target::Connection(_)
         | Target::Kv { .. }
         | Target::ServiceAccount { .. }
+        | Target::Pod { .. }
+        | Target::Entity(_)
         | Target::UserBinding(_)
         | Target::Deployment { .. }
         | Target::Literal { .. } => {}

@@ -16,6 +16,8 @@
 //! | `sim/k8s/<namespace>/Secret/<name>#<key>`, `…/ConfigMap/<name>#<key>` | a field of a Kubernetes object |
 //! | `sim/k8s/<namespace>/Secret/<name>` | a legacy token, where the Secret is one |
 //! | `sim/k8s/<namespace>/ServiceAccount/<name>`, `…/Deployment/<name>` | the same |
+//! | `sim/k8s/<namespace>/Pod/<name>` | a pod to which tokens are bound |
+//! | `sim/identity/entity/<name>` | an entity of the secret store, with its tokens |
 //! | `sim/k8s/*/ClusterRoleBinding/<name>` | a binding of users and groups |
 //! | `sim/k8s/<namespace>/Deployment/<name>#containers/<container>/env/<NAME>` | a literal |
 //!

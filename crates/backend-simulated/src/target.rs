@@ -46,6 +46,15 @@ pub enum Target {
         /// The name.
         name: String,
     },
+    /// `k8s/<namespace>/Pod/<name>`: one to which tokens are bound.
+    Pod {
+        /// The namespace.
+        namespace: String,
+        /// The name.
+        name: String,
+    },
+    /// `identity/entity/<name>`.
+    Entity(String),
     /// `k8s/*/ClusterRoleBinding/<name>`.
     UserBinding(String),
     /// `k8s/<namespace>/Deployment/<name>`.
@@ -82,6 +91,7 @@ impl Target {
                 Some(Self::AccessKey { user: (*user).to_owned(), id: (*id).to_owned() })
             }
             (["auth", "token", "accessor", accessor], None) => Some(Self::Token((*accessor).to_owned())),
+            (["identity", "entity", name], None) => Some(Self::Entity((*name).to_owned())),
             (["database", "static-roles", name], None) => Some(Self::StaticRole((*name).to_owned())),
             (["database", "config", name], None) => Some(Self::Connection((*name).to_owned())),
             (["kv", path @ ..], Some(key)) if !path.is_empty() => {
@@ -102,10 +112,11 @@ impl Target {
             Self::Role(_) => "db",
             Self::StaticRole(_) | Self::Connection(_) => "auth",
             Self::AccessKey { .. } => "iam",
-            Self::Token(_) => "auth",
+            Self::Token(_) | Self::Entity(_) => "auth",
             Self::Kv { .. } => "kv",
             Self::Object { .. }
             | Self::ServiceAccount { .. }
+            | Self::Pod { .. }
             | Self::UserBinding(_)
             | Self::Deployment { .. }
             | Self::Literal { .. } => "k8s",
@@ -124,6 +135,7 @@ fn object(namespace: &str, kind: &str, name: &str, key: Option<&str>) -> Option<
         "Secret" => ObjectKind::Secret,
         "ConfigMap" => ObjectKind::ConfigMap,
         "ServiceAccount" if key.is_none() => return Some(Target::ServiceAccount { namespace, name }),
+        "Pod" if key.is_none() => return Some(Target::Pod { namespace, name }),
         "Deployment" => return deployment(namespace, name, key),
         _ => return None,
     };
@@ -160,7 +172,7 @@ mod tests {
             })
         );
         assert_eq!(parse("sim/kv/a/b"), None);
-        assert_eq!(parse("sim/k8s/shop/Pod/web"), None);
+        assert_eq!(parse("sim/k8s/shop/Job/web"), None);
         assert_eq!(parse("sim/k8s/shop/Deployment/web#containers/app/env/KEY/more"), None);
         assert_eq!(parse("sim/db/role"), None);
     }

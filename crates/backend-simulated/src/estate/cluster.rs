@@ -36,6 +36,8 @@ pub struct Namespace {
     pub service_accounts: BTreeMap<String, ServiceAccount>,
     /// Deployments.
     pub deployments: BTreeMap<String, Deployment>,
+    /// Pods to which tokens are bound, beside those that Deployments only count.
+    pub pods: BTreeMap<String, BoundPod>,
 }
 
 /// Type of a Secret.
@@ -146,6 +148,19 @@ pub struct ServiceAccount {
     pub annotations: Labels,
 }
 
+/// A pod to which tokens are bound.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BoundPod {
+    /// Another one after it was made again.
+    pub uid: String,
+    /// Runs as this ServiceAccount.
+    pub account: String,
+    /// Its controller, which makes another one under another name when it is gone.
+    #[serde(default)]
+    pub made_by: Option<String>,
+}
+
 /// A role binding.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -176,7 +191,7 @@ pub struct UserBinding {
 pub struct Tombstone {
     /// Namespace.
     pub namespace: String,
-    /// Name of the Secret; `*` where the account itself is gone, and with it every token of it.
+    /// Name of the Secret; `pod/<uid>` where a pod is gone; `*` where the account itself is, and with it every token of it.
     pub secret: String,
     /// Its ServiceAccount.
     pub account: String,

@@ -14,10 +14,23 @@ pub struct SecretStore {
     pub paths: BTreeMap<String, KvEntry>,
     /// Tokens by accessor.
     pub tokens: BTreeMap<String, VaultToken>,
+    /// Entities by name.
+    pub entities: BTreeMap<String, Entity>,
     /// Static roles of its database engine by name.
     pub static_roles: BTreeMap<String, StaticRole>,
     /// Connections of its database engine by name.
     pub connections: BTreeMap<String, Connection>,
+}
+
+/// Somebody who logs in, by whatever way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entity {
+    /// Its id, which tokens carry.
+    pub id: String,
+    /// It logs in nowhere.
+    #[serde(default)]
+    pub disabled: bool,
 }
 
 /// A connection of the store's database engine, with the root credential that it alone holds.
@@ -92,6 +105,9 @@ pub struct VaultToken {
     /// Operation key of who had it made.
     #[serde(default)]
     pub made_by: Option<String>,
+    /// The id of the entity that logged in.
+    #[serde(default)]
+    pub entity: Option<String>,
 }
 
 impl KvEntry {

@@ -21,7 +21,7 @@ use claviger_store::{Inventory as _, Journal as _};
 use claviger_testkit::database::TestDatabase;
 
 use crate::{
-    bound, invariants, minted,
+    bound, invariants, minted, whole,
     world::{COPIES, Ended, KEYS, Process, ROLE, World},
 };
 
@@ -44,6 +44,8 @@ pub(crate) fn plant(estate: &mut Estate, ended: Ended, random: &dyn Random) {
         Ended::Value => {}
         Ended::Account => bound::plant_account(estate),
         Ended::Certificate => bound::plant_certificate(estate),
+        Ended::Pod => whole::plant_pod(estate),
+        Ended::Entity => whole::plant_entity(estate),
     }
 }
 
@@ -56,6 +58,8 @@ pub(crate) async fn plan(process: &Process, ended: Ended, estate: &Estate) -> Re
     match ended {
         Ended::Account => return bound::plan_account(process).await,
         Ended::Certificate => return bound::plan_certificate(process).await,
+        Ended::Pod => return whole::plan_pod(process).await,
+        Ended::Entity => return whole::plan_entity(process).await,
         Ended::Role | Ended::Key | Ended::Value => {}
     }
     let subject = match ended {
@@ -88,6 +92,8 @@ pub(crate) async fn at_rest(
         Ended::Certificate => {
             return bound::certificate_at_rest(world, process, database, dir, began).await;
         }
+        Ended::Pod => return whole::pod_at_rest(world, process, database, dir, began).await,
+        Ended::Entity => return whole::entity_at_rest(world, process, database, dir, began).await,
         Ended::Role | Ended::Key | Ended::Value => {}
     }
     seen(world, dir, ended, began)?;
@@ -133,6 +139,8 @@ pub(crate) fn seen(world: &World, dir: &Path, ended: Ended, began: bool) -> Resu
         Ended::Value => {}
         Ended::Account => return bound::seen_account(world, dir, began),
         Ended::Certificate => return bound::seen_certificate(world, dir, began),
+        Ended::Pod => return whole::seen_pod(world, dir, began),
+        Ended::Entity => return whole::seen_entity(world, dir, began),
     }
     if ended != Ended::Key {
         let left = observer.copies_of(&world.old)?;

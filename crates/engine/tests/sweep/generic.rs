@@ -45,6 +45,8 @@ const SAGAS: &[Saga] = &[
     Saga::Ending(Ended::Value),
     Saga::Ending(Ended::Account),
     Saga::Ending(Ended::Certificate),
+    Saga::Ending(Ended::Pod),
+    Saga::Ending(Ended::Entity),
     Saga::Rollback(Stopped::Rotation),
     Saga::Rollback(Stopped::Dual),
     Saga::Rollback(Stopped::Told),

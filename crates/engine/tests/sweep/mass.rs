@@ -103,6 +103,7 @@ pub(crate) fn plant(count: usize) -> Estate {
                     created_at: now,
                     expires_at: None,
                     made_by: None,
+                    entity: None,
                 };
                 estate.secret_store.tokens.insert(name.clone(), token);
                 fields.insert("token".to_owned(), value);

@@ -86,6 +86,10 @@ pub(crate) enum Ended {
     Account,
     /// A client certificate, whose rights are cut.
     Certificate,
+    /// Tokens that are bound to a pod, of which its controller makes another one.
+    Pod,
+    /// An entity of the secret store, with its tokens.
+    Entity,
 }
 
 /// What a rollback takes back.
@@ -548,6 +552,8 @@ async fn value(process: &Process, plan: &SagaPlan, saga: Saga) -> Result<Vec<u8>
         Saga::Dual | Saga::Told => TOKEN.to_owned(),
         Saga::Ending(Ended::Role) => "sim/kv/payments/db#password".to_owned(),
         Saga::Ending(Ended::Account) => format!("{}#token", bound::TOKEN),
+        // Its tokens lie nowhere, and nobody holds one.
+        Saga::Ending(Ended::Pod | Ended::Entity) => return Ok(Vec::new()),
         Saga::Ending(Ended::Certificate) => bound::KUBECONFIG.to_owned(),
         Saga::Minted | Saga::Ending(Ended::Key) => format!("{}#{}", minted::OBJECTS[0], minted::HALVES[1]),
         Saga::CopyOnly | Saga::Ending(Ended::Value) => KEYS[0].to_owned(),

@@ -85,6 +85,7 @@ impl<'a> Maker<'a> {
             created_at: self.ago(age),
             expires_at: ends_in.map(|duration| self.now + duration),
             made_by: None,
+            entity: None,
         };
         self.estate.secret_store.tokens.insert(accessor, token);
         value
