@@ -1,19 +1,32 @@
 //! Many revocations as one work that can be taken up again: all are recorded before the first is begun, and whoever asks for the same once more
 //! takes up what is unfinished.
 
+use std::{
+    collections::{BTreeSet, VecDeque},
+    time::Duration,
+};
+
+use chrono::{DateTime, Utc};
 use claviger_core::{
     id::SagaId,
     saga::{Action, Cause, SagaKind, SagaPlan},
 };
-use futures::{StreamExt as _, stream};
+use futures::{
+    StreamExt as _,
+    stream::{self, FuturesUnordered},
+};
 
 use super::{executor::RunOptions, outcome::SagaOutcome};
 use crate::{Engine, Error, Result, progress::Progress};
 
 /// Recorded at the same time: appends that wait for the writer share a transaction.
 const RECORDED_AT_ONCE: usize = 16;
-/// Driven at the same time. Most of them wait for a cache; how many calls a backend gets at once its own layer limits.
-const AT_ONCE: usize = 128;
+/// Driven at the same time. How many calls a backend gets at once its own layer limits.
+const AT_ONCE: usize = 64;
+/// A wait that is sat out. Who waits for longer, as for a cache, leaves its place to another one, and comes back when its time has come.
+const SAT_OUT: Duration = Duration::from_secs(1);
+/// Longest time until those who all wait look whether they should stop.
+const NAP: Duration = Duration::from_millis(500);
 
 impl Engine {
     /// Records and drives one revocation per plan, past failures. One of the same credential that is unfinished is taken up instead, a paused one
@@ -27,40 +40,93 @@ impl Engine {
         options: &RunOptions,
         progress: &dyn Progress,
     ) -> Vec<Result<SagaOutcome>> {
-        let recorded: Vec<Result<SagaId>> = stream::iter(plans)
-            .map(|plan| async move {
-                match self.begin(plan.clone(), cause, reason.map(str::to_owned)).await {
-                    Err(error @ Error::Refused { code: "unfinished", .. }) => {
-                        self.unfinished_of(plan).await?.ok_or(error)
-                    }
-                    other => other,
-                }
-            })
-            .buffered(RECORDED_AT_ONCE)
-            .collect()
-            .await;
+        // Made before the stream: a closure over references within it would make all of this unfit to be spawned.
+        let recorded: Vec<_> = plans.iter().map(|plan| self.record(plan, cause, reason)).collect();
+        let recorded: Vec<Result<SagaId>> = stream::iter(recorded).buffered(RECORDED_AT_ONCE).collect().await;
         let (last, first): (Vec<_>, Vec<_>) =
             recorded.into_iter().enumerate().partition(|(index, _)| ends_object(&plans[*index]));
         let mut answers = Vec::with_capacity(plans.len());
         for wave in [first, last] {
-            let wave = stream::iter(wave).map(|(index, recorded)| async move {
-                (index, self.take_up(recorded, options, progress).await)
-            });
-            answers.extend(wave.buffered(AT_ONCE).collect::<Vec<_>>().await);
+            answers.extend(self.in_turn(wave, options, progress).await);
         }
         answers.sort_by_key(|(index, _)| *index);
         answers.into_iter().map(|(_, answer)| answer).collect()
     }
 
-    async fn take_up(
+    async fn record(&self, plan: &SagaPlan, cause: Cause, reason: Option<&str>) -> Result<SagaId> {
+        match self.begin(plan.clone(), cause, reason.map(str::to_owned)).await {
+            Err(error @ Error::Refused { code: "unfinished", .. }) => {
+                self.unfinished_of(plan).await?.ok_or(error)
+            }
+            other => other,
+        }
+    }
+
+    /// Drives them to their end, as many at a time as there are places. The answers come as they end.
+    async fn in_turn(
         &self,
-        recorded: Result<SagaId>,
+        wave: Vec<(usize, Result<SagaId>)>,
         options: &RunOptions,
         progress: &dyn Progress,
-    ) -> Result<SagaOutcome> {
-        let answers = self.resume(Some(recorded?), options, progress).await?;
-        let first = answers.into_iter().next();
-        first.unwrap_or_else(|| Err(Error::NoSaga("that was recorded".to_owned())))
+    ) -> Vec<(usize, Result<SagaOutcome>)> {
+        let short = RunOptions { linger: options.linger.min(SAT_OUT), ..*options };
+        let patient = chrono::TimeDelta::from_std(options.linger).unwrap_or(chrono::TimeDelta::MAX);
+        let (mut answers, mut fresh) = (Vec::with_capacity(wave.len()), VecDeque::new());
+        for (index, recorded) in wave {
+            match recorded {
+                Ok(id) => fresh.push_back((index, id)),
+                Err(error) => answers.push((index, Err(error))),
+            }
+        }
+        let mut waiting: BTreeSet<(DateTime<Utc>, usize, SagaId)> = BTreeSet::new();
+        let mut driven = FuturesUnordered::new();
+        loop {
+            while driven.len() < AT_ONCE {
+                // Whose time has come goes first: what is begun is brought to its end.
+                let due = waiting.first().copied().filter(|(until, ..)| *until <= self.clock.now());
+                let (index, id, begun) = match due {
+                    Some(first @ (_, index, id)) => {
+                        waiting.remove(&first);
+                        (index, id, true)
+                    }
+                    None => match fresh.pop_front() {
+                        Some((index, id)) => (index, id, false),
+                        None => break,
+                    },
+                };
+                driven.push(async move {
+                    let answer = match begun {
+                        true => self.drive(id, &short, progress).await,
+                        false => self.resume_one(id, &short, progress).await,
+                    };
+                    (index, id, answer)
+                });
+            }
+            let stops = progress.should_stop();
+            let ended = match (driven.is_empty(), waiting.is_empty() || stops) {
+                (true, true) => break,
+                (true, false) => {
+                    tokio::time::sleep(NAP).await;
+                    continue;
+                }
+                (false, _) => tokio::select! {
+                    ended = driven.next() => ended,
+                    () = tokio::time::sleep(NAP) => None,
+                },
+            };
+            let Some((index, id, answer)) = ended else { continue };
+            match answer.as_ref().ok().and_then(|outcome| outcome.wakes_at) {
+                Some(until) if !stops && until - self.clock.now() <= patient => {
+                    waiting.insert((until, index, id));
+                }
+                _ => answers.push((index, answer)),
+            }
+        }
+        drop(driven);
+        for (_, index, id) in waiting {
+            answers.push((index, self.outcome(id).await));
+        }
+        answers
     }
 
     /// The unfinished saga of a plan's credential, if it is of the plan's kind.

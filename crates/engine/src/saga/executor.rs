@@ -169,7 +169,7 @@ impl Engine {
     }
 
     /// One that is named goes on even if it is paused.
-    async fn resume_one(
+    pub(super) async fn resume_one(
         &self,
         id: SagaId,
         options: &RunOptions,

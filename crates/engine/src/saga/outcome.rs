@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use claviger_core::{
     id::{CredentialId, SagaId},
     reference::Ref,
-    saga::{Event, StepState},
+    saga::{Event, Next, StepState},
     view::ReceiptView,
 };
 use claviger_store::port::SagaRecord;
@@ -60,6 +60,9 @@ pub struct SagaOutcome {
     /// Places that still hold a dead value which was to be taken out, with why.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub left: Vec<Left>,
+    /// When it goes on, where nothing but a time is waited for.
+    #[serde(skip)]
+    pub wakes_at: Option<DateTime<Utc>>,
     /// Receipts.
     #[serde(skip)]
     pub receipts: Vec<ReceiptView>,
@@ -108,6 +111,10 @@ impl SagaOutcome {
             old: serde_json::json!({ "handle": sealed("old"), "verdict": fact("prove-refused", "verdict").or_else(|| fact("conclude", "verdict")).or_else(|| fact("attest", "verdict")).or_else(|| fact("attest-root", "verdict")).or_else(|| fact("conclude-scrub", "verdict")).or_else(|| fact("prove-anchor", "verdict")).or_else(|| fact("prove-cut", "verdict")).or_else(|| fact("attest-ended", "verdict")) }),
             new: serde_json::json!({ "handle": new.or_else(|| sealed("new")), "ref": added }),
             left: super::step::left_in(record).into_iter().map(|(at, reason)| Left { at, reason }).collect(),
+            wakes_at: match record.progress.next(&record.plan) {
+                Next::Wait(_, until) => Some(until),
+                _ => None,
+            },
             receipts,
         }
     }
