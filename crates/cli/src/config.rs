@@ -64,7 +64,11 @@ pub(crate) struct Config {
     /// What schedules may do at a backend, by its name.
     pub(crate) budgets: BTreeMap<String, service::Budget>,
     /// How fresh the service keeps the inventory.
-    pub(crate) scan: service::Scan,
+    pub(crate) scan: service::Round,
+    /// How often the service tries again what was revoked.
+    pub(crate) reprobe: service::Round,
+    /// How often it holds a drill, by backend.
+    pub(crate) drills: BTreeMap<String, service::Round>,
     /// The service.
     pub(crate) service: service::Service,
 }

@@ -4,6 +4,8 @@
 //! with only where it still lies, or lies again: each place of which the inventory knows that it holds or held it is read. Besides, its issuer is
 //! asked whether it has the credential again, which needs no value. What can be neither tried nor asked is told as unknown.
 
+mod again;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use claviger_backend::{Presence, Verdict};
@@ -22,6 +24,7 @@ use claviger_store::port::Selection;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;
 
+pub use self::again::{Again, REASON};
 use crate::{Engine, Result, policy::policy_for, scan, selector::Selector};
 
 /// Fingerprints that are looked up together.
@@ -81,11 +84,11 @@ impl Engine {
             chosen.into_iter().filter(|one| is_revoked(one.state) || back.contains(&one.at)).collect();
         let places = self.places_of(&chosen.iter().map(|one| one.id).collect()).await?;
         let none = BTreeSet::new();
-        let tried: Vec<Reprobed> = stream::iter(chosen)
-            .map(|credential| self.reprobe_one(credential, places.get(&credential.id).unwrap_or(&none)))
-            .buffered(AT_ONCE)
-            .try_collect()
-            .await?;
+        // Made before the stream: a closure over references within it would make all of this unfit to be spawned.
+        let trials = chosen.into_iter();
+        let trials: Vec<_> =
+            trials.map(|one| self.reprobe_one(one, places.get(&one.id).unwrap_or(&none))).collect();
+        let tried: Vec<Reprobed> = stream::iter(trials).buffered(AT_ONCE).try_collect().await?;
         let now = self.clock.now();
         for one in &tried {
             let view = ReprobeView { at: now, answer: one.answer, evidence: one.evidence.clone() };

@@ -7,12 +7,15 @@
 //! Each loop works on what the database says, so that any number of processes run the same ones, and one that is killed leaves nothing that another does not
 //! find. To add a duty: a file with its loop, and a line in `service.rs`. To add a metric: a line in `metrics.rs` and one in `metrics.md`.
 
+mod drilling;
 mod health;
 mod http;
 mod metrics;
 mod planning;
 mod probing;
 mod recovering;
+mod reprobing;
+mod round;
 mod scanning;
 mod service;
 mod settings;

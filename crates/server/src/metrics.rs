@@ -1,6 +1,6 @@
 //! What is measured. Every metric is declared in [`DECLARED`], and `metrics.md` documents the same list: a test compares both with what is exported.
 
-use std::time::Duration;
+use std::{sync::atomic::AtomicU64, time::Duration};
 
 use chrono::{DateTime, Utc};
 use claviger_core::firing::FiringCounts;
@@ -74,6 +74,19 @@ pub const DECLARED: &[Declared] = &[
         &["result"],
         "Scans of this process: complete, incomplete, failed",
     ),
+    declare(
+        "claviger_revoked",
+        "gauge",
+        &["answer"],
+        "Revoked credentials by what their newest trial came to: dead, back, unknown",
+    ),
+    declare("claviger_drills_total", "counter", &["result"], "Drills of this process: passed, failed"),
+    declare(
+        "claviger_drill_proof_seconds",
+        "gauge",
+        &[],
+        "From knowing to proof, in the newest drill of this process that passed",
+    ),
     declare("claviger_http_requests_total", "counter", &["route", "status"], "Answers over HTTP"),
     declare("claviger_http_request_seconds", "histogram", &["route"], "How long an answer took"),
 ];
@@ -93,6 +106,9 @@ pub struct Metrics {
     unfinished: Family<Labels, Gauge>,
     undecided: Gauge,
     scans: Family<Labels, Counter>,
+    revoked: Family<Labels, Gauge>,
+    drills: Family<Labels, Counter>,
+    drill_proof: Gauge<f64, AtomicU64>,
     requests: Family<Labels, Counter>,
     took: Family<Labels, Histogram, fn() -> Histogram>,
 }
@@ -114,6 +130,9 @@ impl Default for Metrics {
             unfinished: Family::default(),
             undecided: Gauge::default(),
             scans: Family::default(),
+            revoked: Family::default(),
+            drills: Family::default(),
+            drill_proof: Gauge::default(),
             requests: Family::default(),
             took: Family::new_with_constructor(seconds),
         };
@@ -131,6 +150,11 @@ impl Default for Metrics {
                 "claviger_sagas_unfinished" => registry.register(short, *help, metrics.unfinished.clone()),
                 "claviger_undecided" => registry.register(short, *help, metrics.undecided.clone()),
                 "claviger_scans_total" => registry.register(short, *help, metrics.scans.clone()),
+                "claviger_revoked" => registry.register(short, *help, metrics.revoked.clone()),
+                "claviger_drills_total" => registry.register(short, *help, metrics.drills.clone()),
+                "claviger_drill_proof_seconds" => {
+                    registry.register(short, *help, metrics.drill_proof.clone())
+                }
                 "claviger_http_requests_total" => registry.register(short, *help, metrics.requests.clone()),
                 "claviger_http_request_seconds" => registry.register(short, *help, metrics.took.clone()),
                 _ => {}
@@ -204,6 +228,20 @@ impl Metrics {
         self.scans.get_or_create(&one("result", result)).inc();
     }
 
+    pub(crate) fn reprobed(&self, dead: usize, back: usize, unknown: usize) {
+        for (answer, count) in [("dead", dead), ("back", back), ("unknown", unknown)] {
+            self.revoked.get_or_create(&one("answer", answer)).set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+    }
+
+    pub(crate) fn drilled(&self, passed: bool, milliseconds: Option<i64>) {
+        let result = if passed { "passed" } else { "failed" };
+        self.drills.get_or_create(&one("result", result)).inc();
+        if let Some(took) = milliseconds.and_then(|took| u64::try_from(took).ok()).filter(|_| passed) {
+            self.drill_proof.set(Duration::from_millis(took).as_secs_f64());
+        }
+    }
+
     pub(crate) fn answered(&self, route: &str, status: u16, took: Duration) {
         let labels = vec![("route", route.to_owned()), ("status", status.to_string())];
         self.requests.get_or_create(&labels).inc();
@@ -241,6 +279,8 @@ mod tests {
         metrics.settled(None);
         metrics.unfinished(1, 2);
         metrics.scanned(Some(true));
+        metrics.reprobed(3, 0, 1);
+        metrics.drilled(true, Some(1500));
         metrics.answered("/healthz", 200, Duration::from_millis(3));
         let text = metrics.text();
         for declared in DECLARED {

@@ -6,7 +6,8 @@ use claviger_engine::firing::Scheduler;
 use tokio::{net::TcpListener, sync::Notify, task::JoinSet};
 
 use crate::{
-    Health, Metrics, Settings, Stage, Stop, Stopper, http, planning, probing, recovering, scanning, working,
+    Health, Metrics, Settings, Stage, Stop, Stopper, drilling::Drilling, http, planning, probing, recovering,
+    reprobing::Reprobing, round, scanning, working,
 };
 
 /// How a service ended.
@@ -57,6 +58,15 @@ impl Service {
             }
         }
         if roles.worker {
+            let run = settings.run;
+            if let Some(every) = settings.reprobe_every {
+                let reprobing = Reprobing { run, metrics: m() };
+                duties.spawn(round::run(reprobing, every, scheduler.clone(), h(), stop.clone()));
+            }
+            for (backend, every) in &settings.drills {
+                let drilling = Drilling::new(backend, run, m());
+                duties.spawn(round::run(drilling, *every, scheduler.clone(), h(), stop.clone()));
+            }
             duties.spawn(working::run(scheduler.clone(), settings.clone(), h(), m(), stop.clone()));
             duties.spawn(recovering::run(scheduler.clone(), settings.clone(), h(), m(), stop.clone()));
         }

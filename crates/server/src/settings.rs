@@ -45,6 +45,10 @@ pub struct Settings {
     pub recover: Duration,
     /// How old the newest scan may get; `None`: the service does not scan.
     pub scan_every: Option<Duration>,
+    /// How old the newest trial of what was revoked may get; `None`: the service does not try.
+    pub reprobe_every: Option<Duration>,
+    /// In which backends drills are held, and how often.
+    pub drills: Vec<(String, Duration)>,
     /// How long running steps have to come to a boundary once it is told to stop.
     pub drain: Duration,
 }
@@ -65,6 +69,8 @@ impl Default for Settings {
             replan: Duration::from_secs(60),
             recover: Duration::from_secs(5),
             scan_every: None,
+            reprobe_every: None,
+            drills: Vec::new(),
             drain: Duration::from_secs(10),
         }
     }

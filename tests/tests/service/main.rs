@@ -4,3 +4,4 @@ mod course;
 mod crash;
 mod house;
 mod refusal;
+mod rounds;

@@ -18,6 +18,18 @@ pub(super) async fn run(global: &Global, args: &ServeArgs) -> Result<Exit> {
         output::remark(global, &format!("backend `{name}` is left out: {}", error.message()));
     }
     let mut settings = composed.loaded.service()?;
+    let able = composed.engine.drillable();
+    if let Some((name, _)) = settings.drills.iter().find(|(name, _)| !able.contains(name)) {
+        return Err(Failure::new(
+            431,
+            Exit::Usage,
+            format!("`[drills.{name}]`: no decoys can be made there"),
+        )
+        .hint(match able.is_empty() {
+            true => "PostgreSQL can make them: a role that may log in and do nothing".to_owned(),
+            false => format!("drills can be held in {}", able.join(", ")),
+        }));
+    }
     let roles: Vec<Role> = args.roles.iter().copied().map(role).collect();
     settings.roles = Roles::of(&roles);
     let signals = |kind| {

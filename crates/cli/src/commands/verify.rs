@@ -3,7 +3,10 @@
 use std::fmt::Write as _;
 
 use claviger_core::{saga::Cause, view::Reprobe};
-use claviger_engine::{plan::RevokeOptions, reprobe::Reprobed};
+use claviger_engine::{
+    plan::RevokeOptions,
+    reprobe::{REASON, Reprobed},
+};
 use serde_json::{Value, json};
 
 use super::{guard::Gate, plan};
@@ -13,9 +16,6 @@ use crate::{
     error::{Exit, Failure, Result},
     output, progress,
 };
-
-/// Why, for the audit log.
-const REASON: &str = "it was revoked, and is back";
 
 /// Tries, tells, and with `--yes` revokes again what a policy says.
 pub(super) async fn run(global: &Global, args: &VerifyArgs) -> Result<Exit> {

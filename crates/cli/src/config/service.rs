@@ -1,4 +1,4 @@
-//! `[budgets.NAME]`, `[scan]` and `[service]`: what runs by itself, and how much of it.
+//! `[budgets.NAME]`, `[scan]`, `[reprobe]`, `[drills.NAME]` and `[service]`: what runs by itself, and how much of it.
 
 use std::{num::NonZeroU32, num::NonZeroUsize, time::Duration};
 
@@ -17,10 +17,10 @@ pub(crate) struct Budget {
     per_minute: Option<NonZeroU32>,
 }
 
-/// `[scan]`
+/// `[scan]`, `[reprobe]` and `[drills.NAME]`: what comes round.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct Scan {
+pub(crate) struct Round {
     every: Option<String>,
 }
 
@@ -55,15 +55,28 @@ pub(super) fn settings(config: &Config) -> Result<Settings> {
     if let Some(at_once) = config.service.at_once {
         settings.at_once = at_once.get();
     }
-    if let Some(text) = &config.scan.every {
-        let every = policy::age(text).ok().filter(|every| every.num_minutes() > 0);
-        let every = every.and_then(|every| every.to_std().ok());
-        settings.scan_every = Some(every.ok_or_else(|| {
-            Failure::config(38, format!("`every` of `[scan]`: `{text}` is no length of time"))
-                .hint("write e.g. `1h`, `30m` or `1d`; without it the service does not scan")
-        })?);
+    settings.scan_every = every("scan", config.scan.every.as_deref())?;
+    settings.reprobe_every = every("reprobe", config.reprobe.every.as_deref())?;
+    for (name, round) in &config.drills {
+        let table = format!("drills.{name}");
+        if !config.backends.contains_key(name) {
+            return Err(Failure::config(38, format!("`[{table}]`: no backend is called `{name}`"))
+                .hint("drills are held in a backend of this file"));
+        }
+        settings.drills.extend(every(&table, round.every.as_deref())?.map(|every| (name.clone(), every)));
     }
     Ok(settings)
+}
+
+/// A length of time, at least a minute.
+fn every(table: &str, text: Option<&str>) -> Result<Option<Duration>> {
+    let Some(text) = text else { return Ok(None) };
+    let every = policy::age(text).ok().filter(|every| every.num_minutes() > 0);
+    let every = every.and_then(|every| every.to_std().ok()).ok_or_else(|| {
+        Failure::config(38, format!("`every` of `[{table}]`: `{text}` is no length of time"))
+            .hint("write e.g. `1h`, `30m` or `1d`; without it the service leaves that to you")
+    })?;
+    Ok(Some(every))
 }
 
 #[cfg(test)]
@@ -82,10 +95,22 @@ mod tests {
         assert_eq!((budgets[0].concurrency, budgets[0].per_minute), (2, Some(30)));
         let settings = settings(&read).unwrap_or_else(|error| panic!("{error:?}"));
         assert_eq!((settings.at_once, settings.scan_every), (4, Some(Duration::from_secs(3600))));
+        let drills = config(
+            "[backends.db]\nkind = 'postgresql'\nurl = 'x'\n[drills.db]\nevery = '7d'\n[reprobe]\nevery = '6h'",
+        );
+        let rounds = super::settings(&drills).unwrap_or_else(|error| panic!("{error:?}"));
+        assert_eq!(rounds.drills, [("db".to_owned(), Duration::from_secs(7 * 86_400))]);
+        assert_eq!(rounds.reprobe_every, Some(Duration::from_secs(6 * 3600)));
+        assert!(super::settings(&config("[drills.nobody]\nevery = '7d'")).is_err());
         assert!(super::budgets(&config("[budgets.nobody]\nconcurrency = 2")).is_err());
         assert!(toml::from_str::<Config>("[budgets.db]\nconcurrency = 0").is_err());
         for bad in ["0h", "soon", "-1h"] {
-            assert!(super::settings(&config(&format!("[scan]\nevery = '{bad}'"))).is_err(), "{bad}");
+            for table in ["scan", "reprobe"] {
+                assert!(
+                    super::settings(&config(&format!("[{table}]\nevery = '{bad}'"))).is_err(),
+                    "{table} {bad}"
+                );
+            }
         }
     }
 }

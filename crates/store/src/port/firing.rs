@@ -189,6 +189,12 @@ pub trait Firings: Send + Sync {
     /// Gives a duty up. Repeat and loss are fine.
     async fn leave_duty(&self, name: &str, owner: &str) -> Result<()>;
 
+    /// Notes that a duty that comes round was done at this time. An earlier time than the one that is kept changes nothing.
+    async fn end_round(&self, name: &str, at: DateTime<Utc>) -> Result<()>;
+
+    /// When a duty that comes round was last done; `None`: never.
+    async fn last_round(&self, name: &str) -> Result<Option<DateTime<Utc>>>;
+
     /// Can something be written durably, and the audit log be appended to? Commits a row and takes the lock that an append takes. Gives how far the
     /// database's clock is ahead of `now`, in milliseconds.
     async fn probe(&self, now: DateTime<Utc>) -> Result<i64>;

@@ -92,6 +92,14 @@ impl Firings for SeaStore {
         self.drop_duty(name, owner).await
     }
 
+    async fn end_round(&self, name: &str, at: DateTime<Utc>) -> Result<()> {
+        self.keep_round(name, at).await
+    }
+
+    async fn last_round(&self, name: &str) -> Result<Option<DateTime<Utc>>> {
+        self.newest_round(name).await
+    }
+
     async fn probe(&self, now: DateTime<Utc>) -> Result<i64> {
         self.probe_writing(now).await
     }

@@ -260,6 +260,13 @@ pub(crate) async fn a_pause_holds_until_it_ends_and_both_are_told(bench: Bench) 
 
 pub(crate) async fn a_duty_has_one_owner_at_a_time(bench: Bench) -> Result<()> {
     let store = &bench.store;
+    assert_eq!(store.last_round("drilling/db").await?, None);
+    let at = |micros| DateTime::from_timestamp_micros(micros).expect("an instant");
+    for micros in [5_000_001, 3, 5_000_000] {
+        store.end_round("drilling/db", at(micros)).await?;
+        assert_eq!(store.last_round("drilling/db").await?, Some(at(5_000_001)), "the newest one counts");
+    }
+    assert_eq!(store.last_round("reprobing").await?, None, "another one's");
     assert!(store.take_duty("planning", "a", LEASE).await?);
     assert!(store.take_duty("planning", "a", LEASE).await?, "it is kept");
     assert!(!store.take_duty("planning", "b", LEASE).await?);

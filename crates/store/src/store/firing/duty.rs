@@ -3,7 +3,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use sea_orm::{DbBackend, FromQueryResult};
 
-use super::millis;
+use super::{instant, millis, number};
 use crate::{
     Error, Result,
     store::{SeaStore, sql, text::text},
@@ -40,6 +40,27 @@ impl SeaStore {
         Ok(())
     }
 
+    pub(super) async fn keep_round(&self, name: &str, at: DateTime<Utc>) -> Result<()> {
+        sql::run(
+            &self.database.write,
+            "insert into service_round (name, done_at) values ($1, $2) \
+             on conflict (name) do update set done_at = excluded.done_at where service_round.done_at < excluded.done_at",
+            vec![text(name).into(), number(at).into()],
+        )
+        .await?;
+        Ok(())
+    }
+
+    pub(super) async fn newest_round(&self, name: &str) -> Result<Option<DateTime<Utc>>> {
+        let told: Vec<Round> = sql::rows(
+            &self.database.read,
+            "select done_at from service_round where name = $1",
+            vec![text(name).into()],
+        )
+        .await?;
+        told.first().map(|round| instant(round.done_at)).transpose()
+    }
+
     pub(super) async fn probe_writing(&self, now: DateTime<Utc>) -> Result<i64> {
         let transaction = self.database.begin().await?;
         // What an append to the audit log takes first. On SQLite the begin took the one lock that there is.
@@ -65,6 +86,11 @@ impl SeaStore {
             told.first().ok_or_else(|| Error::inconsistent("service_duty", "the probe's row is missing"))?;
         Ok(told.lease_until - now.timestamp_millis())
     }
+}
+
+#[derive(FromQueryResult)]
+struct Round {
+    done_at: i64,
 }
 
 #[derive(FromQueryResult)]
