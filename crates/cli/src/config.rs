@@ -65,6 +65,8 @@ pub(crate) struct Config {
     pub(crate) budgets: BTreeMap<String, service::Budget>,
     /// How fresh the service keeps the inventory.
     pub(crate) scan: service::Scan,
+    /// How often it reads copies and logs in with them.
+    pub(crate) verify: service::Verify,
     /// The service.
     pub(crate) service: service::Service,
 }

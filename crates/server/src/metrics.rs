@@ -74,6 +74,24 @@ pub const DECLARED: &[Declared] = &[
         &["result"],
         "Scans of this process: complete, incomplete, failed",
     ),
+    declare(
+        "claviger_verifications_total",
+        "counter",
+        &["result"],
+        "Verifications of copies by this process: done, failed",
+    ),
+    declare(
+        "claviger_copies",
+        "gauge",
+        &["login"],
+        "Copies by what a login with them came to when this process last verified: accepted, refused, unknown",
+    ),
+    declare(
+        "claviger_credentials_broken",
+        "gauge",
+        &[],
+        "Credentials of which a copy is refused, or copies hold unlike values, when this process last verified",
+    ),
     declare("claviger_http_requests_total", "counter", &["route", "status"], "Answers over HTTP"),
     declare("claviger_http_request_seconds", "histogram", &["route"], "How long an answer took"),
 ];
@@ -93,6 +111,9 @@ pub struct Metrics {
     unfinished: Family<Labels, Gauge>,
     undecided: Gauge,
     scans: Family<Labels, Counter>,
+    verifications: Family<Labels, Counter>,
+    copies: Family<Labels, Gauge>,
+    broken: Gauge,
     requests: Family<Labels, Counter>,
     took: Family<Labels, Histogram, fn() -> Histogram>,
 }
@@ -114,6 +135,9 @@ impl Default for Metrics {
             unfinished: Family::default(),
             undecided: Gauge::default(),
             scans: Family::default(),
+            verifications: Family::default(),
+            copies: Family::default(),
+            broken: Gauge::default(),
             requests: Family::default(),
             took: Family::new_with_constructor(seconds),
         };
@@ -131,6 +155,11 @@ impl Default for Metrics {
                 "claviger_sagas_unfinished" => registry.register(short, *help, metrics.unfinished.clone()),
                 "claviger_undecided" => registry.register(short, *help, metrics.undecided.clone()),
                 "claviger_scans_total" => registry.register(short, *help, metrics.scans.clone()),
+                "claviger_verifications_total" => {
+                    registry.register(short, *help, metrics.verifications.clone())
+                }
+                "claviger_copies" => registry.register(short, *help, metrics.copies.clone()),
+                "claviger_credentials_broken" => registry.register(short, *help, metrics.broken.clone()),
                 "claviger_http_requests_total" => registry.register(short, *help, metrics.requests.clone()),
                 "claviger_http_request_seconds" => registry.register(short, *help, metrics.took.clone()),
                 _ => {}
@@ -204,6 +233,22 @@ impl Metrics {
         self.scans.get_or_create(&one("result", result)).inc();
     }
 
+    pub(crate) fn verified(&self, done: bool) {
+        let result = if done { "done" } else { "failed" };
+        self.verifications.get_or_create(&one("result", result)).inc();
+    }
+
+    pub(crate) fn copies(&self, accepted: usize, refused: usize, unknown: usize) {
+        for (login, count) in [("accepted", accepted), ("refused", refused), ("unknown", unknown)] {
+            let count = i64::try_from(count).unwrap_or(i64::MAX);
+            self.copies.get_or_create(&one("login", login)).set(count);
+        }
+    }
+
+    pub(crate) fn broken(&self, count: usize) {
+        self.broken.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
     pub(crate) fn answered(&self, route: &str, status: u16, took: Duration) {
         let labels = vec![("route", route.to_owned()), ("status", status.to_string())];
         self.requests.get_or_create(&labels).inc();
@@ -241,6 +286,8 @@ mod tests {
         metrics.settled(None);
         metrics.unfinished(1, 2);
         metrics.scanned(Some(true));
+        metrics.verified(true);
+        metrics.copies(3, 1, 2);
         metrics.answered("/healthz", 200, Duration::from_millis(3));
         let text = metrics.text();
         for declared in DECLARED {

@@ -6,7 +6,8 @@ use claviger_engine::firing::Scheduler;
 use tokio::{net::TcpListener, sync::Notify, task::JoinSet};
 
 use crate::{
-    Health, Metrics, Settings, Stage, Stop, Stopper, http, planning, probing, recovering, scanning, working,
+    Health, Metrics, Settings, Stage, Stop, Stopper, http, planning, probing, recovering, scanning,
+    verifying, working,
 };
 
 /// How a service ended.
@@ -54,6 +55,9 @@ impl Service {
                     Arc::clone(&changed),
                     stop.clone(),
                 ));
+            }
+            if let Some(every) = settings.verify_every {
+                duties.spawn(verifying::run(scheduler.clone(), every, h(), m(), stop.clone()));
             }
         }
         if roles.worker {

@@ -45,6 +45,8 @@ pub struct Settings {
     pub recover: Duration,
     /// How old the newest scan may get; `None`: the service does not scan.
     pub scan_every: Option<Duration>,
+    /// How long after a verification of all copies was begun the next one is; `None`: the service does not verify.
+    pub verify_every: Option<Duration>,
     /// How long running steps have to come to a boundary once it is told to stop.
     pub drain: Duration,
 }
@@ -65,6 +67,7 @@ impl Default for Settings {
             replan: Duration::from_secs(60),
             recover: Duration::from_secs(5),
             scan_every: None,
+            verify_every: None,
             drain: Duration::from_secs(10),
         }
     }

@@ -3,4 +3,7 @@
 mod course;
 mod crash;
 mod house;
+mod keys;
 mod refusal;
+mod restored;
+mod verify;

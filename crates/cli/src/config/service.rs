@@ -1,4 +1,4 @@
-//! `[budgets.NAME]`, `[scan]` and `[service]`: what runs by itself, and how much of it.
+//! `[budgets.NAME]`, `[scan]`, `[verify]` and `[service]`: what runs by itself, and how much of it.
 
 use std::{num::NonZeroU32, num::NonZeroUsize, time::Duration};
 
@@ -21,6 +21,13 @@ pub(crate) struct Budget {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Scan {
+    every: Option<String>,
+}
+
+/// `[verify]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Verify {
     every: Option<String>,
 }
 
@@ -55,12 +62,20 @@ pub(super) fn settings(config: &Config) -> Result<Settings> {
     if let Some(at_once) = config.service.at_once {
         settings.at_once = at_once.get();
     }
-    if let Some(text) = &config.scan.every {
+    let length = |text: &str| {
         let every = policy::age(text).ok().filter(|every| every.num_minutes() > 0);
-        let every = every.and_then(|every| every.to_std().ok());
-        settings.scan_every = Some(every.ok_or_else(|| {
+        every.and_then(|every| every.to_std().ok())
+    };
+    if let Some(text) = &config.scan.every {
+        settings.scan_every = Some(length(text).ok_or_else(|| {
             Failure::config(38, format!("`every` of `[scan]`: `{text}` is no length of time"))
                 .hint("write e.g. `1h`, `30m` or `1d`; without it the service does not scan")
+        })?);
+    }
+    if let Some(text) = &config.verify.every {
+        settings.verify_every = Some(length(text).ok_or_else(|| {
+            Failure::config(700, format!("`every` of `[verify]`: `{text}` is no length of time"))
+                .hint("write e.g. `6h`, `30m` or `1d`; without it the service does not verify copies")
         })?);
     }
     Ok(settings)
@@ -76,16 +91,18 @@ mod tests {
 
     #[test]
     fn what_runs_by_itself_is_read_or_refused() {
-        let text = "[backends.db]\nkind = 'postgresql'\nurl = 'x'\n[budgets.db]\nconcurrency = 2\nper_minute = 30\n[scan]\nevery = '1h'\n[service]\nat_once = 4";
+        let text = "[backends.db]\nkind = 'postgresql'\nurl = 'x'\n[budgets.db]\nconcurrency = 2\nper_minute = 30\n[scan]\nevery = '1h'\n[verify]\nevery = '6h'\n[service]\nat_once = 4";
         let read = config(text);
         let budgets = budgets(&read).unwrap_or_else(|error| panic!("{error:?}"));
         assert_eq!((budgets[0].concurrency, budgets[0].per_minute), (2, Some(30)));
         let settings = settings(&read).unwrap_or_else(|error| panic!("{error:?}"));
         assert_eq!((settings.at_once, settings.scan_every), (4, Some(Duration::from_secs(3600))));
+        assert_eq!(settings.verify_every, Some(Duration::from_secs(6 * 3600)));
         assert!(super::budgets(&config("[budgets.nobody]\nconcurrency = 2")).is_err());
         assert!(toml::from_str::<Config>("[budgets.db]\nconcurrency = 0").is_err());
         for bad in ["0h", "soon", "-1h"] {
             assert!(super::settings(&config(&format!("[scan]\nevery = '{bad}'"))).is_err(), "{bad}");
+            assert!(super::settings(&config(&format!("[verify]\nevery = '{bad}'"))).is_err(), "{bad}");
         }
     }
 }
