@@ -22,6 +22,8 @@ mod m20251127_200000_firing;
 mod m20251127_220000_reprobe;
 mod m20251127_220100_drill;
 mod m20251128_000000_round;
+mod m20251128_030000_own_key;
+mod m20251128_031000_agreement;
 mod sql;
 
 pub use sea_orm_migration::{MigrationTrait, MigratorTrait};
@@ -51,6 +53,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20251127_220000_reprobe::Migration),
             Box::new(m20251127_220100_drill::Migration),
             Box::new(m20251128_000000_round::Migration),
+            Box::new(m20251128_030000_own_key::Migration),
+            Box::new(m20251128_031000_agreement::Migration),
         ]
     }
 }

@@ -1,5 +1,6 @@
 //! The command line, as in the contract: names here are used by scripts.
 
+mod keys;
 mod service;
 
 use std::path::PathBuf;
@@ -8,7 +9,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use claviger_core::clock::{Clock as _, SystemClock};
 use claviger_engine::selector::{self, Selector};
 
-pub(crate) use self::service::{RoleName, ScheduleArgs, ScheduleCommand, ServeArgs};
+pub(crate) use self::{
+    keys::{KeysArgs, KeysCommand, PassphraseArgs},
+    service::{RoleName, ScheduleArgs, ScheduleCommand, ServeArgs},
+};
 
 /// Knows every long-lived credential that machines use, rotates them without losing one, and proves a revoked one dead.
 #[derive(Debug, Parser)]
@@ -112,7 +116,7 @@ pub(crate) enum Command {
     Approve(ApproveArgs),
     /// Incidents: from exposed to proven
     Incident(IncidentArgs),
-    /// Try again what was revoked: is it still dead?
+    /// Try again what was revoked, or what is in use: is it still dead, does it still log in?
     Verify(VerifyArgs),
     /// Plant a decoy, pretend that it leaked, revoke it, and measure
     Drill(DrillArgs),
@@ -120,6 +124,8 @@ pub(crate) enum Command {
     Schedule(ScheduleArgs),
     /// Run the service: plan what is due, carry it out, keep the inventory fresh
     Serve(ServeArgs),
+    /// Our own keys: those that make fingerprints, seal values and sign the audit log
+    Keys(KeysArgs),
     /// The lifecycle database
     Db(DbArgs),
     /// Print a shell's completion script
@@ -362,10 +368,14 @@ pub(crate) struct RevokeArgs {
 
 /// `verify`
 #[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("what").args(["revoked", "copies"])))]
 pub(crate) struct VerifyArgs {
     /// What was revoked: a login where its value lies still or again, and its issuer is asked whether it has it again
     #[arg(long)]
     pub(crate) revoked: bool,
+    /// What is in use: each copy is read and logged in with, and the copies of a credential are compared
+    #[arg(long, conflicts_with = "yes")]
+    pub(crate) copies: bool,
     /// Only what this matches: a ref with globs, an id or its beginning, or terms such as `kind=password owner=payments`
     pub(crate) selector: Vec<String>,
     /// Revoke again what is back and whose policy says `re_revoke`
@@ -542,6 +552,9 @@ pub(crate) enum AuditCommand {
         /// A checkpoint that was noted earlier: the chain has to go through it
         #[arg(long, value_name = "FILE", conflicts_with = "head")]
         checkpoint: Option<PathBuf>,
+        /// How the installation's signing keys followed each other, as its `keys/signing.history` has it: whoever trusts one trusts the others for what they signed in their time
+        #[arg(long, value_name = "FILE", requires = "file")]
+        key_history: Option<PathBuf>,
     },
     /// Write all entries, one JSON object per line, and a signed head at the end
     Export {
@@ -577,6 +590,15 @@ pub(crate) enum DbCommand {
     Migrate,
     /// Say whether the schema is up to date
     Status,
+    /// After a backup was restored: compare it with the targets, and let work begin again
+    Reconcile {
+        /// Also if not everything could be read
+        #[arg(long)]
+        incomplete: bool,
+        /// Let what is unfinished in the backup be taken up
+        #[arg(long)]
+        unfinished: bool,
+    },
 }
 
 /// `completion`

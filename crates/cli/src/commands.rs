@@ -10,6 +10,7 @@ mod drill;
 mod guard;
 mod incident;
 mod init;
+mod keys;
 mod list;
 mod man;
 mod plan;
@@ -56,6 +57,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit> {
         Command::Verify(args) => verify::run(global, &args).await,
         Command::Drill(args) => drill::run(global, &args).await,
         Command::Schedule(args) => schedule::run(global, &args).await,
+        Command::Keys(args) => keys::run(global, &args).await,
         Command::Serve(args) => serve::run(global, &args).await,
         Command::Db(args) => db::run(global, &args).await,
         Command::Completion(args) => completion::run(&args),

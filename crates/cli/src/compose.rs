@@ -9,6 +9,7 @@ use claviger_core::{
     id::new_id,
     random::{OsRandom, Random},
     reference::Ref,
+    signing::PrivateKey,
 };
 use claviger_engine::{Declared, Engine, Estate, Member, OwnerRule, Ports, firing::Scheduler};
 use claviger_store::{MigrationState, SeaStore};
@@ -16,9 +17,10 @@ use claviger_store::{MigrationState, SeaStore};
 use crate::{
     args::Global,
     config::Loaded,
-    error::{Failure, Result},
+    error::{Exit, Failure, Result},
     keys,
     registry::Parts,
+    witness::{Keeper, Witnessed},
 };
 
 /// The engine and the configuration that it was built from.
@@ -27,9 +29,34 @@ pub(crate) struct Composed {
     pub(crate) loaded: Loaded,
     /// The database, for what is no port of the engine.
     pub(crate) store: Arc<SeaStore>,
+    signing: Option<PrivateKey>,
+    keeper: Arc<Keeper>,
 }
 
 impl Composed {
+    /// Who says whether the database went back in time.
+    pub(crate) fn keeper(&self) -> Arc<Keeper> {
+        Arc::clone(&self.keeper)
+    }
+
+    /// Refuses what would have an effect while the database is an older one than was seen.
+    pub(crate) fn may_change(&self) -> Result<()> {
+        match self.keeper.went_back() {
+            None => Ok(()),
+            Some(why) => Err(claviger_store::Error::WentBack(why).into()),
+        }
+    }
+
+    /// The key that signs heads of the audit log. Installations of before there was one get it by `init`.
+    pub(crate) fn signing(&self) -> Result<&PrivateKey> {
+        let dir = self.loaded.keys();
+        self.signing.as_ref().ok_or_else(|| {
+            Failure::new(113, Exit::Usage, format!("there is no signing key in `{}`", dir.display())).hint(
+                "if this installation had one, restore it: exports signed with another key are refused. If it had none, `claviger init` makes it and leaves the other keys as they are",
+            )
+        })
+    }
+
     /// The scheduler on this engine, under a name that no other process has.
     pub(crate) fn scheduler(self) -> Result<Scheduler> {
         let id = new_id(self.engine.clock.as_ref(), self.engine.random.as_ref()).simple().to_string();
@@ -66,7 +93,7 @@ pub(crate) async fn compose(global: &Global, needs: Needs) -> Result<Composed> {
         }
     }
     store.require_schema().await?;
-    let keys = keys::load(&loaded.keys())?;
+    let keys::Ready { keys, signing } = keys::ready(&store, &loaded.keys()).await?;
     let mut estate = Estate::default();
     estate.policies = loaded.policies()?;
     estate.exceptions = loaded.exceptions()?;
@@ -74,7 +101,7 @@ pub(crate) async fn compose(global: &Global, needs: Needs) -> Result<Composed> {
     estate.approvers = loaded.approvers()?;
     estate.guards = loaded.guards()?;
     estate.break_glass = loaded.break_glass()?;
-    not_our_own(&estate.approvers, &loaded.keys())?;
+    not_our_own(&estate.approvers, signing.as_ref())?;
     estate.operator = operator(global, &loaded, &estate.approvers)?;
     let actor = actor(estate.operator.as_deref());
     estate.owners = loaded
@@ -93,7 +120,8 @@ pub(crate) async fn compose(global: &Global, needs: Needs) -> Result<Composed> {
         })
         .collect();
     if needs == Needs::Backends {
-        let parts = Parts { loaded: &loaded, clock: Arc::clone(&clock) };
+        let version_key = Arc::new(keys.fingerprint.oldest());
+        let parts = Parts { loaded: &loaded, clock: Arc::clone(&clock), version_key };
         for (name, config, member) in loaded.backends()? {
             match config.build(&name, &parts).await? {
                 Ok(backend) => estate.add(Member {
@@ -105,20 +133,21 @@ pub(crate) async fn compose(global: &Global, needs: Needs) -> Result<Composed> {
             }
         }
     }
+    let keeper = Arc::new(Keeper::open(&loaded.keys(), store.clone()).await?);
     let ports = Ports {
         inventory: store.clone(),
-        journal: store.clone(),
+        journal: Arc::new(Witnessed { journal: store.clone(), keeper: Arc::clone(&keeper) }),
         audit: store.clone(),
         approvals: store.clone(),
         incidents: store.clone(),
     };
     let engine = Engine { estate, ports, keys, clock, random, actor };
-    Ok(Composed { engine, loaded, store })
+    Ok(Composed { engine, loaded, store, signing, keeper })
 }
 
 /// The installation plans: its own key approves nothing.
-fn not_our_own(approvers: &[Approver], dir: &std::path::Path) -> Result<()> {
-    let Ok(own) = keys::signing(dir) else { return Ok(()) };
+fn not_our_own(approvers: &[Approver], own: Option<&PrivateKey>) -> Result<()> {
+    let Some(own) = own else { return Ok(()) };
     match approvers.iter().find(|approver| approver.key == own.public()) {
         None => Ok(()),
         Some(approver) => Err(Failure::config(
@@ -167,7 +196,7 @@ fn operator(global: &Global, loaded: &Loaded, approvers: &[Approver]) -> Result<
 
 /// Who acts, for the audit log: who has shown a key, else the account that this process runs as, on this machine. What `USER` says counts only
 /// where the machine tells nothing.
-fn actor(operator: Option<&str>) -> String {
+pub(crate) fn actor(operator: Option<&str>) -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let user = operator.map(str::to_owned).or_else(account).unwrap_or_else(|| {
         let said = std::env::var("USER").or_else(|_| std::env::var("LOGNAME"));

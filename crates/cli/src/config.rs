@@ -69,6 +69,8 @@ pub(crate) struct Config {
     pub(crate) reprobe: service::Round,
     /// How often it holds a drill, by backend.
     pub(crate) drills: BTreeMap<String, service::Round>,
+    /// How often it reads copies and logs in with them.
+    pub(crate) verify: service::Round,
     /// The service.
     pub(crate) service: service::Service,
 }

@@ -114,6 +114,12 @@ impl From<claviger_store::Error> for Failure {
             Store::Schema(_) => Self::new(102, Exit::Failed, message).hint(
                 "`claviger db status` tells more; `claviger db migrate` brings an older schema up to date",
             ),
+            Store::WentBack(_) => Self::new(710, Exit::Refused, message).hint(
+                "a backup was restored, and what was done since is not in it: `claviger db reconcile` compares it with the targets; until then nothing has an effect",
+            ),
+            Store::Keys(_) => Self::new(698, Exit::Refused, message).hint(
+                "`claviger keys list` shows the keys; a process that was started before a rotation has to be started again, and the fingerprint key is rotated while nothing is under way",
+            ),
             Store::Unsafe(_) => Self::new(103, Exit::Refused, message).hint(
                 "change the database's setting: claviger would lose its promise that no credential is lost",
             ),
@@ -138,6 +144,7 @@ impl From<claviger_engine::Error> for Failure {
             Engine::Busy(_) => Self::new(402, Exit::Failed, message).hint("wait until its lease has ended, or let the other worker finish"),
             Engine::NoSaga(_) => Self::new(403, Exit::Failed, message).hint("`claviger list rotations` and `claviger list revocations` show them"),
             Engine::Sealed { .. } => Self::new(404, Exit::Stuck, message).hint("restore the `keys` directory that was in use when it was begun: nothing at the targets is lost meanwhile"),
+            Engine::SealedLost { .. } => Self::new(699, Exit::Stuck, message).hint("`claviger resolve ID --close --reason TEXT` ends it; then rotate the credential again"),
             Engine::Approval { code: "glass-expired", .. } => Self::new(412, Exit::Refused, message).hint("have the plan approved: `claviger approve HASH --key FILE`"),
             Engine::Approval { .. } => Self::new(411, Exit::Refused, message).hint("[[approvers]] of the configuration says who may approve; `claviger approve HASH --show` shows the plan"),
             Engine::Incident { code: "open-items", .. } => Self::new(421, Exit::Refused, message).hint("`claviger incident status ID` says what is left to be done; `--unresolved REASON` closes it all the same"),

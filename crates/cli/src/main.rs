@@ -13,6 +13,7 @@ mod logging;
 mod output;
 mod progress;
 mod registry;
+mod witness;
 
 use std::process::ExitCode;
 

@@ -10,7 +10,7 @@ mod vault;
 use std::sync::Arc;
 
 use claviger_backend::Backend;
-use claviger_core::clock::Clock;
+use claviger_core::{clock::Clock, fingerprint::FingerprintKey};
 use serde::Deserialize;
 
 use crate::{config::Loaded, error::Result};
@@ -37,6 +37,8 @@ pub(crate) enum BackendConfig {
 pub(crate) struct Parts<'a> {
     pub(crate) loaded: &'a Loaded,
     pub(crate) clock: Arc<dyn Clock>,
+    /// For digests of contents that have no version of their own.
+    pub(crate) version_key: Arc<FingerprintKey>,
 }
 
 impl BackendConfig {

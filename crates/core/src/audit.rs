@@ -57,12 +57,18 @@ pub enum AuditKind {
     Incident,
     /// Revoked credentials were tried again.
     Reprobed,
+    /// Copies were read and logged in with.
+    Verified,
     /// A drill was begun, or came to its end.
     Drill,
     /// What is scheduled was paused.
     SchedulePaused,
     /// A pause ended.
     ScheduleResumed,
+    /// A database that went back in time was compared with the targets.
+    Reconciled,
+    /// One of the installation's own keys was replaced, taken away, or said to be lost.
+    KeyChanged,
 }
 
 /// An entry before it has a place in the chain. Holds no secret.

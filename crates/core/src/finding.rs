@@ -62,11 +62,14 @@ mod tf_state_secret;
 mod vault_no_ttl;
 mod vault_root;
 mod vault_secretid_unlimited;
+mod verify_drift;
+mod verify_refused;
 mod wif_trust_wildcard;
 
 use chrono::{DateTime, Utc};
 
 use crate::{
+    agreement::Agreement,
     model::{Attributes, CredentialKind},
     reference::Ref,
     view::{
@@ -142,6 +145,8 @@ pub enum Check {
     Coverage(fn(&BackendScanView, &Context) -> Vec<Draft>),
     /// Each revoked credential that is there again.
     Returned(fn(&ReturnedView, &Context) -> Option<Draft>),
+    /// Each credential whose copies a verification has looked at.
+    Verified(fn(&Agreement, &Context) -> Option<Draft>),
 }
 
 /// A rule.
@@ -213,6 +218,8 @@ pub const RULES: &[Rule] = &[
     self_overpriv::RULE,
     cov_adapter_blind::RULE,
     returned_credential::RULE,
+    verify_refused::RULE,
+    verify_drift::RULE,
 ];
 
 impl Rule {

@@ -51,13 +51,37 @@ impl fmt::Display for Fingerprint {
     }
 }
 
-/// The fingerprint key of one installation and epoch.
-pub struct FingerprintKey(Zeroizing<[u8; 32]>);
+/// The fingerprint key of one installation, and those of former epochs, under which fingerprints may still be kept.
+pub struct FingerprintKey {
+    key: Zeroizing<[u8; 32]>,
+    former: Vec<FingerprintKey>,
+}
 
 impl FingerprintKey {
     /// Takes 32 random bytes.
     pub fn new(bytes: [u8; 32]) -> Self {
-        Self(Zeroizing::new(bytes))
+        Self { key: Zeroizing::new(bytes), former: Vec::new() }
+    }
+
+    /// The same, with the keys of former epochs, oldest first.
+    #[must_use]
+    pub fn with_former(self, former: Vec<Self>) -> Self {
+        Self { former, ..self }
+    }
+
+    /// The keys of former epochs, oldest first. New fingerprints are never made with them: they only find old ones.
+    pub fn former(&self) -> &[Self] {
+        &self.former
+    }
+
+    /// The oldest key that is kept, by itself: for digests that should outlive a rotation.
+    pub fn oldest(&self) -> Self {
+        Self { key: self.former.first().unwrap_or(self).key.clone(), former: Vec::new() }
+    }
+
+    /// Each fingerprint that a value may be known by: today's first, then those of former epochs.
+    pub fn every(&self, form: Form, canonical: &SecretValue) -> Vec<Fingerprint> {
+        std::iter::once(self).chain(&self.former).map(|key| key.fingerprint(form, canonical)).collect()
     }
 
     /// The fingerprint of a canonical value.
@@ -68,7 +92,7 @@ impl FingerprintKey {
     /// A keyed digest in another domain, e.g. for the link cache's verifiers. `domain` must not be a form's word.
     pub fn keyed(&self, domain: &str, bytes: &[u8]) -> Fingerprint {
         let mut mac =
-            Hmac::<Sha256>::new_from_slice(self.0.as_slice()).expect("HMAC takes a key of any length");
+            Hmac::<Sha256>::new_from_slice(self.key.as_slice()).expect("HMAC takes a key of any length");
         mac.update(b"claviger-fp/v1\0");
         mac.update(domain.as_bytes());
         mac.update(b"\0");

@@ -5,6 +5,7 @@
 //!
 //! To add a kind of credential: a word in [`model::CredentialKind`], its recognition in `canonical`, a line in the CLI's documentation.
 
+pub mod agreement;
 pub mod approval;
 pub mod audit;
 pub mod canonical;
@@ -19,6 +20,7 @@ pub mod incident;
 pub mod leak;
 pub mod model;
 pub mod observation;
+pub mod own_key;
 pub mod password;
 pub mod random;
 pub mod reference;

@@ -1,7 +1,8 @@
 //! Sealing: a secret on disk, bound to what it belongs to.
 //!
 //! XChaCha20-Poly1305 with a random 192-bit nonce; the associated data is saga ‖ credential ‖ slot, so that a sealed value cannot be moved to
-//! another row. Layout of a sealed value: version byte 1, nonce (24), ciphertext with tag. Shredding deletes the row: the key of one
+//! another row. Layout of a sealed value: version byte 2, id of the sealing key (8), nonce (24), ciphertext with tag; version 1 has no id, and any key that is
+//! left is tried. Shredding deletes the row: the key of one
 //! saga's values is derived from the sealing key and the saga's random salt (HMAC-SHA-256), which is deleted with them.
 
 use chacha20poly1305::{
@@ -14,11 +15,15 @@ use zeroize::Zeroizing;
 
 use crate::{
     id::{CredentialId, SagaId},
+    own_key::{KeyId, KeyKind},
     random::Random,
     secret::SecretValue,
 };
 
-const VERSION: u8 = 1;
+/// Names its key.
+const VERSION: u8 = 2;
+/// Of before there could be several keys.
+const NAMELESS: u8 = 1;
 const NONCE: usize = 24;
 
 /// Which of a saga's values.
@@ -51,8 +56,13 @@ impl Slot {
 #[error("a sealed value cannot be opened with this installation's sealing key")]
 pub struct SealError;
 
-/// The sealing key of one installation.
-pub struct SealingKey(Zeroizing<[u8; 32]>);
+/// The sealing key of one installation, and former ones, which only open.
+pub struct SealingKey {
+    key: Zeroizing<[u8; 32]>,
+    id: KeyId,
+    former: Vec<SealingKey>,
+    lost: Vec<KeyId>,
+}
 
 /// The salt of one saga's sealed values. Deleting it makes them unreadable, backups of other tables included.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -70,7 +80,38 @@ impl SagaSalt {
 impl SealingKey {
     /// Takes 32 random bytes.
     pub fn new(bytes: [u8; 32]) -> Self {
-        Self(Zeroizing::new(bytes))
+        Self {
+            id: KeyId::of(KeyKind::Sealing, &bytes),
+            key: Zeroizing::new(bytes),
+            former: Vec::new(),
+            lost: Vec::new(),
+        }
+    }
+
+    /// The same, knowing of which keys an operator has said that nobody has them any more.
+    #[must_use]
+    pub fn with_lost(self, lost: Vec<KeyId>) -> Self {
+        Self { lost, ..self }
+    }
+
+    /// Was it sealed with a key that is lost for good?
+    pub fn is_lost(&self, sealed: &[u8]) -> bool {
+        match Self::sealed_by(sealed) {
+            Some(id) => self.lost.contains(&id),
+            None => !self.lost.is_empty(),
+        }
+    }
+
+    /// The same, with former keys: what was sealed with them can be opened until it is shredded.
+    #[must_use]
+    pub fn with_former(self, former: Vec<Self>) -> Self {
+        Self { former, ..self }
+    }
+
+    /// Which key sealed this? `None` for one of before keys were named.
+    pub fn sealed_by(sealed: &[u8]) -> Option<KeyId> {
+        let (version, rest) = sealed.split_first()?;
+        (*version == VERSION).then(|| rest.first_chunk().copied().map(KeyId)).flatten()
     }
 
     /// Seals `value` for one slot of one saga.
@@ -90,8 +131,9 @@ impl SealingKey {
             .cipher(frame)
             .encrypt(&XNonce::from(nonce), Payload { msg: value.expose(), aad: &aad })
             .map_err(|_| SealError)?;
-        let mut sealed = Vec::with_capacity(1 + NONCE + text.len());
+        let mut sealed = Vec::with_capacity(1 + self.id.0.len() + NONCE + text.len());
         sealed.push(VERSION);
+        sealed.extend_from_slice(&self.id.0);
         sealed.extend_from_slice(&nonce);
         sealed.extend_from_slice(&text);
         Ok(sealed)
@@ -100,13 +142,23 @@ impl SealingKey {
     /// Opens what [`SealingKey::seal`] made for the same frame.
     ///
     /// # Errors
-    /// Any other bytes, frame or key.
+    /// Any other bytes or frame; a key that is not here.
     pub fn open(&self, frame: &Frame<'_>, sealed: &[u8]) -> Result<SecretValue, SealError> {
         let (version, rest) = sealed.split_first().ok_or(SealError)?;
-        if *version != VERSION || rest.len() < NONCE {
-            return Err(SealError);
+        let mut keys = std::iter::once(self).chain(&self.former);
+        match *version {
+            VERSION => {
+                let (id, rest) = rest.split_first_chunk().ok_or(SealError)?;
+                let key = keys.find(|key| key.id == KeyId(*id)).ok_or(SealError)?;
+                key.open_with(frame, rest)
+            }
+            NAMELESS => keys.find_map(|key| key.open_with(frame, rest).ok()).ok_or(SealError),
+            _ => Err(SealError),
         }
-        let (nonce, text) = rest.split_at(NONCE);
+    }
+
+    fn open_with(&self, frame: &Frame<'_>, rest: &[u8]) -> Result<SecretValue, SealError> {
+        let (nonce, text) = rest.split_at_checked(NONCE).ok_or(SealError)?;
         let nonce: [u8; NONCE] = nonce.try_into().map_err(|_| SealError)?;
         let aad = frame.aad();
         let bytes = self
@@ -117,7 +169,7 @@ impl SealingKey {
     }
 
     fn cipher(&self, frame: &Frame<'_>) -> XChaCha20Poly1305 {
-        let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(self.0.as_slice())
+        let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(self.key.as_slice())
             .expect("HMAC takes a key of any length");
         mac.update(b"claviger-seal/v1\0");
         mac.update(&frame.salt.0);
@@ -181,5 +233,36 @@ mod tests {
             assert!(key.open(&frame(Slot::Old), &damaged).is_err(), "flip at {index}");
             assert!(key.open(&frame(Slot::Old), &sealed[..index]).is_err(), "cut at {index}");
         }
+    }
+
+    #[test]
+    fn a_former_key_opens_what_it_sealed_and_seals_nothing_more() {
+        let random = SeededRandom::new(2);
+        let salt = SagaSalt::generate(&random);
+        let frame = || Frame {
+            saga: SagaId(Uuid::from_u128(1)),
+            credential: CredentialId(Uuid::from_u128(2)),
+            slot: Slot::Old,
+            salt: &salt,
+        };
+        let value = SecretValue::from_text("hunter2".into());
+        let before = SealingKey::new([7; 32]).seal(&frame(), &value, &random).expect("sealed");
+        let key = SealingKey::new([8; 32]).with_former(vec![SealingKey::new([7; 32])]);
+        assert_eq!(SealingKey::sealed_by(&before), Some(KeyId::of(KeyKind::Sealing, &[7; 32])));
+        assert_eq!(
+            key.open(&frame(), &before).unwrap_or_else(|error| panic!("{error}")).expose(),
+            b"hunter2"
+        );
+        let after = key.seal(&frame(), &value, &random).expect("sealed");
+        assert_eq!(SealingKey::sealed_by(&after), Some(KeyId::of(KeyKind::Sealing, &[8; 32])));
+        assert!(SealingKey::new([7; 32]).open(&frame(), &after).is_err(), "the former key alone");
+        // As it was written before keys had names.
+        let nameless: Vec<u8> = std::iter::once(1).chain(before[9..].iter().copied()).collect();
+        assert_eq!(
+            key.open(&frame(), &nameless).unwrap_or_else(|error| panic!("{error}")).expose(),
+            b"hunter2"
+        );
+        assert_eq!(SealingKey::sealed_by(&nameless), None);
+        assert!(SealingKey::new([9; 32]).open(&frame(), &nameless).is_err());
     }
 }

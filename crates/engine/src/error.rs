@@ -64,6 +64,14 @@ pub enum Error {
         /// The slot.
         slot: String,
     },
+    /// A sealed value can never be opened again: its key is lost, as an operator said.
+    #[error("the sealed value `{slot}` of saga {saga} was sealed with a key that is lost")]
+    SealedLost {
+        /// The saga.
+        saga: String,
+        /// The slot.
+        slot: String,
+    },
     /// An approval, or what wants one, is refused.
     #[error("plan {plan}: {reason} [{code}]")]
     Approval {

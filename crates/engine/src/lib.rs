@@ -25,6 +25,7 @@ pub mod scan;
 pub mod selector;
 pub mod timing;
 pub mod trace;
+pub mod verify;
 
 pub use self::{
     engine::{Engine, Keys, Ports},

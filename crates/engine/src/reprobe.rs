@@ -184,8 +184,8 @@ impl Engine {
                     continue;
                 }
             };
-            for (value, print) in self.values_within(at, &stored) {
-                let owners = self.ports.inventory.by_fingerprint(&[print]).await?;
+            for (value, prints) in self.values_within(at, &stored) {
+                let owners = self.ports.inventory.by_fingerprint(&prints).await?;
                 if owners.iter().all(|(_, id)| *id != credential.id) {
                     continue;
                 }
@@ -218,8 +218,8 @@ impl Engine {
         }
     }
 
-    /// Each value within a field, with its fingerprint.
-    fn values_within(&self, at: &Ref, stored: &SecretValue) -> Vec<(SecretValue, Fingerprint)> {
+    /// Each value within a field, with the fingerprints that it may be known by.
+    fn values_within(&self, at: &Ref, stored: &SecretValue) -> Vec<(SecretValue, Vec<Fingerprint>)> {
         let bundle = Bundle::default();
         let field = at.field_name().unwrap_or_default();
         let key = field.split('/').next().unwrap_or_default();
@@ -227,8 +227,8 @@ impl Engine {
         let leaves = canonical::leaves(&input, stored).into_iter().filter(|leaf| leaf.form == Form::Text);
         leaves
             .map(|leaf| {
-                let print = self.keys.fingerprint.fingerprint(leaf.form, &leaf.canonical);
-                (leaf.canonical, print)
+                let prints = self.keys.fingerprint.every(leaf.form, &leaf.canonical);
+                (leaf.canonical, prints)
             })
             .collect()
     }

@@ -14,7 +14,7 @@ mod resolve;
 mod rollback;
 mod step;
 
-pub(crate) use self::step::{PUBLIC_HALF, issue::added};
+pub(crate) use self::step::{PUBLIC_HALF, issue::added, leaf_at};
 
 pub use self::{
     executor::RunOptions,

@@ -186,8 +186,8 @@ impl Engine {
                 match tokio::time::timeout(SILENCE, receiver.recv()).await {
                     Ok(Some(Message::Page(page))) => {
                         outcome.begin(&page.scope);
-                        let items = stage.page(page.items).await;
-                        Next::Page(MergedPage { backend: name.clone(), scope: page.scope, items })
+                        let (items, former) = stage.page(page.items).await;
+                        Next::Page(MergedPage { backend: name.clone(), scope: page.scope, items, former })
                     }
                     Ok(Some(Message::ScopeEnd { scope, status, reason })) => {
                         outcome.end(scope, status, reason);

@@ -130,22 +130,29 @@ impl Engine {
             Some(text) => SecretValue::from_text(text.trim().to_owned()),
             None => value.duplicate(),
         };
-        let whole = self.keys.fingerprint.fingerprint(Form::Text, &trimmed);
+        // Under the keys of former epochs too: of what is gone nothing else is kept.
+        let keys = &self.keys.fingerprint;
+        let whole = keys.every(Form::Text, &trimmed);
         let mut candidates = Vec::new();
         for key in ["password", "value"] {
             let bundle = Bundle::default();
             let input = Input { key, place: Place::SecretStore, kind: None, bundle: &bundle };
             for leaf in canonical::leaves(&input, &trimmed) {
-                let fingerprint = self.keys.fingerprint.fingerprint(leaf.form, &leaf.canonical);
-                let how = match leaf.form {
-                    Form::Spki => MatchHow::PublicHalf,
-                    Form::Text if fingerprint == whole => MatchHow::Exact,
-                    Form::Text => MatchHow::Contained,
-                };
-                candidates.push(Candidate { value: leaf.canonical, fingerprint, how });
+                for (epoch, fingerprint) in keys.every(leaf.form, &leaf.canonical).into_iter().enumerate() {
+                    let how = match leaf.form {
+                        Form::Spki => MatchHow::PublicHalf,
+                        Form::Text if whole.contains(&fingerprint) => MatchHow::Exact,
+                        Form::Text => MatchHow::Contained,
+                    };
+                    let value = leaf.canonical.duplicate();
+                    candidates.push(Candidate { value, fingerprint, how, is_former: epoch > 0 });
+                }
             }
         }
-        candidates.push(Candidate { value: trimmed, fingerprint: whole, how: MatchHow::Exact });
+        for (epoch, fingerprint) in whole.into_iter().enumerate() {
+            let value = trimmed.duplicate();
+            candidates.push(Candidate { value, fingerprint, how: MatchHow::Exact, is_former: epoch > 0 });
+        }
         candidates
     }
 }
@@ -154,6 +161,8 @@ struct Candidate {
     value: SecretValue,
     fingerprint: Fingerprint,
     how: MatchHow,
+    /// The fingerprint is one of a former epoch: the issuers are asked for the same value already.
+    is_former: bool,
 }
 
 /// What one trace has found out, so that nothing is asked twice.
@@ -206,7 +215,10 @@ impl<'e> Search<'e> {
             }
         }
         // A value that no copy holds any more may still be what an issuer accepts.
-        let live = if current.is_empty() { self.ask(candidate).await? } else { Vec::new() };
+        let live = match current.is_empty() && !candidate.is_former {
+            true => self.ask(candidate).await?,
+            false => Vec::new(),
+        };
         let mut matches = Vec::new();
         let all: BTreeSet<_> = known.iter().chain(&live).copied().collect();
         for id in all {

@@ -393,7 +393,7 @@ pub(crate) fn judged(mut report: InventoryReport) -> InventoryReport {
                 report.coverage.iter().flat_map(|backend| check(backend, &context)).collect()
             }
             // Nothing of the sample was revoked.
-            Check::Returned(_) => Vec::new(),
+            Check::Returned(_) | Check::Verified(_) => Vec::new(),
         };
         findings.extend(drafts.into_iter().map(|draft| rule.finding(draft, ago(40), now())));
     }

@@ -20,6 +20,7 @@ mod scanning;
 mod service;
 mod settings;
 mod stop;
+mod verifying;
 mod working;
 
 pub use self::{

@@ -87,6 +87,24 @@ pub const DECLARED: &[Declared] = &[
         &[],
         "From knowing to proof, in the newest drill of this process that passed",
     ),
+    declare(
+        "claviger_verifications_total",
+        "counter",
+        &["result"],
+        "Verifications of copies by this process: done, failed",
+    ),
+    declare(
+        "claviger_copies",
+        "gauge",
+        &["login"],
+        "Copies by what a login with them came to when this process last verified: accepted, refused, unknown",
+    ),
+    declare(
+        "claviger_credentials_broken",
+        "gauge",
+        &[],
+        "Credentials of which a copy is refused, or copies hold unlike values, when this process last verified",
+    ),
     declare("claviger_http_requests_total", "counter", &["route", "status"], "Answers over HTTP"),
     declare("claviger_http_request_seconds", "histogram", &["route"], "How long an answer took"),
 ];
@@ -109,6 +127,9 @@ pub struct Metrics {
     revoked: Family<Labels, Gauge>,
     drills: Family<Labels, Counter>,
     drill_proof: Gauge<f64, AtomicU64>,
+    verifications: Family<Labels, Counter>,
+    copies: Family<Labels, Gauge>,
+    broken: Gauge,
     requests: Family<Labels, Counter>,
     took: Family<Labels, Histogram, fn() -> Histogram>,
 }
@@ -133,6 +154,9 @@ impl Default for Metrics {
             revoked: Family::default(),
             drills: Family::default(),
             drill_proof: Gauge::default(),
+            verifications: Family::default(),
+            copies: Family::default(),
+            broken: Gauge::default(),
             requests: Family::default(),
             took: Family::new_with_constructor(seconds),
         };
@@ -155,6 +179,11 @@ impl Default for Metrics {
                 "claviger_drill_proof_seconds" => {
                     registry.register(short, *help, metrics.drill_proof.clone())
                 }
+                "claviger_verifications_total" => {
+                    registry.register(short, *help, metrics.verifications.clone())
+                }
+                "claviger_copies" => registry.register(short, *help, metrics.copies.clone()),
+                "claviger_credentials_broken" => registry.register(short, *help, metrics.broken.clone()),
                 "claviger_http_requests_total" => registry.register(short, *help, metrics.requests.clone()),
                 "claviger_http_request_seconds" => registry.register(short, *help, metrics.took.clone()),
                 _ => {}
@@ -242,6 +271,22 @@ impl Metrics {
         }
     }
 
+    pub(crate) fn verified(&self, done: bool) {
+        let result = if done { "done" } else { "failed" };
+        self.verifications.get_or_create(&one("result", result)).inc();
+    }
+
+    pub(crate) fn copies(&self, accepted: usize, refused: usize, unknown: usize) {
+        for (login, count) in [("accepted", accepted), ("refused", refused), ("unknown", unknown)] {
+            let count = i64::try_from(count).unwrap_or(i64::MAX);
+            self.copies.get_or_create(&one("login", login)).set(count);
+        }
+    }
+
+    pub(crate) fn broken(&self, count: usize) {
+        self.broken.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
     pub(crate) fn answered(&self, route: &str, status: u16, took: Duration) {
         let labels = vec![("route", route.to_owned()), ("status", status.to_string())];
         self.requests.get_or_create(&labels).inc();
@@ -281,6 +326,8 @@ mod tests {
         metrics.scanned(Some(true));
         metrics.reprobed(3, 0, 1);
         metrics.drilled(true, Some(1500));
+        metrics.verified(true);
+        metrics.copies(3, 1, 2);
         metrics.answered("/healthz", 200, Duration::from_millis(3));
         let text = metrics.text();
         for declared in DECLARED {

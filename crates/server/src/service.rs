@@ -7,7 +7,7 @@ use tokio::{net::TcpListener, sync::Notify, task::JoinSet};
 
 use crate::{
     Health, Metrics, Settings, Stage, Stop, Stopper, drilling::Drilling, http, planning, probing, recovering,
-    reprobing::Reprobing, round, scanning, working,
+    reprobing::Reprobing, round, scanning, verifying, working,
 };
 
 /// How a service ended.
@@ -55,6 +55,9 @@ impl Service {
                     Arc::clone(&changed),
                     stop.clone(),
                 ));
+            }
+            if let Some(every) = settings.verify_every {
+                duties.spawn(verifying::run(scheduler.clone(), every, h(), m(), stop.clone()));
             }
         }
         if roles.worker {

@@ -49,6 +49,8 @@ pub struct Settings {
     pub reprobe_every: Option<Duration>,
     /// In which backends drills are held, and how often.
     pub drills: Vec<(String, Duration)>,
+    /// How long after a verification of all copies was begun the next one is; `None`: the service does not verify.
+    pub verify_every: Option<Duration>,
     /// How long running steps have to come to a boundary once it is told to stop.
     pub drain: Duration,
 }
@@ -71,6 +73,7 @@ impl Default for Settings {
             scan_every: None,
             reprobe_every: None,
             drills: Vec::new(),
+            verify_every: None,
             drain: Duration::from_secs(10),
         }
     }

@@ -101,6 +101,7 @@ async fn scan(store: &SeaStore, copies: u64, generation: u64) -> anyhow::Result<
                 backend: "k".to_owned(),
                 scope: scope.clone(),
                 items: std::mem::replace(&mut page, rest),
+                former: Vec::new(),
             };
             store.merge(id, clock.now(), page).await?;
         }

@@ -33,6 +33,12 @@ pub enum Error {
     /// The database refused a statement: a bug. The text is the database's own, without the statement's values.
     #[error("the database refused a statement: {0}")]
     Refused(String),
+    /// The database is an older one than was seen: a backup was restored. Nothing may have an effect.
+    #[error("the database went back in time: {0}")]
+    WentBack(String),
+    /// The installation's own keys are not as the caller thinks: another process changed them, or they are in use.
+    #[error("{0}")]
+    Keys(String),
     /// An event that must not follow.
     #[error(transparent)]
     Illegal(#[from] claviger_core::saga::IllegalEvent),

@@ -6,6 +6,7 @@ mod firing;
 mod incident;
 mod inventory;
 mod journal;
+mod own_key;
 
 pub use self::{
     approval::{Approvals, Proposal},
@@ -17,4 +18,5 @@ pub use self::{
         MergedCredential, MergedGrant, MergedIdentity, MergedPage, RotationEnd, ScanStart, Selection,
     },
     journal::{Append, Appended, Claim, Journal, NewSaga, SagaRecord, SealedRow},
+    own_key::KeyTurn,
 };

@@ -8,14 +8,18 @@ mod incident;
 mod inventory;
 mod journal;
 mod lease;
+mod own_key;
 mod saga;
 mod schema;
 mod sql;
 mod text;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
 
-use claviger_core::{clock::Clock, random::Random, secret::SecretValue};
+use claviger_core::{clock::Clock, own_key::KeyId, random::Random, secret::SecretValue};
 
 pub use self::schema::{MigrationState, SchemaStatus};
 use crate::{Result, database::Database};
@@ -27,6 +31,7 @@ pub struct SeaStore {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     group: Arc<group::Group>,
+    fingerprint_key: Arc<OnceLock<KeyId>>,
 }
 
 impl SeaStore {
@@ -46,7 +51,7 @@ impl SeaStore {
         random: Arc<dyn Random>,
     ) -> Result<Self> {
         let database = Database::open(url, password.as_ref()).await?;
-        Ok(Self { database, clock, random, group: Arc::default() })
+        Ok(Self { database, clock, random, group: Arc::default(), fingerprint_key: Arc::default() })
     }
 
     /// The settings of the database on which its promises rest, by the database's own names: `journal_mode`, `synchronous` and

@@ -48,6 +48,13 @@ on_both! {
         appends_at_the_same_time_leave_one_unbroken_chain,
         the_database_refuses_to_change_or_delete_an_entry,
         a_number_a_nul_and_a_nanosecond_do_not_break_the_chain;
+    own_key:
+        a_key_follows_another_by_one_commit,
+        what_is_seen_again_takes_its_fingerprint_along,
+        a_value_that_changed_meanwhile_is_a_change,
+        of_a_lost_key_nothing_is_claimed,
+        a_process_of_before_a_rotation_writes_no_fingerprint,
+        a_sealing_key_is_kept_until_nothing_is_sealed_with_it;
     journal:
         a_saga_is_read_back_as_it_was_written,
         one_credential_has_one_unfinished_saga,

@@ -6,6 +6,7 @@ mod access_key;
 mod canary;
 mod comeback;
 mod cut;
+mod drift;
 mod drill;
 mod findings;
 mod five_places;

@@ -3,5 +3,8 @@
 mod course;
 mod crash;
 mod house;
+mod keys;
 mod refusal;
+mod restored;
 mod rounds;
+mod verify;

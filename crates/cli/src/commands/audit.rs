@@ -11,6 +11,7 @@ use claviger_core::{
         AuditHash, ExportVerdict, ExportVerifier, SignedHead, Verification, Verifier, Witness, read_head,
     },
     id::Seq,
+    own_key::Succession,
     signing::PublicKey,
 };
 use serde::Serialize;
@@ -34,7 +35,7 @@ const PAGE: u64 = 1_000;
 /// Verifies, exports, or notes a checkpoint.
 pub(super) async fn run(global: &Global, args: &AuditArgs) -> Result<Exit> {
     match &args.command {
-        AuditCommand::Verify { file, head, public_key, checkpoint } => {
+        AuditCommand::Verify { file, head, public_key, checkpoint, key_history } => {
             let key = public_key.as_deref().map(read_key).transpose()?;
             let noted = checkpoint.as_deref().map(|file| read_checkpoint(file, key)).transpose()?;
             let head = head.as_deref().map(witness).transpose()?;
@@ -44,7 +45,8 @@ pub(super) async fn run(global: &Global, args: &AuditArgs) -> Result<Exit> {
                     let key = key.or(noted.as_ref().map(|noted| noted.key));
                     let noted = noted.map(|noted| Witness::Passes(noted.seq, noted.hash));
                     let witness = head.map(|(seq, hash)| Witness::Ends(seq, hash)).or(noted);
-                    tell_export(global, &verify_export(file, key, witness)?)
+                    let history = key_history.as_deref().map(read_history).transpose()?.unwrap_or_default();
+                    tell_export(global, &verify_export(file, key, history, witness)?)
                 }
                 None => {
                     let verification = verify_database(global, head, noted.as_ref()).await?;
@@ -129,6 +131,16 @@ fn read_key(file: &Path) -> Result<PublicKey> {
     })
 }
 
+/// How keys followed each other. What is not genuine in it counts for nothing, but a file that is none is refused.
+fn read_history(file: &Path) -> Result<Vec<Succession>> {
+    let text = std::fs::read_to_string(file).map_err(|error| Failure::file("read", file, &error))?;
+    let lines = text.lines().map(serde_json::from_str).collect::<Result<Vec<Succession>, _>>();
+    lines.map_err(|_| {
+        Failure::config(697, format!("`{}` is no history of signing keys", file.display()))
+            .hint("the installation that wrote the export has it in `keys/signing.history`")
+    })
+}
+
 fn read_checkpoint(file: &Path, key: Option<PublicKey>) -> Result<SignedHead> {
     let bytes = std::fs::read(file).map_err(|error| Failure::file("read", file, &error))?;
     let genuine = |noted: &SignedHead| noted.is_genuine() && key.is_none_or(|key| key == noted.key);
@@ -143,14 +155,19 @@ fn read_checkpoint(file: &Path, key: Option<PublicKey>) -> Result<SignedHead> {
 }
 
 /// Reads an export line by line: memory is flat, and no database is needed.
-fn verify_export(file: &Path, key: Option<PublicKey>, witness: Option<Witness>) -> Result<ExportVerdict> {
+fn verify_export(
+    file: &Path,
+    key: Option<PublicKey>,
+    history: Vec<Succession>,
+    witness: Option<Witness>,
+) -> Result<ExportVerdict> {
     let reader: Box<dyn Read> = if file == Path::new("-") {
         Box::new(std::io::stdin())
     } else {
         Box::new(File::open(file).map_err(|error| Failure::file("read", file, &error))?)
     };
     let mut reader = BufReader::new(reader);
-    let mut verifier = ExportVerifier::new(key, witness);
+    let mut verifier = ExportVerifier::new(key, witness).with_history(history);
     let mut line = Vec::new();
     loop {
         line.clear();

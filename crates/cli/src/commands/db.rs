@@ -1,3 +1,5 @@
+mod reconcile;
+
 use std::sync::Arc;
 
 use claviger_core::{
@@ -23,6 +25,9 @@ const COLUMNS: &[Column] = &[
 
 /// Looks at the schema, or brings it up to date.
 pub(super) async fn run(global: &Global, args: &DbArgs) -> Result<Exit> {
+    if let DbCommand::Reconcile { incomplete, unfinished } = args.command {
+        return reconcile::run(global, incomplete, unfinished).await;
+    }
     let loaded = Loaded::find(global)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let random: Arc<dyn Random> = Arc::new(OsRandom);

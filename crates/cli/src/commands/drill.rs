@@ -14,6 +14,7 @@ use super::plan;
 /// Says what will be made, asks, holds the drill.
 pub(super) async fn run(global: &Global, args: &DrillArgs) -> Result<Exit> {
     let composed = compose(global, Needs::Backends).await?;
+    composed.may_change()?;
     let engine = &composed.engine;
     let able = engine.drillable();
     let backend = match (&args.backend, able.as_slice()) {

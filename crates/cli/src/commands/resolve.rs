@@ -12,6 +12,7 @@ use crate::{
 /// Records an operator's decision about paused or stuck work, and carries it out.
 pub(super) async fn run(global: &Global, args: &ResolveArgs) -> Result<Exit> {
     let composed = compose(global, Needs::Backends).await?;
+    composed.may_change()?;
     let engine = &composed.engine;
     let saga = plan::find(engine, &args.rotation).await?;
     let decision = if args.close { Decision::Close } else { Decision::Retry };

@@ -11,6 +11,7 @@ use crate::{
 /// Takes up what a crash or a pause left.
 pub(super) async fn run(global: &Global, args: &ResumeArgs) -> Result<Exit> {
     let composed = compose(global, Needs::Backends).await?;
+    composed.may_change()?;
     let engine = &composed.engine;
     let only = match &args.rotation {
         Some(text) => Some(plan::find(engine, text).await?),

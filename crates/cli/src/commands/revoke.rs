@@ -17,6 +17,9 @@ use crate::{
 pub(super) async fn run(global: &Global, args: &RevokeArgs) -> Result<Exit> {
     let selector = args.condition.selector(&args.selector)?;
     let composed = compose(global, Needs::Backends).await?;
+    if !args.change.dry_run {
+        composed.may_change()?;
+    }
     let engine = &composed.engine;
     let how = RevokeOptions {
         scrub: args.scrub,

@@ -12,6 +12,9 @@ use crate::{
 /// Plans, asks, takes a rotation back.
 pub(super) async fn run(global: &Global, args: &RollbackArgs) -> Result<Exit> {
     let composed = compose(global, Needs::Backends).await?;
+    if !args.change.dry_run {
+        composed.may_change()?;
+    }
     let engine = &composed.engine;
     let rotation = plan::find(engine, &args.rotation).await?;
     let options = plan::run_options(&composed);

@@ -19,6 +19,9 @@ pub(super) async fn run(global: &Global, args: &RotateArgs) -> Result<Exit> {
     let all = args.selector.is_empty() && args.condition.condition.is_none();
     let selector = args.condition.selector(if all { &everything } else { &args.selector })?;
     let composed = compose(global, Needs::Backends).await?;
+    if !args.change.dry_run {
+        composed.may_change()?;
+    }
     let engine = &composed.engine;
     let planned = engine
         .plan_rotation(

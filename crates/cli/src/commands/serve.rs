@@ -14,6 +14,7 @@ use crate::{
 /// Runs the service until it is told to stop: SIGTERM or SIGINT once for a clean end, twice to cut it off.
 pub(super) async fn run(global: &Global, args: &ServeArgs) -> Result<Exit> {
     let composed = compose(global, Needs::Backends).await?;
+    composed.may_change()?;
     for (name, _, error) in &composed.engine.estate.broken {
         output::remark(global, &format!("backend `{name}` is left out: {}", error.message()));
     }

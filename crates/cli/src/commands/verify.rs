@@ -1,5 +1,7 @@
 //! `verify --revoked`: is what was revoked still dead? What is back, and whose policy says so, is revoked again.
 
+mod copies;
+
 use std::fmt::Write as _;
 
 use claviger_core::{saga::Cause, view::Reprobe};
@@ -19,14 +21,17 @@ use crate::{
 
 /// Tries, tells, and with `--yes` revokes again what a policy says.
 pub(super) async fn run(global: &Global, args: &VerifyArgs) -> Result<Exit> {
-    if !args.revoked {
+    if !args.revoked && !args.copies {
         return Err(Failure::config(36, "it is not said what is to be verified")
-            .hint("`--revoked` tries again what was revoked"));
+            .hint("`--revoked` tries again what was revoked, `--copies` what is in use"));
     }
     let selector = match args.selector.is_empty() {
         true => None,
         false => Some(ConditionArgs { condition: None }.selector(&args.selector)?),
     };
+    if args.copies {
+        return copies::run(global, selector.as_ref()).await;
+    }
     let composed = compose(global, Needs::Backends).await?;
     let tried = composed.engine.reprobe(selector.as_ref()).await?;
     let human = matches!(global.output, Format::Table | Format::Wide);

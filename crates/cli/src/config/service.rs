@@ -1,4 +1,4 @@
-//! `[budgets.NAME]`, `[scan]`, `[reprobe]`, `[drills.NAME]` and `[service]`: what runs by itself, and how much of it.
+//! `[budgets.NAME]`, `[scan]`, `[verify]`, `[reprobe]`, `[drills.NAME]` and `[service]`: what runs by itself, and how much of it.
 
 use std::{num::NonZeroU32, num::NonZeroUsize, time::Duration};
 
@@ -17,7 +17,7 @@ pub(crate) struct Budget {
     per_minute: Option<NonZeroU32>,
 }
 
-/// `[scan]`, `[reprobe]` and `[drills.NAME]`: what comes round.
+/// `[scan]`, `[verify]`, `[reprobe]` and `[drills.NAME]`: what comes round.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Round {
@@ -56,6 +56,7 @@ pub(super) fn settings(config: &Config) -> Result<Settings> {
         settings.at_once = at_once.get();
     }
     settings.scan_every = every("scan", config.scan.every.as_deref())?;
+    settings.verify_every = every("verify", config.verify.every.as_deref())?;
     settings.reprobe_every = every("reprobe", config.reprobe.every.as_deref())?;
     for (name, round) in &config.drills {
         let table = format!("drills.{name}");
@@ -89,12 +90,13 @@ mod tests {
 
     #[test]
     fn what_runs_by_itself_is_read_or_refused() {
-        let text = "[backends.db]\nkind = 'postgresql'\nurl = 'x'\n[budgets.db]\nconcurrency = 2\nper_minute = 30\n[scan]\nevery = '1h'\n[service]\nat_once = 4";
+        let text = "[backends.db]\nkind = 'postgresql'\nurl = 'x'\n[budgets.db]\nconcurrency = 2\nper_minute = 30\n[scan]\nevery = '1h'\n[verify]\nevery = '6h'\n[service]\nat_once = 4";
         let read = config(text);
         let budgets = budgets(&read).unwrap_or_else(|error| panic!("{error:?}"));
         assert_eq!((budgets[0].concurrency, budgets[0].per_minute), (2, Some(30)));
         let settings = settings(&read).unwrap_or_else(|error| panic!("{error:?}"));
         assert_eq!((settings.at_once, settings.scan_every), (4, Some(Duration::from_secs(3600))));
+        assert_eq!(settings.verify_every, Some(Duration::from_secs(6 * 3600)));
         let drills = config(
             "[backends.db]\nkind = 'postgresql'\nurl = 'x'\n[drills.db]\nevery = '7d'\n[reprobe]\nevery = '6h'",
         );
@@ -105,7 +107,7 @@ mod tests {
         assert!(super::budgets(&config("[budgets.nobody]\nconcurrency = 2")).is_err());
         assert!(toml::from_str::<Config>("[budgets.db]\nconcurrency = 0").is_err());
         for bad in ["0h", "soon", "-1h"] {
-            for table in ["scan", "reprobe"] {
+            for table in ["scan", "verify", "reprobe"] {
                 assert!(
                     super::settings(&config(&format!("[{table}]\nevery = '{bad}'"))).is_err(),
                     "{table} {bad}"

@@ -8,7 +8,6 @@ use super::Parts;
 use crate::{
     config::SecretSource,
     error::{Failure, Result},
-    keys,
 };
 
 /// `kind = "vault"`
@@ -122,7 +121,7 @@ impl Settings {
             include: self.include.clone(),
             exclude: self.exclude.clone(),
             mounts: self.mounts.clone(),
-            version_key: Some(Arc::new(keys::load(&loaded.keys())?.fingerprint)),
+            version_key: Some(Arc::clone(&parts.version_key)),
         };
         let built = VaultBackend::new(name, config, Arc::clone(&parts.clock));
         Ok(built.map(|backend| Arc::new(backend) as Arc<dyn Backend>))

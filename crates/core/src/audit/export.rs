@@ -8,10 +8,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{AuditEntry, AuditHash, AuditKind, SignedHead, hash};
-use crate::{id::Seq, signing::PublicKey};
+use crate::{
+    id::Seq,
+    own_key::{Succession, trusts},
+    signing::PublicKey,
+};
 
 /// Receipts whose content a verification keeps.
 const MOST_RECEIPTS: usize = 100_000;
+/// Changes of the signing key that a verification looks at.
+const MOST_SUCCESSIONS: usize = 1_000;
 /// By this the last line is known.
 const HEAD_BEGINS: &[u8] = b"{\"signed_head\"";
 
@@ -106,7 +112,7 @@ pub struct ExportVerdict {
     pub signed_by: Option<PublicKey>,
     /// When.
     pub signed_at: Option<chrono::DateTime<chrono::Utc>>,
-    /// True if it is the key that was given.
+    /// True if it is the key that was given, or one that it is tied to by signed successions.
     pub pinned: bool,
     /// The receipts that it was made for.
     pub receipts: Vec<ShownReceipt>,
@@ -122,6 +128,8 @@ pub struct ExportVerifier {
     tail: Option<SignedHead>,
     entries: u64,
     receipts: Vec<ShownReceipt>,
+    /// How keys followed each other, as was given and as the entries tell.
+    history: Vec<Succession>,
     bad: Option<(i64, Flaw)>,
 }
 
@@ -136,8 +144,20 @@ impl ExportVerifier {
             tail: None,
             entries: 0,
             receipts: Vec::new(),
+            history: Vec::new(),
             bad: None,
         }
+    }
+
+    /// The same, knowing how the installation's keys followed each other: who trusts one of them trusts the others for what they may have signed.
+    #[must_use]
+    pub fn with_history(self, history: Vec<Succession>) -> Self {
+        Self { history, ..self }
+    }
+
+    /// Is this head signed by whom the reader trusts?
+    fn is_trusted(&self, tail: &SignedHead) -> bool {
+        self.key.is_none_or(|key| trusts(key, tail.key, tail.seq, &self.history))
     }
 
     /// The number of the entry that should come now.
@@ -205,6 +225,12 @@ impl ExportVerifier {
                 return self.refuse(seq.0, Flaw::Witness);
             }
         }
+        if entry.draft.kind == AuditKind::KeyChanged
+            && self.history.len() < MOST_SUCCESSIONS
+            && let Ok(succession) = serde_json::from_value(entry.draft.detail["succession"].clone())
+        {
+            self.history.push(succession);
+        }
         if entry.draft.kind == AuditKind::Receipt && self.receipts.len() < MOST_RECEIPTS {
             self.receipts.push(ShownReceipt { seq: entry.seq, receipt: entry.draft.detail });
         }
@@ -227,7 +253,7 @@ impl ExportVerifier {
             from: self.first.map(|(seq, _)| seq),
             signed_by: signed.map(|tail| tail.key),
             signed_at: signed.map(|tail| tail.at),
-            pinned: signed.is_some_and(|tail| self.key == Some(tail.key)),
+            pinned: signed.is_some_and(|tail| self.key.is_some() && self.is_trusted(tail)),
             receipts: if valid {
                 self.receipts.into_iter().filter(|receipt| named.contains(&receipt.seq)).collect()
             } else {
@@ -239,7 +265,7 @@ impl ExportVerifier {
     /// An export that does not begin where it should does not hold from there on.
     fn judge_beginning(&mut self) {
         let is_late = |tail: &&SignedHead| self.first.is_none_or(|(first, _)| first > tail.from);
-        let is_trusted = |tail: &&SignedHead| self.key.is_none_or(|key| key == tail.key) && tail.is_genuine();
+        let is_trusted = |tail: &&SignedHead| self.is_trusted(tail) && tail.is_genuine();
         let from = self.tail.as_ref().filter(|_| self.bad.is_some()).filter(is_late).filter(is_trusted);
         if let (Some(from), Some((_, flaw))) = (from.map(|tail| tail.from), self.bad) {
             self.bad = Some((from.0, flaw));
@@ -279,7 +305,7 @@ impl ExportVerifier {
         if !tail.is_genuine() {
             return self.refuse(next, Flaw::Head);
         }
-        if self.key.is_some_and(|key| key != tail.key) {
+        if !self.is_trusted(&tail) {
             return self.refuse(next, Flaw::OtherKey);
         }
         let (Some(first), Some(last)) = (self.first, self.last) else {

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::{Check, Context, Rule};
 use crate::{
+    agreement::{Agreement, CheckedCopy, Login},
     id::{CredentialId, IdentityId},
     model::{
         Attributes, ConsumerHow, CopyStage, CredentialKind, CredentialState, IdentityKind, Labels, Place,
@@ -21,6 +22,23 @@ pub(super) fn now() -> DateTime<Utc> {
 
 pub(super) fn days_ago(days: i64) -> DateTime<Utc> {
     now() - TimeDelta::days(days)
+}
+
+/// What a verification saw of a credential's copies, one after the other.
+pub(super) fn agreement(at: &str, logins: &[(Login, Option<u32>)]) -> Agreement {
+    let copies = logins.iter().enumerate().map(|(index, (login, value))| CheckedCopy {
+        at: Ref::from_text(format!("kv/{index}#password")),
+        login: *login,
+        value: *value,
+        seen_at: now(),
+        evidence: "SQLSTATE 28P01".to_owned(),
+    });
+    Agreement {
+        credential: CredentialId(Uuid::nil()),
+        at: Ref::from_text(at),
+        checked_at: now(),
+        copies: copies.collect(),
+    }
 }
 
 /// Active, long-lived, owned; no date but those of the first scan, no copy, no consumer.

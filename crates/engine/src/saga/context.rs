@@ -65,7 +65,11 @@ pub(super) enum Trouble {
 
 impl From<Error> for Trouble {
     fn from(error: Error) -> Self {
-        Self::Fatal(error)
+        match error {
+            // Trying again would not find the key: the saga is undone as far as it can be, or waits for an operator.
+            Error::SealedLost { .. } => permanent(error.to_string()),
+            error => Self::Fatal(error),
+        }
     }
 }
 
@@ -188,12 +192,15 @@ impl<'a> Context<'a> {
         };
         let frame =
             Frame { saga: self.record.id, credential: self.record.plan.credential, slot, salt: self.salt()? };
-        self.engine
-            .keys
-            .sealing
-            .open(&frame, &sealed)
-            .map(Some)
-            .map_err(|_| Error::Sealed { saga: self.record.id.to_string(), slot: slot.word() })
+        self.engine.keys.sealing.open(&frame, &sealed).map(Some).map_err(|_| self.unopened(slot, &sealed))
+    }
+
+    fn unopened(&self, slot: Slot, sealed: &[u8]) -> Error {
+        let (saga, slot) = (self.record.id.to_string(), slot.word());
+        match self.engine.keys.sealing.is_lost(sealed) {
+            true => Error::SealedLost { saga, slot },
+            false => Error::Sealed { saga, slot },
+        }
     }
 
     /// Opens a value that an earlier step sealed.

@@ -80,8 +80,12 @@ impl Engine {
         }
         let cx = Context { engine: self, record, deadline: options.lease, attempt: 1 };
         // Nothing was sealed yet: nothing can be lost.
-        if cx.open(Slot::Old).await?.is_none() {
-            return Ok(());
+        match cx.open(Slot::Old).await {
+            Ok(Some(_)) => {}
+            Ok(None) => return Ok(()),
+            // It is lost already: there is nothing left that closing could destroy.
+            Err(Error::SealedLost { .. }) => return Ok(()),
+            Err(error) => return Err(error),
         }
         let has_issuer = plan.steps.iter().any(|step| {
             matches!(step.action, Action::SetAtIssuer | Action::RestoreAtIssuer | Action::Revoke(_))

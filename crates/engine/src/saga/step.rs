@@ -37,10 +37,10 @@ use claviger_store::port::SagaRecord;
 
 use super::context::{Context, Done, Ran, Trouble};
 
-pub(crate) use self::mint::PUBLIC_HALF;
 pub(super) use self::{
     anchor::holds_last_record, asked::is_held, issue::new_at, scrub::left_in, seal::read_leaf,
 };
+pub(crate) use self::{mint::PUBLIC_HALF, seal::leaf_at};
 
 /// What an observation says of an interrupted step.
 #[expect(

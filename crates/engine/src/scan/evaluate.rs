@@ -111,6 +111,13 @@ pub async fn evaluate(engine: &Engine) -> Result<()> {
             }
         }
     }
+    for seen in inventory.agreements().await? {
+        for (rule, check) in rules() {
+            if let Check::Verified(check) = check {
+                findings.extend(check(&seen, &context).map(|draft| stored(rule, draft, now)));
+            }
+        }
+    }
     inventory.note_findings(now, findings).await?;
     let slugs: Vec<&str> = RULES.iter().map(|rule| rule.slug).collect();
     inventory.close_findings(now, &slugs).await?;

@@ -315,7 +315,8 @@ impl Memory {
     }
 }
 
-fn digest(key: &FingerprintKey, verifier: &Verifier) -> Fingerprint {
+/// The keyed digest by which a verifier is known.
+pub(super) fn digest(key: &FingerprintKey, verifier: &Verifier) -> Fingerprint {
     match verifier {
         Verifier::ScramSha256(text) => key.keyed("verifier", text.as_bytes()),
         Verifier::PostgresMd5(text, role) => key.keyed("verifier", format!("{text}\0{role}").as_bytes()),

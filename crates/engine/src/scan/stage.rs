@@ -4,15 +4,18 @@ use std::collections::BTreeSet;
 
 use claviger_core::{
     canonical::{self, Input, Leaf, Strength, Weakness},
-    fingerprint::Form,
+    fingerprint::{Fingerprint, Form},
     model::{Attributes, ConsumerHow, CopyStage, CredentialKind, Labels, OwnerEvidence, Place},
     observation::{Beside, Content, Observation, ObservedCopy, ObservedCredential},
     reference::Ref,
 };
 use claviger_store::port::{CopyLink, LinkEvidence, Merged, MergedCopy, MergedCredential};
 
-use super::recognise::{Recognised, Recogniser};
+use super::recognise::{self, Recognised, Recogniser};
 use crate::{Engine, Member, selector::glob};
+
+/// By which fingerprints of former epochs the values of a page may be known, each with today's.
+pub(super) type Former = Vec<(Fingerprint, Fingerprint)>;
 
 /// Turns one backend's observations into what the database keeps.
 pub(super) struct Stage<'a> {
@@ -27,8 +30,9 @@ impl<'a> Stage<'a> {
     }
 
     /// Every value of the page is dropped, and so zeroized, before this returns.
-    pub(super) async fn page(&self, items: Vec<Observation>) -> Vec<Merged> {
+    pub(super) async fn page(&self, items: Vec<Observation>) -> (Vec<Merged>, Former) {
         let mut merged = Vec::with_capacity(items.len());
+        let mut former = Former::new();
         let mut literals = Vec::new();
         for item in items {
             match item {
@@ -38,9 +42,9 @@ impl<'a> Stage<'a> {
                     merged.push(Merged::Identity(identity));
                 }
                 Observation::Credential(credential) => {
-                    merged.push(Merged::Credential(self.credential(credential).await))
+                    merged.push(Merged::Credential(self.credential(credential, &mut former).await))
                 }
-                Observation::Copy(copy) => self.copy(copy, &mut merged).await,
+                Observation::Copy(copy) => self.copy(copy, &mut merged, &mut former).await,
                 Observation::Consumer(consumer) if consumer.how == ConsumerHow::Literal => {
                     literals.push(consumer)
                 }
@@ -58,10 +62,10 @@ impl<'a> Stage<'a> {
             .collect();
         literals.retain(|consumer| secrets.contains(&consumer.reads));
         merged.extend(literals.into_iter().map(Merged::Consumer));
-        merged
+        (merged, former)
     }
 
-    async fn credential(&self, mut seen: ObservedCredential) -> MergedCredential {
+    async fn credential(&self, mut seen: ObservedCredential, former: &mut Former) -> MergedCredential {
         self.label(&mut seen.labels);
         self.own(&seen.at, &mut seen.owners);
         // A user that rests has no value: what names it elsewhere is a value that has ended.
@@ -70,6 +74,10 @@ impl<'a> Stage<'a> {
             true => None,
             false => self.recogniser.learn(self.engine, &seen.at, seen.kind, seen.verifier.as_ref()).await,
         };
+        if let (Some(now), Some(text)) = (verifier, &seen.verifier) {
+            let keys = self.engine.keys.fingerprint.former();
+            former.extend(keys.iter().map(|key| (recognise::digest(key, text), now)));
+        }
         MergedCredential {
             at: seen.at,
             kind: seen.kind,
@@ -87,7 +95,7 @@ impl<'a> Stage<'a> {
         }
     }
 
-    async fn copy(&self, mut seen: ObservedCopy, merged: &mut Vec<Merged>) {
+    async fn copy(&self, mut seen: ObservedCopy, merged: &mut Vec<Merged>, former: &mut Former) {
         self.label(&mut seen.labels);
         self.own(&seen.at, &mut seen.owners);
         let value = match std::mem::replace(&mut seen.content, Content::Unreadable(String::new())) {
@@ -103,6 +111,11 @@ impl<'a> Stage<'a> {
         };
         let input = Input { key: &seen.key, place: seen.place, kind: seen.kind, bundle: &seen.bundle };
         for leaf in canonical::leaves(&input, &value) {
+            if let [now, before @ ..] =
+                self.engine.keys.fingerprint.every(leaf.form, &leaf.canonical).as_slice()
+            {
+                former.extend(before.iter().map(|before| (*before, *now)));
+            }
             merged.push(Merged::Copy(Box::new(self.leaf(&seen, leaf).await)));
         }
     }
@@ -168,7 +181,7 @@ impl<'a> Stage<'a> {
         seen: &ObservedCopy,
         leaf: &Leaf,
         at: &Ref,
-        fingerprint: &claviger_core::fingerprint::Fingerprint,
+        fingerprint: &Fingerprint,
         attributes: &mut Attributes,
     ) -> Option<CopyLink> {
         if let Some(issuer) = &seen.issuer {

@@ -1,6 +1,7 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use claviger_core::{
+    agreement::Agreement,
     fingerprint::{Fingerprint, Form},
     id::{CredentialId, ScanId},
     model::{
@@ -174,6 +175,8 @@ pub struct MergedPage {
     pub scope: Scope,
     /// The items.
     pub items: Vec<Merged>,
+    /// By which fingerprints of former epochs its values and verifiers may be known, each with today's.
+    pub former: Vec<(Fingerprint, Fingerprint)>,
 }
 
 /// What a merge or a scan's end changed. A second scan of an unchanged estate counts nothing but `unchanged`.
@@ -312,6 +315,21 @@ pub trait Inventory: Send + Sync {
 
     /// Keeps what trying a revoked credential again showed; of several the newest. It holds until the credential is revoked once more.
     async fn record_reprobe(&self, credential: CredentialId, probe: &ReprobeView) -> Result<()>;
+
+    /// What the newest verification of each credential saw, of those that are not gone.
+    async fn agreements(&self) -> Result<Vec<Agreement>>;
+
+    /// Keeps what a verification saw; of each credential the newest.
+    async fn record_agreements(&self, agreements: &[Agreement]) -> Result<()>;
+
+    /// Forgets what was seen of credentials of which nothing is to be said any more.
+    async fn forget_agreements(&self, credentials: &[CredentialId]) -> Result<()>;
+
+    /// A verification of everything was begun.
+    async fn record_verification(&self, at: DateTime<Utc>) -> Result<()>;
+
+    /// When the newest verification of everything was begun.
+    async fn last_verification(&self) -> Result<Option<DateTime<Utc>>>;
 
     /// Open findings, worst first.
     async fn findings(&self) -> Result<Vec<FindingView>>;

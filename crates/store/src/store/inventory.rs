@@ -1,5 +1,6 @@
 //! The inventory: pages in, credentials out.
 
+mod agreement;
 mod facts;
 mod finding;
 mod history;
@@ -9,6 +10,7 @@ mod key;
 mod link;
 mod merge;
 mod outcome;
+mod rekey;
 mod returned;
 mod scan;
 mod successor;
@@ -17,6 +19,7 @@ mod view;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use claviger_core::{
+    agreement::Agreement,
     fingerprint::Fingerprint,
     id::{CredentialId, ScanId},
     model::{CredentialState, Scope, ScopeStatus},
@@ -132,6 +135,26 @@ impl Inventory for SeaStore {
 
     async fn record_reprobe(&self, credential: CredentialId, probe: &ReprobeView) -> Result<()> {
         self.note_reprobe(credential, probe).await
+    }
+
+    async fn agreements(&self) -> Result<Vec<Agreement>> {
+        self.list_agreements().await
+    }
+
+    async fn record_agreements(&self, agreements: &[Agreement]) -> Result<()> {
+        self.keep_agreements(agreements).await
+    }
+
+    async fn forget_agreements(&self, credentials: &[CredentialId]) -> Result<()> {
+        self.drop_agreements(credentials).await
+    }
+
+    async fn record_verification(&self, at: DateTime<Utc>) -> Result<()> {
+        self.note_verification(at).await
+    }
+
+    async fn last_verification(&self) -> Result<Option<DateTime<Utc>>> {
+        self.newest_verification().await
     }
 
     async fn findings(&self) -> Result<Vec<FindingView>> {

@@ -18,7 +18,7 @@ use sea_orm::{
 use super::{
     SeaStore, audit,
     group::{Folded, Request},
-    saga as sagas, sql,
+    own_key, saga as sagas, sql,
     text::{micros, text, to_json, word},
 };
 use crate::{
@@ -32,6 +32,7 @@ impl Journal for SeaStore {
     async fn create(&self, new: NewSaga) -> Result<Option<SagaId>> {
         let now = micros(self.clock.now());
         let transaction = self.database.begin().await?;
+        self.require_fingerprint_key(&transaction).await?;
         let Some(id) = begin(&transaction, now, new).await? else {
             transaction.rollback().await?;
             return Ok(None);
@@ -280,6 +281,7 @@ async fn seal(
     rows: &[SealedRow],
 ) -> Result<()> {
     for row in rows {
+        own_key::require_sealing_key(transaction, &row.sealed).await?;
         let slot = &row.slot;
         let row = sealed_value::Model {
             saga_id: saga.0,

@@ -498,7 +498,12 @@ pub(crate) async fn pages_of_several_backends_merge_at_the_same_time(bench: Benc
         workers.spawn(async move {
             for round in 0..5 {
                 let copies = (0..50).map(|i| copy(&format!("b{worker}/{round}/{i}#p"), worker));
-                let page = MergedPage { backend: format!("b{worker}"), scope: ns(), items: items(copies) };
+                let page = MergedPage {
+                    backend: format!("b{worker}"),
+                    scope: ns(),
+                    items: items(copies),
+                    former: Vec::new(),
+                };
                 store.merge(scan, now, page).await?;
             }
             anyhow::Ok(())

@@ -10,6 +10,7 @@ pub(crate) mod inventory;
 pub(crate) mod journal;
 pub(crate) mod link;
 pub(crate) mod newcomer;
+pub(crate) mod own_key;
 pub(crate) mod returned;
 pub(crate) mod schema;
 pub(crate) mod seen;

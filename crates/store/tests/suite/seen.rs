@@ -153,7 +153,7 @@ impl Bench {
     }
 
     pub(crate) async fn page(&self, scan: ScanId, scope: &Scope, items: Vec<Merged>) -> Result<MergeSummary> {
-        let page = MergedPage { backend: "k".to_owned(), scope: scope.clone(), items };
+        let page = MergedPage { backend: "k".to_owned(), scope: scope.clone(), items, former: Vec::new() };
         Ok(self.store.merge(scan, self.now(), page).await?)
     }
 

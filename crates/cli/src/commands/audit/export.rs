@@ -20,14 +20,14 @@ use crate::{
     args::Global,
     compose::{Needs, compose},
     error::{Exit, Failure, Result},
-    keys, output,
+    output,
 };
 
 /// `audit export`
 pub(super) async fn run(global: &Global, out: &Path, receipts: bool, rotation: Option<&str>) -> Result<Exit> {
     let composed = compose(global, Needs::Database).await?;
     let engine = &composed.engine;
-    let key = keys::signing(&composed.loaded.keys())?;
+    let key = composed.signing()?;
     let named = if receipts { chosen(engine, rotation).await? } else { Vec::new() };
     // The export is itself an entry, so that a chain tells who has a copy of it.
     note(engine, "audit", json!({ "format": "jsonl", "receipts": named })).await?;
@@ -54,7 +54,7 @@ pub(super) async fn run(global: &Global, out: &Path, receipts: bool, rotation: O
         return Err(broken(bad));
     }
     let first = (from, before.unwrap_or(AuditHash::GENESIS));
-    let head = SignedHead::sign(Extent { first, last, receipts: named.clone() }, engine.clock.now(), &key);
+    let head = SignedHead::sign(Extent { first, last, receipts: named.clone() }, engine.clock.now(), key);
     writeln!(writer, "{}", head_line(head)).map_err(|error| Failure::file("write", out, &error))?;
     writer.flush().map_err(|error| Failure::file("write", out, &error))?;
     let (seq, hash) = last;
@@ -74,14 +74,14 @@ pub(super) async fn run(global: &Global, out: &Path, receipts: bool, rotation: O
 pub(super) async fn checkpoint(global: &Global, out: &Path) -> Result<Exit> {
     let composed = compose(global, Needs::Database).await?;
     let engine = &composed.engine;
-    let key = keys::signing(&composed.loaded.keys())?;
+    let key = composed.signing()?;
     if let Some(bad) = verify_chain(engine, None, None).await?.first_bad {
         return Err(broken(bad));
     }
     note(engine, "checkpoint", json!({})).await?;
     let last = engine.ports.audit.head().await?;
     let extent = Extent { first: (Seq(1), AuditHash::GENESIS), last, receipts: Vec::new() };
-    let head = SignedHead::sign(extent, engine.clock.now(), &key);
+    let head = SignedHead::sign(extent, engine.clock.now(), key);
     let mut writer = open(out)?;
     writeln!(writer, "{}", head_line(head))
         .and_then(|()| writer.flush())

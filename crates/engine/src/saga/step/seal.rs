@@ -2,7 +2,7 @@
 
 use claviger_backend::{Offer, Overlap, ValueForm, Verdict};
 use claviger_core::{
-    canonical::{self, Input},
+    canonical::{self, Input, Leaf},
     model::{CopyStage, Place},
     observation::Bundle,
     password::{self, Rules},
@@ -234,6 +234,11 @@ pub(in crate::saga) async fn read_leaf(cx: &Context<'_>, at: &Ref) -> Result<Opt
 
 /// Finds the leaf that a copy's ref means in its field's value.
 pub(super) fn leaf(at: &Ref, value: &SecretValue) -> Option<SecretValue> {
+    Some(leaf_at(at, value)?.canonical)
+}
+
+/// The same, with all that is known of it.
+pub(crate) fn leaf_at(at: &Ref, value: &SecretValue) -> Option<Leaf> {
     let field = at.field_name().unwrap_or_default();
     let bundle = Bundle::default();
     let key = field.split('/').next().unwrap_or_default();
@@ -243,7 +248,7 @@ pub(super) fn leaf(at: &Ref, value: &SecretValue) -> Option<SecretValue> {
     let position = leaves.iter().position(|leaf| {
         leaf.pointer.is_empty() || field.ends_with(&format!("/{}", leaf.pointer)) || field == leaf.pointer
     })?;
-    Some(leaves.swap_remove(position).canonical)
+    Some(leaves.swap_remove(position))
 }
 
 /// The pointer of that leaf.

@@ -17,7 +17,7 @@ use super::{
     kept::Kept,
     key,
     link::newcomer,
-    scan,
+    rekey, scan,
 };
 use crate::{CopyLink, MergeSummary, MergedCopy, MergedPage, Result, entity::copy};
 
@@ -33,6 +33,8 @@ impl SeaStore {
             Stamp { epoch: 0, at, scope: key::scope(&page.backend, &page.scope), backend: page.backend };
         let items = Items::sort(page.items);
         let transaction = self.database.begin().await?;
+        self.require_fingerprint_key(&transaction).await?;
+        rekey::page(&transaction, &items, &page.former).await?;
         let stamp = Stamp { epoch: scan::epoch(&transaction, scan).await?, ..stamp };
         scan::begin_scope(&transaction, &stamp, &page.scope).await?;
         let mut copies = items.copies;

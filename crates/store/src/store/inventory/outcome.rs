@@ -36,6 +36,7 @@ impl SeaStore {
             RotationEnd::RolledBack => "rolled-back",
         };
         let transaction = self.database.begin().await?;
+        self.require_fingerprint_key(&transaction).await?;
         let row = find(&transaction, id).await?;
         let rotated = matches!(end, RotationEnd::Rotated { .. });
         let successor = match end {

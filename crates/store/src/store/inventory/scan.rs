@@ -21,7 +21,7 @@ use super::{
     },
     item::Stamp,
     kept::TABLES,
-    key,
+    key, rekey,
 };
 use crate::{
     Error, MergeSummary, Result, ScanStart,
@@ -223,6 +223,9 @@ impl SeaStore {
         let at = micros(at);
         // A deleted scope was marked after the linking: what it held may have been a credential's last copy.
         self.link_all(scan, at).await?;
+        let transaction = self.database.begin().await?;
+        rekey::prune(&transaction).await?;
+        transaction.commit().await?;
         let changes = scan::ActiveModel {
             finished_at: Set(Some(at)),
             complete: Set(Some(complete)),

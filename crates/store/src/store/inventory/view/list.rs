@@ -182,6 +182,7 @@ impl SeaStore {
         &self,
         fingerprints: &[Fingerprint],
     ) -> Result<Vec<(Fingerprint, CredentialId)>> {
+        self.expect_fingerprint_key().await?;
         let mut found = Vec::new();
         for piece in fingerprints.chunks(sql::IDS) {
             let values = piece.iter().map(|fingerprint| fingerprint.0.to_vec().into()).collect();
