@@ -21,6 +21,7 @@ mod m20251127_181200_returned;
 mod m20251127_200000_firing;
 mod m20251127_220000_reprobe;
 mod m20251127_220100_drill;
+mod m20251128_010000_access;
 mod sql;
 
 pub use sea_orm_migration::{MigrationTrait, MigratorTrait};
@@ -49,6 +50,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20251127_200000_firing::Migration),
             Box::new(m20251127_220000_reprobe::Migration),
             Box::new(m20251127_220100_drill::Migration),
+            Box::new(m20251128_010000_access::Migration),
         ]
     }
 }

@@ -66,7 +66,7 @@ pub(crate) async fn compose(global: &Global, needs: Needs) -> Result<Composed> {
         }
     }
     store.require_schema().await?;
-    let keys = keys::load(&loaded.keys())?;
+    let keys = Arc::new(keys::load(&loaded.keys())?);
     let mut estate = Estate::default();
     estate.policies = loaded.policies()?;
     estate.exceptions = loaded.exceptions()?;

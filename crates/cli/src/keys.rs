@@ -89,6 +89,12 @@ pub(crate) fn person(file: &Path) -> Result<PrivateKey> {
     })
 }
 
+/// Reads a secret of a person. Nobody else may read its file.
+pub(crate) fn private(file: &Path) -> Result<Vec<u8>> {
+    guard(file, 0o077)?;
+    fs::read(file).map_err(|error| Failure::file("read", file, &error))
+}
+
 fn read(path: &Path) -> Result<[u8; 32]> {
     guard(path, 0o077)?;
     let text = fs::read_to_string(path).map_err(|error| Failure::file("read", path, &error))?;

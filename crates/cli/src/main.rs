@@ -13,6 +13,8 @@ mod logging;
 mod output;
 mod progress;
 mod registry;
+mod remote;
+mod reviewer;
 
 use std::process::ExitCode;
 

@@ -63,6 +63,8 @@ pub enum AuditKind {
     SchedulePaused,
     /// A pause ended.
     ScheduleResumed,
+    /// Somebody was let in to the API, or is not any more.
+    AccessChanged,
 }
 
 /// An entry before it has a place in the chain. Holds no secret.

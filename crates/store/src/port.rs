@@ -1,5 +1,6 @@
 //! The ports.
 
+mod access;
 mod approval;
 mod audit;
 mod firing;
@@ -8,6 +9,7 @@ mod inventory;
 mod journal;
 
 pub use self::{
+    access::{Answer, ApiToken, Known, Requests, Tokens},
     approval::{Approvals, Proposal},
     audit::AuditLog,
     firing::{Claimed, FiringEnd, Firings, NewPause, PlannedFiring, Replan, Wanted},

@@ -27,8 +27,22 @@ impl Engine {
         options: &RunOptions,
         progress: &dyn Progress,
     ) -> Vec<Result<SagaOutcome>> {
-        let recorded: Vec<Result<SagaId>> = stream::iter(plans)
-            .map(|plan| async move {
+        let recorded = self.record_revocations(plans, cause, reason).await;
+        self.drive_revocations(plans, recorded, options, progress).await
+    }
+
+    /// Records one revocation per plan, or finds the unfinished one of the same credential. Nothing is changed at any target yet. The answers are in
+    /// the order of the plans.
+    pub async fn record_revocations(
+        &self,
+        plans: &[SagaPlan],
+        cause: Cause,
+        reason: Option<&str>,
+    ) -> Vec<Result<SagaId>> {
+        // By their places: a closure that takes a reference would keep whoever calls this from running it as a task of its own.
+        stream::iter(0..plans.len())
+            .map(|index| async move {
+                let plan = &plans[index];
                 match self.begin(plan.clone(), cause, reason.map(str::to_owned)).await {
                     Err(error @ Error::Refused { code: "unfinished", .. }) => {
                         self.unfinished_of(plan).await?.ok_or(error)
@@ -38,7 +52,17 @@ impl Engine {
             })
             .buffered(RECORDED_AT_ONCE)
             .collect()
-            .await;
+            .await
+    }
+
+    /// Drives what [`Engine::record_revocations`] gave for these plans.
+    pub async fn drive_revocations(
+        &self,
+        plans: &[SagaPlan],
+        recorded: Vec<Result<SagaId>>,
+        options: &RunOptions,
+        progress: &dyn Progress,
+    ) -> Vec<Result<SagaOutcome>> {
         let (last, first): (Vec<_>, Vec<_>) =
             recorded.into_iter().enumerate().partition(|(index, _)| ends_object(&plans[*index]));
         let mut answers = Vec::with_capacity(plans.len());
