@@ -22,6 +22,7 @@ mod m20251127_200000_firing;
 mod m20251127_220000_reprobe;
 mod m20251127_220100_drill;
 mod m20251128_000000_round;
+mod m20251128_010000_access;
 mod m20251128_030000_own_key;
 mod m20251128_031000_agreement;
 mod sql;
@@ -53,6 +54,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20251127_220000_reprobe::Migration),
             Box::new(m20251127_220100_drill::Migration),
             Box::new(m20251128_000000_round::Migration),
+            Box::new(m20251128_010000_access::Migration),
             Box::new(m20251128_030000_own_key::Migration),
             Box::new(m20251128_031000_agreement::Migration),
         ]

@@ -81,6 +81,7 @@ mod paging;
 mod place;
 mod rbac;
 mod resource;
+mod review;
 mod runtime;
 mod store;
 mod token;
@@ -91,4 +92,5 @@ mod wire;
 pub use self::{
     backend::{KubernetesBackend, connect},
     config::KubernetesConfig,
+    review::{Account, TokenReviewer},
 };

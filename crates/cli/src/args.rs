@@ -2,6 +2,7 @@
 
 mod keys;
 mod service;
+mod token;
 
 use std::path::PathBuf;
 
@@ -12,6 +13,7 @@ use claviger_engine::selector::{self, Selector};
 pub(crate) use self::{
     keys::{KeysArgs, KeysCommand, PassphraseArgs},
     service::{RoleName, ScheduleArgs, ScheduleCommand, ServeArgs},
+    token::{TokenArgs, TokenCommand},
 };
 
 /// Knows every long-lived credential that machines use, rotates them without losing one, and proves a revoked one dead.
@@ -33,6 +35,15 @@ pub(crate) struct Global {
     /// Lifecycle database: sqlite://FILE or postgres://…
     #[arg(long, global = true, env = "CLAVIGER_DATABASE", value_name = "URL", hide_env_values = true)]
     pub(crate) database: Option<String>,
+    /// Ask this service instead of the database and the backends; the token is in CLAVIGER_TOKEN or in --token-file
+    #[arg(long, global = true, env = "CLAVIGER_SERVER", value_name = "URL")]
+    pub(crate) server: Option<String>,
+    /// File with the token that --server is shown
+    #[arg(long, global = true, value_name = "FILE", requires = "server")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// Certificates (PEM) that --server is trusted by, and no others [default: the system's]
+    #[arg(long, global = true, env = "CLAVIGER_SERVER_CA", value_name = "FILE")]
+    pub(crate) server_ca: Option<PathBuf>,
     /// Act as the person whose private key this is; [[approvers]] says who that is [default: `key` of [operator], else the machine's account]
     #[arg(long = "as", global = true, value_name = "FILE")]
     pub(crate) operator: Option<PathBuf>,
@@ -126,6 +137,8 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// Our own keys: those that make fingerprints, seal values and sign the audit log
     Keys(KeysArgs),
+    /// Tokens of the API: who may do what over it
+    Token(TokenArgs),
     /// The lifecycle database
     Db(DbArgs),
     /// Print a shell's completion script
@@ -402,6 +415,9 @@ pub(crate) struct ApproveArgs {
     /// Sign it with this private key
     #[arg(long, value_name = "FILE", required_unless_present_any = ["show", "new_key"])]
     pub(crate) key: Option<PathBuf>,
+    /// Who approves, as [[approvers]] has it; wanted with --server, which alone knows whose keys are whose
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
     /// How long the approval holds: `24h`, `30m`, `7d`
     #[arg(long, value_name = "AGE", default_value = "24h")]
     pub(crate) valid: String,

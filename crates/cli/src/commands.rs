@@ -1,41 +1,48 @@
 //! The commands: one file each.
 
-mod approve;
-mod audit;
+pub(crate) mod approve;
+pub(crate) mod audit;
 mod completion;
 mod db;
 mod demo;
 mod doctor;
 mod drill;
-mod guard;
-mod incident;
+pub(crate) mod guard;
+pub(crate) mod incident;
 mod init;
 mod keys;
-mod list;
+pub(crate) mod list;
 mod man;
-mod plan;
-mod policy;
+pub(crate) mod plan;
+pub(crate) mod policy;
 mod report;
 mod resolve;
 mod resume;
 mod revoke;
 mod rollback;
-mod rotate;
+pub(crate) mod rotate;
 mod scan;
-mod schedule;
+pub(crate) mod schedule;
 mod serve;
-mod show;
+pub(crate) mod show;
+mod token;
 mod trace;
 mod verify;
 
 use crate::{
     args::{Cli, Command},
     error::{Exit, Result},
+    remote,
 };
+
+pub(crate) use self::{completion::run as completion, man::run as man};
 
 /// Runs one command.
 pub(crate) async fn run(cli: Cli) -> Result<Exit> {
     let global = &cli.global;
+    if let Some(server) = &global.server {
+        return remote::run(server, &cli).await;
+    }
     match cli.command {
         Command::Init(args) => init::run(global, &args),
         Command::Doctor(args) => doctor::run(global, &args).await,
@@ -59,6 +66,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit> {
         Command::Schedule(args) => schedule::run(global, &args).await,
         Command::Keys(args) => keys::run(global, &args).await,
         Command::Serve(args) => serve::run(global, &args).await,
+        Command::Token(args) => token::run(global, &args).await,
         Command::Db(args) => db::run(global, &args).await,
         Command::Completion(args) => completion::run(&args),
         Command::Man => man::run(),

@@ -47,6 +47,11 @@ impl Composed {
         }
     }
 
+    /// The same key, for whoever signs for as long as the process runs; `None`: there is none.
+    pub(crate) fn take_signing(&mut self) -> Option<PrivateKey> {
+        self.signing.take()
+    }
+
     /// The key that signs heads of the audit log. Installations of before there was one get it by `init`.
     pub(crate) fn signing(&self) -> Result<&PrivateKey> {
         let dir = self.loaded.keys();

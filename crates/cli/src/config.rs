@@ -1,5 +1,6 @@
 //! The configuration: TOML, then `CLAVIGER_…` from the environment. An unknown key is an error that names the nearest known one.
 
+pub(crate) mod access;
 mod approver;
 mod blackout;
 mod environment;
@@ -73,6 +74,8 @@ pub(crate) struct Config {
     pub(crate) verify: service::Round,
     /// The service.
     pub(crate) service: service::Service,
+    /// Who is let in to its API by what an identity provider says, in file order.
+    pub(crate) access: Vec<access::Access>,
 }
 
 /// A backend with what is common to all kinds.
@@ -154,6 +157,7 @@ impl Loaded {
         loaded.backends()?;
         loaded.budgets()?;
         loaded.service()?;
+        access::rules(&loaded.config.access)?;
         Ok(loaded)
     }
 

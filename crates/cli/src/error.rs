@@ -1,14 +1,15 @@
 //! What a person sees when something goes wrong: a stable code, one sentence, and a hint that can be acted on.
 //!
 //! Codes: 0001–0099 usage and configuration, 0100–0199 database and keys, 0200–0299 backends, 0300–0399 inventory,
-//! 0400–0499 plans and sagas, 0500–0599 audit, 0600–0699 the service, 0900 bugs.
+//! 0400–0499 plans and sagas, 0500–0599 audit, 0600–0699 the service, 0900 bugs. Those of the engine, the database and the backends are given in
+//! `claviger_engine::fault`, where the API has them from too.
 
 use std::{
     io::{IsTerminal, Write},
     process::ExitCode,
 };
 
-use claviger_backend::ErrorKind;
+use claviger_engine::fault::{Fault, Kind};
 
 use crate::args::Global;
 
@@ -69,6 +70,11 @@ impl Failure {
         Self::new(10, Exit::Failed, format!("cannot {what} `{}`: {}", path.display(), error.kind()))
     }
 
+    /// Is it the one with this code?
+    pub(crate) fn is(&self, code: u16) -> bool {
+        self.code == code
+    }
+
     pub(crate) fn map_message(mut self, change: impl FnOnce(String) -> String) -> Self {
         self.message = change(self.message);
         self
@@ -80,80 +86,33 @@ impl Failure {
     }
 }
 
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        let exit = match fault.kind {
+            Kind::Usage => Exit::Usage,
+            Kind::Refused => Exit::Refused,
+            Kind::Stuck => Exit::Stuck,
+            Kind::Failed | Kind::Absent | Kind::Conflict | Kind::Unavailable | Kind::Bug => Exit::Failed,
+        };
+        Self { code: fault.code, message: fault.message, hint: fault.hint, exit }
+    }
+}
+
 impl From<claviger_backend::Error> for Failure {
     fn from(error: claviger_backend::Error) -> Self {
-        let (code, exit) = match error.kind() {
-            ErrorKind::Config => (200, Exit::Usage),
-            ErrorKind::Unauthenticated => (201, Exit::Failed),
-            ErrorKind::Denied => (202, Exit::Failed),
-            ErrorKind::Unavailable => (203, Exit::Failed),
-            ErrorKind::RateLimited => (204, Exit::Failed),
-            ErrorKind::Unsupported => (205, Exit::Refused),
-            ErrorKind::Conflict => (206, Exit::Failed),
-            ErrorKind::NotFound => (207, Exit::Failed),
-            _ => (299, Exit::Failed),
-        };
-        let failure = Self::new(code, exit, error.message());
-        match error.hint() {
-            Some(hint) => failure.hint(hint),
-            None => failure,
-        }
+        Fault::from(error).into()
     }
 }
 
 impl From<claviger_store::Error> for Failure {
     fn from(error: claviger_store::Error) -> Self {
-        use claviger_store::Error as Store;
-        let message = error.to_string();
-        match error {
-            Store::Fenced => Self::new(100, Exit::Failed, message)
-                .hint("another worker goes on with it: look at `claviger list rotations`"),
-            Store::Unavailable(_) => Self::new(101, Exit::Failed, message).hint(
-                "check the database's address, that it runs, its disk, and that no other program locks it",
-            ),
-            Store::Schema(_) => Self::new(102, Exit::Failed, message).hint(
-                "`claviger db status` tells more; `claviger db migrate` brings an older schema up to date",
-            ),
-            Store::WentBack(_) => Self::new(710, Exit::Refused, message).hint(
-                "a backup was restored, and what was done since is not in it: `claviger db reconcile` compares it with the targets; until then nothing has an effect",
-            ),
-            Store::Keys(_) => Self::new(698, Exit::Refused, message).hint(
-                "`claviger keys list` shows the keys; a process that was started before a rotation has to be started again, and the fingerprint key is rotated while nothing is under way",
-            ),
-            Store::Unsafe(_) => Self::new(103, Exit::Refused, message).hint(
-                "change the database's setting: claviger would lose its promise that no credential is lost",
-            ),
-            _ => Self::new(104, Exit::Failed, message)
-                .hint("do not edit the database by hand; restore a backup, or report this"),
-        }
+        Fault::from(error).into()
     }
 }
 
 impl From<claviger_engine::Error> for Failure {
     fn from(error: claviger_engine::Error) -> Self {
-        use claviger_engine::Error as Engine;
-        let message = error.to_string();
-        match error {
-            Engine::Store(error) => error.into(),
-            Engine::Backend { source, .. } => Self { message, ..(*source).into() },
-            Engine::UnknownBackend(_) => Self::config(20, message).hint("`claviger doctor` lists the backends of the configuration"),
-            Engine::Selector { .. } => Self::config(21, message).hint("see `claviger list --help`"),
-            Engine::NoMatch(_) => Self::new(300, Exit::Failed, message).hint("`claviger list credentials` shows what is there; `claviger scan` renews it"),
-            Engine::Refused { .. } => Self::new(400, Exit::Refused, message),
-            Engine::NeedsOperator { .. } => Self::new(401, Exit::Stuck, message),
-            Engine::Busy(_) => Self::new(402, Exit::Failed, message).hint("wait until its lease has ended, or let the other worker finish"),
-            Engine::NoSaga(_) => Self::new(403, Exit::Failed, message).hint("`claviger list rotations` and `claviger list revocations` show them"),
-            Engine::Sealed { .. } => Self::new(404, Exit::Stuck, message).hint("restore the `keys` directory that was in use when it was begun: nothing at the targets is lost meanwhile"),
-            Engine::SealedLost { .. } => Self::new(699, Exit::Stuck, message).hint("`claviger resolve ID --close --reason TEXT` ends it; then rotate the credential again"),
-            Engine::Approval { code: "glass-expired", .. } => Self::new(412, Exit::Refused, message).hint("have the plan approved: `claviger approve HASH --key FILE`"),
-            Engine::Approval { .. } => Self::new(411, Exit::Refused, message).hint("[[approvers]] of the configuration says who may approve; `claviger approve HASH --show` shows the plan"),
-            Engine::Incident { code: "open-items", .. } => Self::new(421, Exit::Refused, message).hint("`claviger incident status ID` says what is left to be done; `--unresolved REASON` closes it all the same"),
-            Engine::Incident { code: "closed", .. } => Self::new(422, Exit::Refused, message).hint("`claviger incident open` begins another one"),
-            Engine::Incident { code: "no-note" | "future", .. } => Self::config(423, message).hint("see `claviger incident --help`"),
-            Engine::Incident { .. } => Self::new(420, Exit::Failed, message).hint("`claviger incident status` lists them"),
-            Engine::NoPause(_) => Self::new(430, Exit::Failed, message).hint("`claviger schedule list` shows the pauses that hold"),
-            _ => Self::new(499, Exit::Failed, message),
-        }
+        Fault::from(error).into()
     }
 }
 

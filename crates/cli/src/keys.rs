@@ -180,6 +180,12 @@ pub(crate) fn person(file: &Path) -> Result<PrivateKey> {
     })
 }
 
+/// Reads a secret of a person. Nobody else may read its file.
+pub(crate) fn private(file: &Path) -> Result<Vec<u8>> {
+    guard(file, 0o077)?;
+    fs::read(file).map_err(|error| Failure::file("read", file, &error))
+}
+
 /// A key that others can read is no key.
 fn guard(path: &Path, forbidden: u32) -> Result<()> {
     let metadata = fs::metadata(path).map_err(|error| Failure::file("read", path, &error))?;

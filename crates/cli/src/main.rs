@@ -13,6 +13,8 @@ mod logging;
 mod output;
 mod progress;
 mod registry;
+mod remote;
+mod reviewer;
 mod witness;
 
 use std::process::ExitCode;

@@ -80,7 +80,7 @@ fn statement(plan: &PlanHash, approver: &str, at: DateTime<Utc>, expires: DateTi
 }
 
 /// Why an approval does not count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "kebab-case")]
 pub enum Unfit {
     /// It is of another plan.
@@ -141,7 +141,7 @@ pub fn judge<'a>(
 }
 
 /// What a plan's approvals come to.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Count {
     /// Names of those whose approval counts, each key once.
     pub given: Vec<String>,

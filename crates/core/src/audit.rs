@@ -69,6 +69,8 @@ pub enum AuditKind {
     Reconciled,
     /// One of the installation's own keys was replaced, taken away, or said to be lost.
     KeyChanged,
+    /// Somebody was let in to the API, or is not any more.
+    AccessChanged,
 }
 
 /// An entry before it has a place in the chain. Holds no secret.

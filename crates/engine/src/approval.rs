@@ -25,7 +25,7 @@ use crate::{
 const SHORTEST: usize = 8;
 
 /// Whether a plan may be carried out now.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Admission {
     /// What it wants.
     #[serde(flatten)]
@@ -180,14 +180,40 @@ impl Engine {
         let now = self.clock.now();
         let expires = now.checked_add_signed(valid).unwrap_or(now);
         let approval = Approval::sign(hash.clone(), approver.name.clone(), now, expires, key);
+        let seq = self.keep_approval(proposed, &approval).await?;
+        Ok((approval, seq))
+    }
+
+    /// Keeps an approval that a person signed elsewhere. It is judged as one that is signed here, and whoever brings it must not have planned it: their own
+    /// plan nobody approves, in whosever name.
+    ///
+    /// # Errors
+    /// It does not count, or the database fails.
+    pub async fn take_approval(&self, proposed: &Proposed, approval: &Approval) -> Result<Seq> {
+        if proposed.proposal.actor == self.actor {
+            return Err(Error::Approval {
+                plan: proposed.plan.hash.0.clone(),
+                code: word(Unfit::OwnPlan),
+                reason: Unfit::OwnPlan.to_string(),
+            });
+        }
+        self.keep_approval(proposed, approval).await
+    }
+
+    async fn keep_approval(&self, proposed: &Proposed, approval: &Approval) -> Result<Seq> {
+        let hash = &proposed.plan.hash;
+        let refuse = |unfit: Unfit| Error::Approval {
+            plan: hash.0.clone(),
+            code: word(unfit),
+            reason: unfit.to_string(),
+        };
         let actors = [proposed.proposal.actor.as_str()];
-        judge(&approval, hash, &self.estate.approvers, &actors, now).map_err(refuse)?;
+        judge(approval, hash, &self.estate.approvers, &actors, self.clock.now()).map_err(refuse)?;
         let detail = serde_json::json!({
             "approver": approval.approver, "key": approval.key, "expires": approval.expires, "signature": approval.signature,
         });
         let draft = self.said(AuditKind::Approved, &hash.0, detail);
-        let seq = self.ports.approvals.approve(&approval, draft).await?;
-        Ok((approval, seq))
+        Ok(self.ports.approvals.approve(approval, draft).await?)
     }
 
     /// What the approvals of a plan come to, for whoever is not about to carry it out.
@@ -224,7 +250,7 @@ impl Engine {
     }
 
     /// An audit entry that belongs to no saga.
-    pub(crate) fn said(&self, kind: AuditKind, subject: &str, detail: serde_json::Value) -> AuditDraft {
+    pub fn said(&self, kind: AuditKind, subject: &str, detail: serde_json::Value) -> AuditDraft {
         AuditDraft {
             kind,
             actor: self.actor.clone(),

@@ -35,11 +35,28 @@ pub struct Engine {
     /// The database.
     pub ports: Ports,
     /// The keys.
-    pub keys: Keys,
+    pub keys: Arc<Keys>,
     /// Wall-clock time, for records.
     pub clock: Arc<dyn Clock>,
     /// Randomness, for ids, salts and new values.
     pub random: Arc<dyn Random>,
     /// Who acts: `user@host` or `worker:<id>`.
     pub actor: String,
+}
+
+impl Engine {
+    /// The same engine, at somebody else's word: what it writes into the audit log names `actor`, and `operator` is who has shown that they are that person.
+    #[must_use]
+    pub fn acting_as(&self, actor: &str, operator: Option<String>) -> Self {
+        let mut estate = self.estate.clone();
+        estate.operator = operator;
+        Self {
+            estate,
+            ports: self.ports.clone(),
+            keys: Arc::clone(&self.keys),
+            clock: Arc::clone(&self.clock),
+            random: Arc::clone(&self.random),
+            actor: actor.to_owned(),
+        }
+    }
 }

@@ -12,7 +12,7 @@ use claviger_core::{
     view::CredentialView,
 };
 use claviger_store::port::Selection;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     Engine, Error, Result,
@@ -43,7 +43,7 @@ impl Guards {
 }
 
 /// What a plan wants before it may be carried out.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Needs {
     /// Approvals of other people.
     pub approvals: u32,

@@ -12,6 +12,7 @@ mod engine;
 mod error;
 mod estate;
 pub mod exception;
+pub mod fault;
 pub mod firing;
 pub mod guard;
 pub mod incident;

@@ -123,10 +123,23 @@ impl Engine {
     /// # Errors
     /// Nothing matches, or the database fails. A refused subject is part of the plan.
     pub async fn plan_rotation(&self, selector: &Selector, options: &RotateOptions) -> Result<Plan> {
+        let chosen = self.select(selector).await?;
+        self.plan_rotation_of_these(&chosen, options).await
+    }
+
+    /// The same of these credentials.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn plan_rotation_of_these(
+        &self,
+        chosen: &[CredentialView],
+        options: &RotateOptions,
+    ) -> Result<Plan> {
         let (mut subjects, mut refused, engines) = (Vec::new(), Vec::new(), Engines::default());
-        for credential in self.select(selector).await? {
+        for credential in chosen {
             if options.due {
-                match self.is_due(&credential) {
+                match self.is_due(credential) {
                     Ok(true) => {}
                     Ok(false) => continue,
                     Err(error) => {

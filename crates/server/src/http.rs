@@ -1,4 +1,4 @@
-//! What is answered over HTTP/1.1.
+//! What is answered over HTTP/1.1, in the clear or over TLS.
 
 mod probes;
 
@@ -14,10 +14,12 @@ use axum::{
 use claviger_engine::firing::Scheduler;
 use tokio::{net::TcpListener, time::Instant};
 
-use crate::{Health, Metrics, Stage, Stop};
+use crate::{Health, Metrics, Stage, Stop, Tls, api};
 
 /// Longest body that is read, in bytes.
 const BODY: usize = 1 << 20;
+/// How long requests that are under way have to end, once everything else has.
+const LAST: Duration = Duration::from_millis(500);
 
 /// What the handlers share.
 #[derive(Clone)]
@@ -33,28 +35,51 @@ pub(crate) async fn run(
     scheduler: Scheduler,
     health: Arc<Health>,
     metrics: Arc<Metrics>,
+    context: Option<api::Context>,
+    tls: Option<Tls>,
     stop: Stop,
 ) {
-    let shared = Shared { scheduler, health, metrics };
+    let router = router(Shared { scheduler, health, metrics }, context);
     let stopped = stop.clone();
-    let serving = axum::serve(listener, router(shared)).with_graceful_shutdown(async move {
-        stopped.reached(Stage::Draining).await;
-    });
+    let serving = async {
+        let Some(tls) = tls else {
+            let stopping = async move { stopped.reached(Stage::Draining).await };
+            return axum::serve(listener, router).with_graceful_shutdown(stopping).await;
+        };
+        let handle = axum_server::Handle::new();
+        let server = axum_server::from_tcp_rustls(listener.into_std()?, tls.config.clone())?;
+        let serving = server.handle(handle.clone()).serve(router.into_make_service());
+        let stopping = async move {
+            stopped.reached(Stage::Draining).await;
+            handle.graceful_shutdown(Some(LAST));
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            served = serving => served,
+            () = tls.keep(stop.clone()) => std::future::pending().await,
+            () = stopping => Ok(()),
+        }
+    };
     tokio::select! {
-        served = serving.into_future() => if let Err(error) = served {
+        served = serving => if let Err(error) = served {
             tracing::error!(%error, "the listener ended");
         },
         // A request that does not end keeps nobody.
         () = async {
             stop.reached(Stage::Draining).await;
-            tokio::time::sleep(Duration::from_millis(500)).await;
+            tokio::time::sleep(LAST).await;
         } => {}
     }
 }
 
-/// Everything that is answered.
-pub(crate) fn router(shared: Shared) -> Router {
-    Router::new()
+/// Everything that is answered: the API where this process has that role.
+pub(crate) fn router(shared: Shared, context: Option<api::Context>) -> Router {
+    let router = match context {
+        Some(context) => api::router(context),
+        None => Router::new(),
+    };
+    router
+        .fallback(api::nowhere)
         .route("/healthz", get(probes::alive))
         .route("/readyz", get(probes::ready))
         .route("/metrics", get(probes::metrics))

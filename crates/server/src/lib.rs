@@ -2,11 +2,14 @@
 //!
 //! [`Service`] runs the duties of its [`Roles`] until it is told to [`Stop`]: it plans firings, takes and carries them out, takes up what was left, scans, and
 //! answers over HTTP. All that is decided is decided in `claviger_engine`; here are loops, health and the wire. It must not know SQL, a vendor or the
-//! terminal, and it reads no file: the command line hands over what it needs.
+//! terminal, and it reads no file: the command line hands over what it needs. The documents of the API ([`document`]) are the command line's too.
 //!
 //! Each loop works on what the database says, so that any number of processes run the same ones, and one that is killed leaves nothing that another does not
 //! find. To add a duty: a file with its loop, and a line in `service.rs`. To add a metric: a line in `metrics.rs` and one in `metrics.md`.
 
+pub mod access;
+pub mod api;
+pub mod document;
 mod drilling;
 mod health;
 mod http;
@@ -20,6 +23,7 @@ mod scanning;
 mod service;
 mod settings;
 mod stop;
+mod tls;
 mod verifying;
 mod working;
 
@@ -29,4 +33,5 @@ pub use self::{
     service::{Ended, Service},
     settings::{Role, Roles, Settings},
     stop::{Stage, Stop, Stopper},
+    tls::{Load, Pair, Tls},
 };

@@ -6,8 +6,8 @@ use claviger_engine::firing::Scheduler;
 use tokio::{net::TcpListener, sync::Notify, task::JoinSet};
 
 use crate::{
-    Health, Metrics, Settings, Stage, Stop, Stopper, drilling::Drilling, http, planning, probing, recovering,
-    reprobing::Reprobing, round, scanning, verifying, working,
+    Health, Metrics, Settings, Stage, Stop, Stopper, Tls, api, drilling::Drilling, http, planning, probing,
+    recovering, reprobing::Reprobing, round, scanning, verifying, working,
 };
 
 /// How a service ended.
@@ -27,12 +27,16 @@ pub struct Service {
     pub scheduler: Scheduler,
     /// How.
     pub settings: Settings,
+    /// What the API needs, for whoever has that role.
+    pub api: Option<api::Api>,
+    /// What the listener shows; without it it speaks in the clear.
+    pub tls: Option<Tls>,
 }
 
 impl Service {
     /// Runs until it is told to stop. `listener` answers health and metrics for every role, and goes on until all else has ended.
     pub async fn run(self, listener: TcpListener, stop: Stop) -> Ended {
-        let Self { scheduler, settings } = self;
+        let Self { scheduler, settings, api, tls } = self;
         let (health, metrics) = (Arc::new(Health::default()), Arc::new(Metrics::default()));
         let changed = Arc::new(Notify::new());
         let (roles, mut duties, mut beside) = (settings.roles, JoinSet::new(), JoinSet::new());
@@ -73,10 +77,25 @@ impl Service {
             duties.spawn(working::run(scheduler.clone(), settings.clone(), h(), m(), stop.clone()));
             duties.spawn(recovering::run(scheduler.clone(), settings.clone(), h(), m(), stop.clone()));
         }
+        let work = api::Work::new(stop.clone());
+        let context = api.filter(|_| roles.api).map(|api| api::Context {
+            api,
+            scheduler: scheduler.clone(),
+            run: settings.run,
+            stop: stop.clone(),
+            work: work.clone(),
+        });
+        // What the API began comes to a boundary with the other duties.
+        let draining = (work, stop.clone());
+        duties.spawn(async move {
+            let (work, stop) = draining;
+            stop.reached(Stage::Draining).await;
+            work.drain().await;
+        });
         // These two end last, when the others have: what stops is still asked how it is.
         let last = Stopper::default();
         beside.spawn(probing::run(scheduler.clone(), h(), m(), last.listener()));
-        beside.spawn(http::run(listener, scheduler, h(), m(), last.listener()));
+        beside.spawn(http::run(listener, scheduler, h(), m(), context, tls, last.listener()));
         let ended = tokio::select! {
             Some(ended) = duties.join_next() => Some(early("a duty", ended)),
             Some(ended) = beside.join_next() => Some(early("the listener or the probe", ended)),

@@ -7,6 +7,8 @@ use claviger_engine::saga::RunOptions;
 pub enum Role {
     /// Plans firings and scans. Of several processes one at a time does.
     Scheduler,
+    /// Answers the API.
+    Api,
     /// Takes firings and carries them out, and takes up what was left.
     Worker,
 }
@@ -18,13 +20,15 @@ pub struct Roles {
     pub scheduler: bool,
     /// See [`Role::Worker`].
     pub worker: bool,
+    /// See [`Role::Api`].
+    pub api: bool,
 }
 
 impl Roles {
     /// These roles.
     pub fn of(roles: &[Role]) -> Self {
         let has = |role| roles.contains(&role);
-        Self { scheduler: has(Role::Scheduler), worker: has(Role::Worker) }
+        Self { scheduler: has(Role::Scheduler), worker: has(Role::Worker), api: has(Role::Api) }
     }
 }
 
@@ -59,7 +63,7 @@ impl Default for Settings {
     /// All roles, 16 firings at a time, a look each second, planned anew each minute, no scans, ten seconds to stop.
     fn default() -> Self {
         Self {
-            roles: Roles { scheduler: true, worker: true },
+            roles: Roles { scheduler: true, worker: true, api: true },
             // What waits for longer gives its place to another one, and is taken up when its time has come.
             run: RunOptions {
                 patience: Duration::from_secs(1),

@@ -1,5 +1,6 @@
 //! The ports.
 
+mod access;
 mod approval;
 mod audit;
 mod firing;
@@ -9,6 +10,7 @@ mod journal;
 mod own_key;
 
 pub use self::{
+    access::{Answer, ApiToken, Known, Requests, Tokens},
     approval::{Approvals, Proposal},
     audit::AuditLog,
     firing::{Claimed, FiringEnd, Firings, NewPause, PlannedFiring, Replan, Wanted},

@@ -1,5 +1,6 @@
 //! The ports on SeaORM.
 
+mod access;
 mod approval;
 mod audit;
 mod firing;

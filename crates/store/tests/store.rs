@@ -23,6 +23,10 @@ macro_rules! on_both {
 }
 
 on_both! {
+    access:
+        a_token_is_kept_used_and_revoked_once,
+        a_request_is_carried_out_once_for_its_key,
+        of_many_that_come_at_once_one_is_carried_out;
     approval:
         a_plan_stays_whose_it_was_first,
         an_approval_needs_its_plan_and_is_read_back_as_it_was_signed,

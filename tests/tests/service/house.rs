@@ -42,37 +42,7 @@ impl House {
     /// So many roles with an old password, each with a copy in the secret store. `rest` is appended to the configuration.
     pub(crate) fn new(roles: usize, database: &str, rest: &str) -> Result<Self> {
         let directory = tempfile::tempdir()?;
-        let random = SeededRandom::new(17);
-        let mut estate = Estate::empty(&random);
-        let now = SystemClock.now();
-        for number in 0..roles {
-            let (name, value) = (format!("app_{number:03}"), Planted::random(&random, 32));
-            let mut salt = [0; 16];
-            salt[..8].copy_from_slice(&u64::try_from(number)?.to_be_bytes());
-            let role = Role {
-                password: Some(Password::scram(value.expose(), &salt)),
-                version: 1,
-                created_at: now - TimeDelta::days(200),
-                rotated_at: now - TimeDelta::days(100),
-                last_used_at: None,
-                valid_until: None,
-                nologin: false,
-                superuser: false,
-                createrole: false,
-                replication: false,
-                acts_as: None,
-                made_by: None,
-                sessions: Vec::new(),
-            };
-            estate.database.roles.insert(name.clone(), role);
-            let fields = BTreeMap::from([
-                ("username".to_owned(), Planted::text(&name)),
-                ("password".to_owned(), value),
-            ]);
-            let mut entry = KvEntry { versions: Vec::new(), labels: Labels::new(), denied: false };
-            entry.push(fields, now - TimeDelta::days(100), None);
-            estate.secret_store.paths.insert(format!("apps/{name}"), entry);
-        }
+        let estate = planted(roles, 17)?;
         EstateFile::new(directory.path().join("estate.json")).create(&estate)?;
         let house = Self { directory, roles };
         house.configure(database, rest)?;
@@ -171,6 +141,40 @@ impl House {
         ensure!(verdict["valid"] == true, "{verdict:#}");
         Ok(())
     }
+}
+
+/// An estate of so many roles with an old password, each with a copy in the secret store.
+pub(crate) fn planted(roles: usize, seed: u64) -> Result<Estate> {
+    let random = SeededRandom::new(seed);
+    let mut estate = Estate::empty(&random);
+    let now = SystemClock.now();
+    for number in 0..roles {
+        let (name, value) = (format!("app_{number:03}"), Planted::random(&random, 32));
+        let mut salt = [0; 16];
+        salt[..8].copy_from_slice(&u64::try_from(number)?.to_be_bytes());
+        let role = Role {
+            password: Some(Password::scram(value.expose(), &salt)),
+            version: 1,
+            created_at: now - TimeDelta::days(200),
+            rotated_at: now - TimeDelta::days(100),
+            last_used_at: None,
+            valid_until: None,
+            nologin: false,
+            superuser: false,
+            createrole: false,
+            replication: false,
+            acts_as: None,
+            made_by: None,
+            sessions: Vec::new(),
+        };
+        estate.database.roles.insert(name.clone(), role);
+        let fields =
+            BTreeMap::from([("username".to_owned(), Planted::text(&name)), ("password".to_owned(), value)]);
+        let mut entry = KvEntry { versions: Vec::new(), labels: Labels::new(), denied: false };
+        entry.push(fields, now - TimeDelta::days(100), None);
+        estate.secret_store.paths.insert(format!("apps/{name}"), entry);
+    }
+    Ok(estate)
 }
 
 /// A process that serves. Killed when it is dropped.

@@ -52,6 +52,8 @@ pub(crate) enum ScheduleCommand {
 /// What a process of the service does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum RoleName {
+    /// Answer the API, for whoever shows who they are: `claviger token create`
+    Api,
     /// Plan what is due, and scan; of several processes one at a time does
     Scheduler,
     /// Carry out what is due, and take up what was left
@@ -62,7 +64,7 @@ pub(crate) enum RoleName {
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
     /// What this process does; health and metrics are answered for every role
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [RoleName::Scheduler, RoleName::Worker])]
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [RoleName::Api, RoleName::Scheduler, RoleName::Worker])]
     pub(crate) roles: Vec<RoleName>,
     /// Where to listen; port 0 takes a free one, and standard error says which
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8470")]

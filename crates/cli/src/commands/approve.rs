@@ -1,7 +1,6 @@
 use std::{fs, io::Write, os::unix::fs::OpenOptionsExt, path::Path};
 
 use claviger_core::{random::OsRandom, signing::PrivateKey};
-use claviger_engine::approval::Proposed;
 use serde_json::{Value, json};
 
 use super::plan;
@@ -23,7 +22,7 @@ pub(super) async fn run(global: &Global, args: &ApproveArgs) -> Result<Exit> {
     let composed = compose(global, Needs::Database).await?;
     let engine = &composed.engine;
     let proposed = engine.proposed(text).await?;
-    plan::show(global, &proposed.plan);
+    plan::show(global, &plan::document(&proposed.plan));
     output::remark(
         global,
         &format!(
@@ -49,7 +48,7 @@ pub(super) async fn run(global: &Global, args: &ApproveArgs) -> Result<Exit> {
     let given = if count.given.is_empty() { "none".to_owned() } else { count.given.join(", ") };
     output::remark(global, &format!("approvals: {} wanted, given: {given}", proposed.proposal.needed));
     if !matches!(global.output, Format::Table | Format::Wide) {
-        let mut document = document(&proposed);
+        let mut document = claviger_server::document::plan::proposed(&proposed);
         document["approval"] = approval;
         document["given"] = output::value(&count.given)?;
         document["unfit"] = output::value(&count.unfit)?;
@@ -57,14 +56,6 @@ pub(super) async fn run(global: &Global, args: &ApproveArgs) -> Result<Exit> {
         output::document(global, &document)?;
     }
     Ok(Exit::Done)
-}
-
-fn document(proposed: &Proposed) -> Value {
-    let proposal = &proposed.proposal;
-    json!({
-        "plan": plan::document(&proposed.plan), "verb": proposal.verb, "planned_by": proposal.actor, "planned_at": proposal.at,
-        "needed": proposal.needed, "reasons": proposal.reasons,
-    })
 }
 
 /// Makes a key for a person. The private half never leaves the file.

@@ -7,13 +7,12 @@ use std::{
 };
 
 use claviger_core::{
-    audit::{
-        AuditHash, ExportVerdict, ExportVerifier, SignedHead, Verification, Verifier, Witness, read_head,
-    },
+    audit::{AuditHash, ExportVerdict, ExportVerifier, SignedHead, Verification, Witness, read_head},
     id::Seq,
     own_key::Succession,
     signing::PublicKey,
 };
+use claviger_server::document::audit;
 use serde::Serialize;
 
 use crate::{
@@ -23,14 +22,12 @@ use crate::{
     output::{self, Column},
 };
 
-const COLUMNS: &[Column] = &[
+pub(crate) const COLUMNS: &[Column] = &[
     Column::new("entries", "ENTRIES"),
     Column::new("head", "HEAD"),
     Column::new("valid", "VALID"),
     Column::new("first_bad", "FIRST BAD"),
 ];
-/// Entries that are read together.
-const PAGE: u64 = 1_000;
 
 /// Verifies, exports, or notes a checkpoint.
 pub(super) async fn run(global: &Global, args: &AuditArgs) -> Result<Exit> {
@@ -186,37 +183,5 @@ async fn verify_database(
     noted: Option<&SignedHead>,
 ) -> Result<Verification> {
     let composed = compose(global, Needs::Database).await?;
-    verify_chain(&composed.engine, head, noted).await
-}
-
-/// Verifies the chain of the database.
-async fn verify_chain(
-    engine: &claviger_engine::Engine,
-    head: Option<(Seq, AuditHash)>,
-    noted: Option<&SignedHead>,
-) -> Result<Verification> {
-    let audit = &engine.ports.audit;
-    let mut verifier = Verifier::default();
-    let mut after = Seq(0);
-    let mut unlike = noted.map(|noted| noted.seq.0);
-    loop {
-        let page = audit.read(after, PAGE).await?;
-        let Some(last) = page.last() else { break };
-        after = last.seq;
-        for entry in &page {
-            verifier.push(Some(entry));
-            if noted.is_some_and(|noted| noted.seq == entry.seq && noted.hash == entry.hash) {
-                unlike = None;
-            }
-        }
-    }
-    // The stored head is a second witness: a chain whose end was cut off does not fit it.
-    let stored = audit.head().await?;
-    let mut verification = verifier.finish(Some(head.unwrap_or(stored)));
-    // The chain does not go through what was noted: it is another one, or was cut before it.
-    if let (None, Some(at)) = (verification.first_bad, unlike) {
-        verification.first_bad = Some(at.min(after.0 + 1));
-        verification.valid = false;
-    }
-    Ok(verification)
+    Ok(audit::verify(&composed.engine, head, noted).await?)
 }

@@ -6,7 +6,7 @@ use crate::{
 };
 
 /// Prints the script.
-pub(super) fn run(args: &CompletionArgs) -> Result<Exit> {
+pub(crate) fn run(args: &CompletionArgs) -> Result<Exit> {
     clap_complete::generate(args.shell, &mut Cli::command(), "claviger", &mut std::io::stdout().lock());
     Ok(Exit::Done)
 }

@@ -48,6 +48,9 @@ pub(super) async fn run(global: &Global, args: &DemoArgs) -> Result<Exit> {
     };
     prepare(&dir).await?;
     let here = Global {
+        server: None,
+        token_file: None,
+        server_ca: None,
         config: Some(dir.join("claviger.toml")),
         database: None,
         operator: global.operator.clone(),
@@ -116,6 +119,9 @@ async fn prepare(dir: &Path) -> Result<()> {
     let loaded = Loaded::read(&config)?;
     let url = format!("sqlite://{}", dir.join("claviger.db").display());
     let global = Global {
+        server: None,
+        token_file: None,
+        server_ca: None,
         config: Some(config),
         database: Some(url),
         operator: None,
@@ -143,7 +149,7 @@ fn free(base: &Path) -> Result<PathBuf> {
 async fn rotate(global: &Global, composed: &Composed) -> Result<()> {
     let selector = Selector::parse("sim/db/role/payments_app")?;
     let planned = composed.engine.plan_rotation(&selector, &RotateOptions::default()).await?;
-    plan::show(global, &planned);
+    plan::show(global, &plan::document(&planned));
     let mut outcomes = Vec::new();
     for subject in planned.subjects {
         let id = composed.engine.begin(subject, Cause::Manual, Some("demo".to_owned())).await?;
@@ -155,7 +161,7 @@ async fn rotate(global: &Global, composed: &Composed) -> Result<()> {
 async fn revoke(global: &Global, composed: &Composed) -> Result<()> {
     let token = token(composed).await?;
     let planned = composed.engine.plan_revocation(&Selector::parse(token.as_str())?).await?;
-    plan::show(global, &planned);
+    plan::show(global, &plan::document(&planned));
     let mut outcomes = Vec::new();
     for subject in planned.subjects {
         let id =
@@ -179,7 +185,7 @@ async fn token(composed: &Composed) -> Result<Ref> {
 
 fn finish(outcomes: &[claviger_engine::saga::SagaOutcome]) -> Result<()> {
     plan::show_outcomes(outcomes);
-    match plan::exit(outcomes, None) {
+    match plan::exit(outcomes, false) {
         Exit::Done if !outcomes.is_empty() => Ok(()),
         _ => Err(Failure::bug("the demo's saga did not come to its end")),
     }

@@ -4,7 +4,6 @@ use claviger_core::{incident::Incident, saga::Cause};
 use claviger_engine::{Engine, approval::Admission, incident, plan::Plan};
 use serde_json::Value;
 
-use super::plan;
 use crate::{
     args::{Format, Global},
     error::{Exit, Failure, Result},
@@ -12,16 +11,16 @@ use crate::{
 };
 
 /// What was found out about a plan.
-pub(super) struct Gate {
-    admission: Admission,
-    incident: Option<Incident>,
+pub(crate) struct Gate {
+    pub(crate) admission: Admission,
+    pub(crate) incident: Option<Incident>,
     /// Nobody has shown a key, and one is wanted.
-    nameless: bool,
+    pub(crate) nameless: bool,
 }
 
 impl Gate {
     /// Judges a plan, and keeps it for whoever approves it where it wants an approval. `incident` is an id or its beginning.
-    pub(super) async fn of(engine: &Engine, plan: &Plan, verb: &str, incident: Option<&str>) -> Result<Self> {
+    pub(crate) async fn of(engine: &Engine, plan: &Plan, verb: &str, incident: Option<&str>) -> Result<Self> {
         let incident = match incident {
             Some(id) => Some(engine.open_one(id).await?),
             None => None,
@@ -37,13 +36,13 @@ impl Gate {
     }
 
     /// Puts it into the plan's document.
-    pub(super) fn tell(&self, document: &mut Value) -> Result<()> {
+    pub(crate) fn tell(&self, document: &mut Value) -> Result<()> {
         document["approvals"] = output::value(&self.admission)?;
         Ok(())
     }
 
     /// The same for people.
-    pub(super) fn show(&self, global: &Global) {
+    pub(crate) fn show(&self, global: &Global) {
         for reason in &self.admission.needs.reasons {
             output::remark(global, reason);
         }
@@ -64,7 +63,7 @@ impl Gate {
     ///
     /// # Errors
     /// The plan has not what it wants; programs get it on standard output all the same, as they need its hash.
-    pub(super) fn stop(&self, global: &Global, plan: &Plan, verb: &str) -> Result<()> {
+    pub(crate) fn stop(&self, global: &Global, plan: &Value, verb: &str) -> Result<()> {
         let through = self.admission.is_approved() && !self.nameless;
         if through || self.admission.break_glass_until.is_some() {
             return Ok(());
@@ -75,21 +74,20 @@ impl Gate {
                 .hint("`--as FILE` with one's own key, or `key` of `[operator]`; `claviger approve --new-key FILE` makes one"));
         }
         if !matches!(global.output, Format::Table | Format::Wide) {
-            let mut document = plan::document(plan);
+            let mut document = plan.clone();
             self.tell(&mut document)?;
             output::stamp(&mut document, &format!("{verb}-plan"));
             output::document(global, &document)?;
         }
+        let hash = plan["hash"].as_str().unwrap_or_default();
         let message = format!(
-            "plan {} wants {} approvals and has {}: {}",
-            plan.hash,
+            "plan {hash} wants {} approvals and has {}: {}",
             self.admission.needs.approvals,
             self.admission.count.given.len(),
             self.admission.needs.reasons.join("; ")
         );
         let hint = format!(
-            "another person approves it with `claviger approve {} --key FILE`; then give the same command again",
-            plan.hash
+            "another person approves it with `claviger approve {hash} --key FILE`; then give the same command again"
         );
         let failure = match &self.incident {
             Some(incident) => Failure::new(
@@ -103,7 +101,7 @@ impl Gate {
     }
 
     /// Notes what was decided, and what is let through, before anything is begun.
-    pub(super) async fn pass(&self, engine: &Engine, plan: &Plan, verb: &str, reason: &str) -> Result<Cause> {
+    pub(crate) async fn pass(&self, engine: &Engine, plan: &Plan, verb: &str, reason: &str) -> Result<Cause> {
         if let Some(incident) = &self.incident {
             if !self.admission.is_approved() {
                 engine.break_glass(incident, plan, &self.admission).await?;

@@ -2,7 +2,7 @@ use std::fmt::Write as _;
 
 use claviger_core::incident::IncidentView;
 use claviger_engine::selector::Selector;
-use serde_json::{Value, json};
+use claviger_server::{access::Sight, document::incident};
 
 use crate::{
     args::{Format, Global, IncidentArgs, IncidentCommand},
@@ -11,7 +11,7 @@ use crate::{
     output::{self, Column, Shown},
 };
 
-const COLUMNS: &[Column] = &[
+pub(crate) const COLUMNS: &[Column] = &[
     Column::new("id", "ID").shown(Shown::Id),
     Column::new("title", "TITLE"),
     Column::new("state", "STATE"),
@@ -34,39 +34,34 @@ pub(super) async fn run(global: &Global, args: &IncidentArgs) -> Result<Exit> {
                 concerned.extend(found.into_iter().map(|credential| (credential.id, credential.at)));
             }
             let id = engine.open_incident(title, *exposed_at, &concerned).await?;
-            let incident = engine.incident(&id.to_string()).await?;
-            engine.incident_view(incident).await?
+            let opened = engine.incident(&id.to_string()).await?;
+            engine.incident_view(opened).await?
         }
         IncidentCommand::Status { id: Some(id) } => {
-            let incident = engine.incident(id).await?;
-            engine.incident_view(incident).await?
+            let found = engine.incident(id).await?;
+            engine.incident_view(found).await?
         }
         IncidentCommand::Status { id: None } => {
-            let mut items = Vec::new();
-            for incident in engine.ports.incidents.incidents().await? {
-                items.push(output::value(&engine.incident_view(incident).await?)?);
-            }
+            let items = incident::items(engine, Sight::All).await?;
             output::list(global, "incidents", COLUMNS, &items)?;
             return Ok(Exit::Done);
         }
         IncidentCommand::Close { id, note, unresolved } => {
-            let incident = engine.incident(id).await?;
-            engine.close_incident(&incident, note, unresolved.as_deref()).await?
+            let found = engine.incident(id).await?;
+            engine.close_incident(&found, note, unresolved.as_deref()).await?
         }
     };
-    if matches!(global.output, Format::Table | Format::Wide) {
-        output::text(&text(&view));
-    } else {
-        output::document(global, &document(&view)?)?;
-    }
+    print(global, &view)?;
     Ok(Exit::Done)
 }
 
-/// As programs read it.
-pub(super) fn document(view: &IncidentView) -> Result<Value> {
-    let mut document = json!({ "incident": output::value(view)? });
-    output::stamp(&mut document, "incident");
-    Ok(document)
+/// Prints one, for people or for programs.
+pub(crate) fn print(global: &Global, view: &IncidentView) -> Result<()> {
+    if matches!(global.output, Format::Table | Format::Wide) {
+        output::text(&text(view));
+        return Ok(());
+    }
+    output::document(global, &incident::document(view)?)
 }
 
 fn text(view: &IncidentView) -> String {

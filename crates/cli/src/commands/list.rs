@@ -1,13 +1,7 @@
-use std::collections::BTreeSet;
-
-use claviger_core::{id::CredentialId, saga::SagaKind, schedule::Schedule};
-use claviger_engine::{
-    Engine, exception, policy,
-    selector::{Selector, glob},
-    timing::{self, Wait},
+use claviger_server::{
+    access::Sight,
+    document::list::{self, Asked},
 };
-use claviger_store::port::Selection;
-use serde_json::{Value, json};
 
 use crate::{
     args::{Global, ListArgs, Thing},
@@ -106,157 +100,27 @@ const SCHEDULES: &[Column] = &[
 /// Lists one thing. The selector chooses credentials; copies, consumers and sagas follow theirs, findings and identities their ref too.
 pub(super) async fn run(global: &Global, args: &ListArgs) -> Result<Exit> {
     let composed = compose(global, Needs::Database).await?;
-    let engine = &composed.engine;
     let given =
         args.selector.iter().any(|word| !word.trim().is_empty()) || args.condition.condition.is_some();
     let selector = given.then(|| args.condition.selector(&args.selector)).transpose()?;
-    let selection = Selection { gone: args.gone, ..Selection::default() };
-    let (name, columns, items) = match args.thing {
-        Thing::Credentials => {
-            ("credentials", CREDENTIALS, credentials(engine, selector.as_ref(), &selection).await?)
-        }
-        Thing::Identities => {
-            let mut items = engine.ports.inventory.identities(&selection).await?;
-            if let Some(selector) = &selector {
-                items.retain(|identity| {
-                    glob(selector.text(), identity.at.as_str())
-                        || identity.id.to_string().starts_with(selector.text())
-                });
-            }
-            ("identities", IDENTITIES, output::values(&items)?)
-        }
-        Thing::Copies => {
-            let chosen = chosen(engine, selector.as_ref(), &selection).await?;
-            let mut items = engine.ports.inventory.copies(&selection).await?;
-            items.retain(|copy| chosen.as_ref().is_none_or(|ids| ids.contains(&copy.credential)));
-            ("copies", COPIES, output::values(&items)?)
-        }
-        Thing::Consumers => {
-            let chosen = chosen(engine, selector.as_ref(), &selection).await?;
-            let mut items = engine.ports.inventory.consumers(&selection).await?;
-            items.retain(|consumer| {
-                chosen.as_ref().is_none_or(|ids| consumer.credential.is_some_and(|id| ids.contains(&id)))
-            });
-            ("consumers", CONSUMERS, output::values(&items)?)
-        }
-        Thing::Findings => {
-            let mut items = engine.ports.inventory.findings().await?;
-            let (now, exceptions) = (engine.clock.now(), &engine.estate.exceptions);
-            let all = if selector.is_some() || !exceptions.is_empty() {
-                engine.ports.inventory.credentials(now, &selection).await?
-            } else {
-                Vec::new()
-            };
-            exception::waive(exceptions, &mut items, &all, now);
-            if let Some(selector) = &selector {
-                let refs: BTreeSet<_> =
-                    selector.choose(&all)?.into_iter().map(|credential| credential.at.clone()).collect();
-                let slug = selector.text().strip_prefix("finding=").unwrap_or(selector.text());
-                items.retain(|finding| {
-                    refs.contains(&finding.subject)
-                        || glob(selector.text(), finding.subject.as_str())
-                        || glob(slug, &finding.slug)
-                });
-            }
-            ("findings", FINDINGS, output::values(&items)?)
-        }
-        Thing::Rotations => {
-            ("rotations", SAGAS, sagas(engine, SagaKind::Rotation, selector.as_ref(), &selection).await?)
-        }
-        Thing::Revocations => {
-            ("revocations", SAGAS, sagas(engine, SagaKind::Revocation, selector.as_ref(), &selection).await?)
-        }
-        Thing::Drills => ("drills", DRILLS, output::values(&engine.ports.incidents.drills().await?)?),
-        Thing::Schedules => ("schedules", SCHEDULES, schedules(engine, selector.as_ref(), &selection).await?),
-    };
-    output::list(global, name, columns, &items)?;
+    let (thing, columns) = shape(args.thing);
+    let asked = Asked { selector, gone: args.gone };
+    let items = list::items(&composed.engine, thing, &asked, Sight::All).await?;
+    output::list(global, thing.name(), columns, &items)?;
     Ok(Exit::Done)
 }
 
-async fn credentials(
-    engine: &Engine,
-    selector: Option<&Selector>,
-    selection: &Selection,
-) -> Result<Vec<Value>> {
-    let mut items = engine.ports.inventory.credentials(engine.clock.now(), selection).await?;
-    if let Some(selector) = selector {
-        items = selector.choose(&items)?.into_iter().cloned().collect();
+/// What is listed, and its columns.
+pub(crate) fn shape(thing: Thing) -> (list::Thing, &'static [Column]) {
+    match thing {
+        Thing::Credentials => (list::Thing::Credentials, CREDENTIALS),
+        Thing::Identities => (list::Thing::Identities, IDENTITIES),
+        Thing::Copies => (list::Thing::Copies, COPIES),
+        Thing::Consumers => (list::Thing::Consumers, CONSUMERS),
+        Thing::Findings => (list::Thing::Findings, FINDINGS),
+        Thing::Rotations => (list::Thing::Rotations, SAGAS),
+        Thing::Revocations => (list::Thing::Revocations, SAGAS),
+        Thing::Drills => (list::Thing::Drills, DRILLS),
+        Thing::Schedules => (list::Thing::Schedules, SCHEDULES),
     }
-    let now = engine.clock.now();
-    items.iter_mut().for_each(|credential| policy::apply(&engine.estate, credential, now));
-    output::values(&items)
-}
-
-/// What is due by a policy, the first to start first. Where it cannot be decided, that is said instead of a time.
-async fn schedules(
-    engine: &Engine,
-    selector: Option<&Selector>,
-    selection: &Selection,
-) -> Result<Vec<Value>> {
-    let now = engine.clock.now();
-    let mut all = engine.ports.inventory.credentials(now, selection).await?;
-    if let Some(selector) = selector {
-        all = selector.choose(&all)?.into_iter().cloned().collect();
-    }
-    let mut items = Vec::new();
-    for credential in &all {
-        let base =
-            |policy: &str| json!({ "credential": credential.id, "ref": credential.at, "policy": policy });
-        let policy = match policy::policy_for(&engine.estate.policies, credential) {
-            Ok(Some(policy)) => policy,
-            Ok(None) => continue,
-            Err(error) => {
-                let mut item = base(policy::UNDECIDED);
-                item["waits_for"] = error.to_string().into();
-                items.push((None, item));
-                continue;
-            }
-        };
-        let mut item = base(&policy.name);
-        let due = match timing::due(&engine.estate, policy, credential, now) {
-            Ok(Some(due)) => due,
-            Ok(None) => continue,
-            Err(error) => {
-                item["waits_for"] = error.to_string().into();
-                items.push((None, item));
-                continue;
-            }
-        };
-        item["schedule"] = json!(policy.timing.schedule.as_ref().map(Schedule::as_str));
-        item["timezone"] = json!(policy.timing.schedule.as_ref().map(|schedule| schedule.zone().name()));
-        item["due_at"] = json!(due.at);
-        item["starts_at"] = json!(due.starts_at);
-        item["latest_at"] = json!(policy.due(credential));
-        item["due"] = json!(due.at <= now);
-        item["waits_for"] = json!(due.waits_for.map(|wait| match wait {
-            Wait::Window => "its window".to_owned(),
-            Wait::Blackout(name) => format!("the end of blackout `{name}`"),
-        }));
-        items.push((Some(due.starts_at), item));
-    }
-    items.sort_by_key(|(starts_at, _)| *starts_at);
-    Ok(items.into_iter().map(|(_, item)| item).collect())
-}
-
-async fn chosen(
-    engine: &Engine,
-    selector: Option<&Selector>,
-    selection: &Selection,
-) -> Result<Option<BTreeSet<CredentialId>>> {
-    let Some(selector) = selector else { return Ok(None) };
-    let all = engine.ports.inventory.credentials(engine.clock.now(), selection).await?;
-    Ok(Some(selector.choose(&all)?.into_iter().map(|credential| credential.id).collect()))
-}
-
-async fn sagas(
-    engine: &Engine,
-    kind: SagaKind,
-    selector: Option<&Selector>,
-    selection: &Selection,
-) -> Result<Vec<Value>> {
-    let gone = Selection { gone: true, ..selection.clone() };
-    let chosen = chosen(engine, selector, &gone).await?;
-    let mut items = engine.ports.journal.list(kind, None).await?;
-    items.retain(|saga| chosen.as_ref().is_none_or(|ids| ids.contains(&saga.credential)));
-    output::values(&items)
 }

@@ -6,7 +6,7 @@ use crate::{
 };
 
 /// Prints the page in roff: `claviger man | man -l -`.
-pub(super) fn run() -> Result<Exit> {
+pub(crate) fn run() -> Result<Exit> {
     let stdout = std::path::Path::new("standard output");
     clap_mangen::Man::new(Cli::command())
         .render(&mut std::io::stdout().lock())

@@ -2,16 +2,17 @@
 
 use std::io::{IsTerminal, Write};
 
-use claviger_core::{
-    id::SagaId,
-    saga::{SagaKind, SagaPlan},
-};
+use claviger_core::{id::SagaId, saga::SagaKind};
 use claviger_engine::{
     Engine,
-    plan::{Blast, Plan},
+    plan::Blast,
     saga::{RunOptions, SagaOutcome},
 };
-use serde_json::{Value, json};
+
+pub(crate) use claviger_server::document::plan::document;
+
+use serde::Deserialize as _;
+use serde_json::Value;
 
 use crate::{
     args::{ChangeArgs, Format, Global},
@@ -20,31 +21,8 @@ use crate::{
     output,
 };
 
-/// The plan as in the contract.
-pub(super) fn document(plan: &Plan) -> Value {
-    let of = |it: &SagaPlan| plan.blast.iter().find(|blast| blast.credential == it.credential);
-    let subjects: Vec<_> = plan.subjects.iter().map(|it| subject(it, of(it))).collect();
-    json!({ "hash": plan.hash, "subjects": subjects, "refused": plan.refused })
-}
-
-fn subject(plan: &SagaPlan, blast: Option<&Blast>) -> Value {
-    let steps: Vec<_> = plan
-        .steps
-        .iter()
-        .map(|step| json!({ "step": step.action.name(), "target": step.target, "detail": step.detail }))
-        .collect();
-    let mut document = json!({
-        "credential": plan.credential, "ref": plan.subject, "strategy": plan.strategy, "steps": steps, "breaks": plan.breaks,
-        "reversible_until": plan.reversible_until, "notes": plan.notes,
-    });
-    if let Some(blast) = blast {
-        document["blast"] = json!(blast);
-    }
-    document
-}
-
 /// What its end takes with it, for people.
-pub(super) fn radius(blast: &Blast) -> Vec<String> {
+pub(crate) fn radius(blast: &Blast) -> Vec<String> {
     let mut lines = Vec::new();
     let of = |what: &str, count: usize| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
     let derived = blast.derived.iter().take(10).map(|one| format!("  derived: {} ({})", one.at, one.what));
@@ -79,45 +57,56 @@ pub(super) fn radius(blast: &Blast) -> Vec<String> {
     lines
 }
 
-/// Prints the plan for people, on standard error where the data on standard output is for programs.
-pub(super) fn show(global: &Global, plan: &Plan) {
+/// Prints the plan for people, on standard error where the data on standard output is for programs. It is told from its document, which is the same
+/// whoever made it.
+pub(crate) fn show(global: &Global, plan: &Value) {
     use std::fmt::Write as _;
-    let mut text = String::new();
-    for subject in &plan.subjects {
-        let _ = writeln!(text, "{} ({})", subject.subject, subject.strategy);
-        for (index, step) in subject.steps.iter().enumerate() {
+    let (mut text, none) = (String::new(), Vec::new());
+    let list = |of: &'static str, value: &'_ Value| value[of].as_array().cloned().unwrap_or_default();
+    let word = |value: &'_ Value| value.as_str().unwrap_or_default().to_owned();
+    for subject in plan["subjects"].as_array().unwrap_or(&none) {
+        let _ = writeln!(text, "{} ({})", word(&subject["ref"]), word(&subject["strategy"]));
+        for (index, step) in list("steps", subject).iter().enumerate() {
             let _ = writeln!(
                 text,
                 "  {:>2}. {:<15} {}: {}",
                 index + 1,
-                step.action.name(),
-                step.target,
-                step.detail
+                word(&step["step"]),
+                word(&step["target"]),
+                word(&step["detail"])
             );
         }
-        if subject.breaks.is_empty() && !subject.reversible_until.is_empty() {
+        // An unwinding takes back itself: there is nothing to say.
+        let until = word(&subject["reversible_until"]);
+        let breaks = list("breaks", subject);
+        if breaks.is_empty() && !until.is_empty() {
             let _ = writeln!(text, "  breaks: no consumer is known");
         }
-        for consumer in &subject.breaks {
-            let _ = writeln!(text, "  breaks until it has restarted or for good: {consumer}");
+        for consumer in &breaks {
+            let _ = writeln!(text, "  breaks until it has restarted or for good: {}", word(consumer));
         }
-        for note in &subject.notes {
-            let _ = writeln!(text, "  note: {note}");
+        for note in list("notes", subject) {
+            let _ = writeln!(text, "  note: {}", word(&note));
         }
-        for blast in plan.blast.iter().filter(|blast| blast.credential == subject.credential) {
-            for line in radius(blast) {
+        if let Ok(blast) = Blast::deserialize(&subject["blast"]) {
+            for line in radius(&blast) {
                 let _ = writeln!(text, "{line}");
             }
         }
-        // An unwinding takes back itself: there is nothing to say.
-        if !subject.reversible_until.is_empty() {
-            let _ = writeln!(text, "  can be taken back until: {}", subject.reversible_until);
+        if !until.is_empty() {
+            let _ = writeln!(text, "  can be taken back until: {until}");
         }
     }
-    for refusal in &plan.refused {
-        let _ = writeln!(text, "refused: {} [{}]: {}", refusal.at, refusal.code, refusal.reason);
+    for refusal in plan["refused"].as_array().unwrap_or(&none) {
+        let _ = writeln!(
+            text,
+            "refused: {} [{}]: {}",
+            word(&refusal["ref"]),
+            word(&refusal["code"]),
+            word(&refusal["reason"])
+        );
     }
-    let _ = writeln!(text, "plan {}", plan.hash);
+    let _ = writeln!(text, "plan {}", word(&plan["hash"]));
     if matches!(global.output, Format::Table | Format::Wide) {
         output::text(&text);
     } else if !global.quiet {
@@ -126,24 +115,23 @@ pub(super) fn show(global: &Global, plan: &Plan) {
 }
 
 /// Should it be carried out?
-pub(super) enum Answer {
+pub(crate) enum Answer {
     Go,
     Stop(Exit),
 }
 
 /// Asks, unless the command line has answered.
-pub(super) fn ask(plan: &Plan, change: &ChangeArgs, verb: &str) -> Result<Answer> {
+pub(crate) fn ask(subjects: usize, change: &ChangeArgs, verb: &str) -> Result<Answer> {
     if change.dry_run {
-        return Ok(Answer::Stop(if plan.subjects.is_empty() { Exit::Refused } else { Exit::Done }));
+        return Ok(Answer::Stop(if subjects == 0 { Exit::Refused } else { Exit::Done }));
     }
-    if plan.subjects.is_empty() {
+    if subjects == 0 {
         return Ok(Answer::Stop(Exit::Refused));
     }
     if change.yes {
         return Ok(Answer::Go);
     }
-    let what =
-        if plan.subjects.len() == 1 { "this".to_owned() } else { format!("these {}", plan.subjects.len()) };
+    let what = if subjects == 1 { "this".to_owned() } else { format!("these {subjects}") };
     Ok(if agreed(&format!("{verb} {what}"))? { Answer::Go } else { Answer::Stop(Exit::Refused) })
 }
 
@@ -195,8 +183,8 @@ pub(super) fn sort_out(
     }
 }
 
-/// What the exit code says of the sagas that were run.
-pub(super) fn exit(outcomes: &[SagaOutcome], plan: Option<&Plan>) -> Exit {
+/// What the exit code says of the sagas that were run, and of a plan of which something was refused.
+pub(crate) fn exit(outcomes: &[SagaOutcome], refused: bool) -> Exit {
     if outcomes.iter().any(|outcome| matches!(outcome.state.as_str(), "stuck" | "paused")) {
         return Exit::Stuck;
     }
@@ -204,7 +192,7 @@ pub(super) fn exit(outcomes: &[SagaOutcome], plan: Option<&Plan>) -> Exit {
         return Exit::Incomplete;
     }
     let done = outcomes.iter().filter(|outcome| outcome.state == "done").count();
-    match (done == outcomes.len(), plan.is_some_and(|plan| !plan.refused.is_empty())) {
+    match (done == outcomes.len(), refused) {
         (true, false) => Exit::Done,
         _ if done > 0 => Exit::Incomplete,
         (true, true) => Exit::Refused,
@@ -213,7 +201,7 @@ pub(super) fn exit(outcomes: &[SagaOutcome], plan: Option<&Plan>) -> Exit {
 }
 
 /// One line per saga and step, for people.
-pub(super) fn show_outcomes(outcomes: &[SagaOutcome]) {
+pub(crate) fn show_outcomes(outcomes: &[SagaOutcome]) {
     use std::fmt::Write as _;
     let mut text = String::new();
     for outcome in outcomes {

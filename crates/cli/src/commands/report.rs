@@ -83,7 +83,7 @@ async fn incident(global: &Global, args: &ReportArgs, composed: &Composed) -> Re
     let view = engine.incident_view(incident).await?;
     let mut bytes = Vec::new();
     if args.format == ReportFormat::Json {
-        let document = super::incident::document(&view)?;
+        let document = claviger_server::document::incident::document(&view)?;
         claviger_report::render_document(claviger_report::ListFormat::Json, &document, &mut bytes)
     } else {
         let (seq, hash) = engine.ports.audit.head().await?;

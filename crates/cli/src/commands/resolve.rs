@@ -31,6 +31,6 @@ pub(super) async fn run(global: &Global, args: &ResolveArgs) -> Result<Exit> {
     // Closed, or unwound at last, is what was asked for.
     Ok(match outcomes[0].state.as_str() {
         "closed" | "unwound" => Exit::Done,
-        _ => plan::exit(&outcomes, None),
+        _ => plan::exit(&outcomes, false),
     })
 }

@@ -31,5 +31,5 @@ pub(super) async fn run(global: &Global, args: &ResumeArgs) -> Result<Exit> {
         output::stamp(&mut document, "resume");
         output::document(global, &document)?;
     }
-    Ok(plan::exit(&outcomes, None).unless(failed))
+    Ok(plan::exit(&outcomes, false).unless(failed))
 }

@@ -1,6 +1,6 @@
 use claviger_core::saga::Cause;
 use claviger_engine::plan::RevokeOptions;
-use serde_json::json;
+use claviger_server::document::change;
 
 use super::{
     guard::Gate,
@@ -29,16 +29,17 @@ pub(super) async fn run(global: &Global, args: &RevokeArgs) -> Result<Exit> {
         leave_stale: args.leave_stale,
     };
     let mut planned = engine.plan_revocation_with(&selector, &how).await?;
+    let shown = plan::document(&planned);
     let human = matches!(global.output, Format::Table | Format::Wide);
-    plan::show(global, &planned);
+    plan::show(global, &shown);
     let gate = Gate::of(engine, &planned, "revoke", args.incident.as_deref()).await?;
     gate.show(global);
     if !args.change.dry_run {
-        gate.stop(global, &planned, "revoke")?;
+        gate.stop(global, &shown, "revoke")?;
     }
-    if let Answer::Stop(exit) = plan::ask(&planned, &args.change, "revoke")? {
+    if let Answer::Stop(exit) = plan::ask(planned.subjects.len(), &args.change, "revoke")? {
         if !human {
-            let mut document = plan::document(&planned);
+            let mut document = shown;
             gate.tell(&mut document)?;
             output::stamp(&mut document, "revoke-plan");
             output::document(global, &document)?;
@@ -58,47 +59,25 @@ pub(super) async fn run(global: &Global, args: &RevokeArgs) -> Result<Exit> {
             Ok(outcome) => outcomes.push(outcome),
             Err(error) => {
                 output::remark(global, &error.to_string());
-                failed.push(json!({
-                    "credential": subject.credential, "ref": subject.subject, "verdict": "failed", "control": null, "probe": null,
-                    "observed_at": engine.clock.now(), "detail": error.to_string(), "audit_seq": null,
-                }));
+                failed.push(change::not_begun(
+                    subject.credential,
+                    &subject.subject,
+                    &error.to_string(),
+                    engine.clock.now(),
+                ));
             }
         }
     }
-    let mut receipts = Vec::new();
-    for outcome in &outcomes {
-        // Where only copies are cleaned, there is nothing to be proven.
-        if outcome.receipts.is_empty() && outcome.state == "done" {
-            continue;
-        }
-        if outcome.receipts.is_empty() {
-            receipts.push(json!({
-                "credential": outcome.credential, "ref": outcome.at, "verdict": "failed", "control": null, "probe": null,
-                "observed_at": engine.clock.now(), "detail": outcome.reason.clone().unwrap_or_else(|| outcome.state.clone()), "audit_seq": null,
-            }));
-        } else {
-            receipts.extend(output::values(&outcome.receipts)?);
-        }
-    }
-    receipts.extend(failed.iter().cloned());
-    let items: Vec<_> = outcomes
-        .iter()
-        .map(|outcome| json!({ "id": outcome.rotation_id, "ref": outcome.at, "state": outcome.state, "reason": outcome.reason }))
-        .collect();
+    let receipts = change::receipts(&outcomes, &failed, engine.clock.now())?;
     if human {
         plan::show_outcomes(&outcomes);
     } else {
-        let left: Vec<_> = outcomes.iter().flat_map(|outcome| &outcome.left).collect();
-        let mut document = json!({
-            "plan": plan::document(&planned), "receipts": receipts, "left": left, "revocations": items,
-        });
-        output::stamp(&mut document, "revoke");
-        output::document(global, &document)?;
+        output::document(global, &change::revocations(&shown, &outcomes, &receipts))?;
     }
     let unproven =
         receipts.iter().any(|receipt| receipt["verdict"] != "proven" && receipt["verdict"] != "attested");
     // What had ended before is no failure of this work.
     planned.refused.retain(|refusal| refusal.code != "already-gone");
     let left = outcomes.iter().any(|outcome| !outcome.left.is_empty());
-    Ok(plan::exit(&outcomes, Some(&planned)).unless(!failed.is_empty() || unproven || left))
+    Ok(plan::exit(&outcomes, !planned.refused.is_empty()).unless(!failed.is_empty() || unproven || left))
 }

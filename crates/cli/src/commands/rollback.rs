@@ -1,5 +1,5 @@
 use claviger_engine::plan::Plan;
-use serde_json::json;
+use claviger_server::document::change;
 
 use super::plan::{self, Answer};
 use crate::{
@@ -21,17 +21,17 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs) -> Result<Exit> {
     let listener = progress::listener(global);
     let planned = engine.plan_rollback(rotation, &options, listener.as_ref()).await?;
     drop(listener);
-    let shown = Plan {
+    let shown = plan::document(&Plan {
         hash: planned.hash(),
         subjects: vec![planned.plan.clone()],
         refused: Vec::new(),
         blast: Vec::new(),
-    };
+    });
     let human = matches!(global.output, Format::Table | Format::Wide);
     plan::show(global, &shown);
-    if let Answer::Stop(exit) = plan::ask(&shown, &args.change, "take back")? {
+    if let Answer::Stop(exit) = plan::ask(1, &args.change, "take back")? {
         if !human {
-            let mut document = plan::document(&shown);
+            let mut document = shown;
             output::stamp(&mut document, "rollback-plan");
             output::document(global, &document)?;
         }
@@ -44,13 +44,11 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs) -> Result<Exit> {
     if human {
         plan::show_outcomes(&outcomes);
     } else {
-        let mut document = json!({ "plan": plan::document(&shown), "rotations": outcomes });
-        output::stamp(&mut document, "rollback");
-        output::document(global, &document)?;
+        output::document(global, &change::rotations(&shown, &outcomes, "rollback"))?;
     }
     // An unwinding that came to its end is what was asked for.
     Ok(match outcomes[0].state.as_str() {
         "unwound" => Exit::Done,
-        _ => plan::exit(&outcomes, None),
+        _ => plan::exit(&outcomes, false),
     })
 }

@@ -1,6 +1,6 @@
 use claviger_core::saga::Cause;
 use claviger_engine::plan::RotateOptions;
-use serde_json::json;
+use claviger_server::document::change;
 
 use super::{
     guard::Gate,
@@ -29,27 +29,26 @@ pub(super) async fn run(global: &Global, args: &RotateArgs) -> Result<Exit> {
             &RotateOptions { leave_stale: args.leave_stale, due: args.due, ..RotateOptions::default() },
         )
         .await?;
+    let shown = plan::document(&planned);
     let human = matches!(global.output, Format::Table | Format::Wide);
     let nothing = args.due && planned.subjects.is_empty() && planned.refused.is_empty();
     if nothing {
         output::remark(global, "nothing is due that may start now; `claviger list schedules` says when");
         if !human {
-            let mut document = json!({ "plan": plan::document(&planned), "rotations": [] });
-            output::stamp(&mut document, "rotate");
-            output::document(global, &document)?;
+            output::document(global, &change::rotations(&shown, &[], "rotate"))?;
         }
         return Ok(Exit::Done);
     }
     let cause = if args.due { Cause::Policy } else { Cause::Manual };
-    plan::show(global, &planned);
+    plan::show(global, &shown);
     let gate = Gate::of(engine, &planned, "rotate", None).await?;
     gate.show(global);
     if !args.change.dry_run {
-        gate.stop(global, &planned, "rotate")?;
+        gate.stop(global, &shown, "rotate")?;
     }
-    if let Answer::Stop(exit) = plan::ask(&planned, &args.change, "rotate")? {
+    if let Answer::Stop(exit) = plan::ask(planned.subjects.len(), &args.change, "rotate")? {
         if !human {
-            let mut document = plan::document(&planned);
+            let mut document = shown;
             gate.tell(&mut document)?;
             output::stamp(&mut document, "rotate-plan");
             output::document(global, &document)?;
@@ -86,14 +85,12 @@ pub(super) async fn run(global: &Global, args: &RotateArgs) -> Result<Exit> {
     if human {
         plan::show_outcomes(&outcomes);
     } else {
-        let mut document = json!({ "plan": plan::document(&planned), "rotations": outcomes });
-        output::stamp(&mut document, "rotate");
-        output::document(global, &document)?;
+        output::document(global, &change::rotations(&shown, &outcomes, "rotate"))?;
     }
     if args.detach {
         output::remark(global, "recorded; `claviger resume` carries it out");
         let all = planned.refused.is_empty() && !failed;
         return Ok(if all { Exit::Done } else { Exit::Incomplete });
     }
-    Ok(plan::exit(&outcomes, Some(&planned)).unless(failed))
+    Ok(plan::exit(&outcomes, !planned.refused.is_empty()).unless(failed))
 }

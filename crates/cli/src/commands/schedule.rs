@@ -3,6 +3,7 @@ use claviger_engine::{
     firing::Scheduler,
     selector::{self, Selector},
 };
+use claviger_server::document::schedule;
 use serde_json::json;
 
 use crate::{
@@ -91,26 +92,21 @@ async fn planned(
     states: &[FiringState],
     limit: u64,
 ) -> Result<Vec<FiringView>> {
-    let ahead = scheduler.plan_ahead().await?;
-    for at in &ahead.undecided {
+    let planned = schedule::firings(scheduler, states, limit).await?;
+    for at in &planned.undecided {
         output::remark(
             global,
             &format!("it cannot be decided when {at} is due: see `claviger policy test {at}`"),
         );
     }
-    Ok(scheduler.firings.firings(states, limit).await?)
+    Ok(planned.firings)
 }
 
-fn show(global: &Global, firings: &[FiringView], pauses: Option<&[PauseView]>) -> Result<()> {
-    let items = output::values(firings)?;
+pub(crate) fn show(global: &Global, firings: &[FiringView], pauses: Option<&[PauseView]>) -> Result<()> {
     if matches!(global.output, Format::Json | Format::Yaml) {
-        let mut document = json!({ "items": items });
-        if let Some(pauses) = pauses {
-            document["pauses"] = json!(pauses);
-        }
-        output::stamp(&mut document, "firings");
-        return output::document(global, &document);
+        return output::document(global, &schedule::document(firings, pauses)?);
     }
+    let items = output::values(firings)?;
     output::list(global, "firings", COLUMNS, &items)?;
     for pause in pauses.unwrap_or_default() {
         let what = pause.selector.as_deref().unwrap_or("everything");

@@ -1,4 +1,11 @@
-use claviger_server::{Ended, Role, Roles, Service, Stopper};
+use std::{net::IpAddr, sync::Arc};
+
+use claviger_core::{secret::SecretValue, signing::PrivateKey};
+use claviger_server::{
+    Ended, Load, Pair, Role, Roles, Service, Settings, Stopper, Tls,
+    access::oidc::Oidc,
+    api::{Api, Bearer},
+};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -6,15 +13,19 @@ use tokio::{
 
 use crate::{
     args::{Global, RoleName, ServeArgs},
-    compose::{Needs, compose},
+    compose::{Composed, Needs, compose},
+    config::access,
     error::{Exit, Failure, Result},
     output,
+    reviewer::Reviewer,
 };
 
 /// Runs the service until it is told to stop: SIGTERM or SIGINT once for a clean end, twice to cut it off.
 pub(super) async fn run(global: &Global, args: &ServeArgs) -> Result<Exit> {
-    let composed = compose(global, Needs::Backends).await?;
+    let mut composed = compose(global, Needs::Backends).await?;
     composed.may_change()?;
+    // Without the key everything is answered but exports.
+    let signing = composed.take_signing().map(Arc::new);
     for (name, _, error) in &composed.engine.estate.broken {
         output::remark(global, &format!("backend `{name}` is left out: {}", error.message()));
     }
@@ -44,9 +55,14 @@ pub(super) async fn run(global: &Global, args: &ServeArgs) -> Result<Exit> {
         Failure::new(602, Exit::Failed, format!("cannot listen on {}: {error}", args.listen))
             .hint("another process has the port, or the address is none of this machine: choose another one with `--listen`")
     })?;
+    let tls = tls(&composed).await?;
+    let api = api(&composed, &settings, signing, (args.listen.ip(), tls.is_some())).await?;
     let address = listener.local_addr().unwrap_or(args.listen);
-    output::remark(global, &format!("listening on http://{address}"));
-    let service = Service { scheduler: composed.scheduler()?, settings };
+    output::remark(
+        global,
+        &format!("listening on {}://{address}", if tls.is_some() { "https" } else { "http" }),
+    );
+    let service = Service { scheduler: composed.scheduler()?, settings, api, tls };
     let stopper = Stopper::default();
     let running = service.run(listener, stopper.listener());
     tokio::pin!(running);
@@ -68,8 +84,65 @@ pub(super) async fn run(global: &Global, args: &ServeArgs) -> Result<Exit> {
     }
 }
 
+/// The certificate and its key, of their files: read again when they change.
+async fn tls(composed: &Composed) -> Result<Option<Tls>> {
+    let service = &composed.loaded.config.service;
+    let (certificate, key) = match (&service.certificate, &service.key) {
+        (Some(certificate), Some(key)) => (composed.loaded.path(certificate), composed.loaded.path(key)),
+        (None, None) => return Ok(None),
+        _ => {
+            return Err(Failure::config(
+                635,
+                "[service] has one of `certificate` and `key`, and TLS wants both",
+            ));
+        }
+    };
+    let load: Load = Arc::new(move || {
+        let read = |file: &std::path::Path| {
+            std::fs::read(file).map_err(|error| format!("`{}`: {}", file.display(), error.kind()))
+        };
+        Ok(Pair { certificate: read(&certificate)?, key: SecretValue::new(read(&key)?) })
+    });
+    let tls = Tls::new(load).await;
+    tls.map(Some).map_err(|why| {
+        Failure::config(635, format!("[service]: {why}"))
+            .hint("both files are PEM; the chain begins with the certificate of that key")
+    })
+}
+
+/// What the API needs. A token that anybody on the way can read is nobody's: without TLS it listens to this machine alone, unless that was allowed.
+async fn api(
+    composed: &Composed,
+    settings: &Settings,
+    signing: Option<Arc<PrivateKey>>,
+    (listens, tls): (IpAddr, bool),
+) -> Result<Option<Api>> {
+    if !settings.roles.api {
+        return Ok(None);
+    }
+    if !tls && !listens.is_loopback() && !composed.loaded.config.service.plaintext {
+        let message =
+            format!("the API would send tokens over the network in the clear: {listens} is not this machine");
+        return Err(Failure::new(636, Exit::Refused, message)
+            .hint("`certificate` and `key` of `[service]` have it speak TLS; `plaintext = true` allows it where something in front does"));
+    }
+    let mut bearers: Vec<Arc<dyn Bearer>> = Vec::new();
+    if let Some(oidc) = &composed.loaded.config.service.oidc {
+        let settings = access::provider(&composed.loaded, oidc)?;
+        let provider = Oidc::new(settings, Arc::clone(&composed.engine.clock));
+        let provider = provider.map_err(|why| Failure::config(637, format!("[service.oidc]: {why}")))?;
+        bearers.push(Arc::new(provider));
+    }
+    if let Some(cluster) = &composed.loaded.config.service.kubernetes {
+        bearers.push(Arc::new(Reviewer::of(&composed.loaded, cluster).await?));
+    }
+    let store = &composed.store;
+    Ok(Some(Api { tokens: store.clone(), requests: store.clone(), bearers, signing }))
+}
+
 fn role(name: RoleName) -> Role {
     match name {
+        RoleName::Api => Role::Api,
         RoleName::Scheduler => Role::Scheduler,
         RoleName::Worker => Role::Worker,
     }

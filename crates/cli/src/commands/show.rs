@@ -1,12 +1,14 @@
-use claviger_core::view::{CredentialDetail, CredentialView};
-use claviger_engine::{Engine, plan::Reach, policy, selector::Selector};
-use claviger_store::port::Selection;
+use claviger_core::view::CredentialDetail;
+use claviger_engine::plan::Reach;
+use claviger_server::{access::Sight, document::show};
+
+use serde_json::Value;
 
 use super::plan;
 use crate::{
     args::{Format, Global, ShowArgs},
     compose::{Needs, compose},
-    error::{Exit, Failure, Result},
+    error::{Exit, Result},
     output,
 };
 
@@ -14,66 +16,26 @@ use crate::{
 pub(super) async fn run(global: &Global, args: &ShowArgs) -> Result<Exit> {
     let needs = if args.ask { Needs::Backends } else { Needs::Database };
     let composed = compose(global, needs).await?;
-    let engine = &composed.engine;
-    let now = engine.clock.now();
-    let credential = one(engine, &args.id).await?;
-    let Some(mut detail) = engine.ports.inventory.credential(now, credential.id).await? else {
-        return Err(Failure::new(300, Exit::Failed, "it is no longer there"));
-    };
-    policy::apply(&engine.estate, &mut detail.credential, now);
-    let reach = engine.reach(&detail, args.ask).await?;
-    let mut document = output::value(&detail)?;
-    document["blast"] = output::value(&reach)?;
-    output::stamp(&mut document, "credential");
-    match global.output {
-        Format::Table | Format::Wide => output::text(&(page(&detail) + &radius(&reach))),
-        _ => output::document(global, &document)?,
-    }
+    let shown = show::shown(&composed.engine, &args.id, args.ask, Sight::All).await?;
+    let document = shown.document()?;
+    print(global, &shown.detail, &shown.reach, &document)?;
     Ok(Exit::Done)
 }
 
-/// The one credential that an id, its beginning or a ref names.
-pub(super) async fn one(engine: &Engine, id: &str) -> Result<CredentialView> {
-    let now = engine.clock.now();
-    let all =
-        engine.ports.inventory.credentials(now, &Selection { gone: true, ..Selection::default() }).await?;
-    let exact: Vec<_> = all.iter().filter(|credential| credential.at.as_str() == id).collect();
-    let found: Vec<_> = if exact.is_empty() {
-        let selector = Selector::parse(id)?;
-        selector.choose(&all)?
-    } else {
-        exact
-    };
-    match found.as_slice() {
-        [one] => Ok((*one).clone()),
-        [] => Err(by_copy(engine, id).await?),
-        many => {
-            let names: Vec<_> = many
-                .iter()
-                .take(5)
-                .map(|credential| format!("{} ({})", credential.at, credential.id))
-                .collect();
-            Err(Failure::new(
-                301,
-                Exit::Failed,
-                format!("`{}` matches {} credentials: {}", id, many.len(), names.join(", ")),
-            )
-            .hint("give more of the id"))
+/// Prints one credential, for people or for programs.
+pub(crate) fn print(
+    global: &Global,
+    detail: &CredentialDetail,
+    reach: &Reach,
+    document: &Value,
+) -> Result<()> {
+    match global.output {
+        Format::Table | Format::Wide => {
+            output::text(&(page(detail) + &radius(reach)));
+            Ok(())
         }
+        _ => output::document(global, document),
     }
-}
-
-/// A copy's ref names its credential.
-async fn by_copy(engine: &Engine, text: &str) -> Result<Failure> {
-    let copies = engine.ports.inventory.copies(&Selection::default()).await?;
-    let failure = Failure::new(300, Exit::Failed, format!("nothing in the inventory matches `{text}`"));
-    Ok(match copies.iter().find(|copy| copy.at.as_str() == text) {
-        Some(copy) => failure.hint(format!(
-            "it is a copy of credential {}: `claviger show {}`",
-            copy.credential, copy.credential
-        )),
-        None => failure.hint("`claviger list credentials` shows what is there"),
-    })
 }
 
 /// What its end would take with it.

@@ -72,10 +72,11 @@ async fn revoke(
     let engine = &composed.engine;
     let subjects = again.iter().map(|one| one.credential).collect();
     let planned = engine.plan_revocation_of(subjects, Vec::new(), &RevokeOptions::default()).await?;
-    plan::show(global, &planned);
+    let shown = plan::document(&planned);
+    plan::show(global, &shown);
     let gate = Gate::of(engine, &planned, "revoke", None).await?;
     gate.show(global);
-    gate.stop(global, &planned, "revoke")?;
+    gate.stop(global, &shown, "revoke")?;
     gate.pass(engine, &planned, "revoke", REASON).await?;
     let options = plan::run_options(composed);
     let listener = progress::listener(global);
@@ -97,7 +98,7 @@ async fn revoke(
         plan::show_outcomes(&outcomes);
     }
     let receipts: Vec<_> = outcomes.iter().flat_map(|outcome| &outcome.receipts).collect();
-    document["plan"] = plan::document(&planned);
+    document["plan"] = shown;
     document["receipts"] = json!(receipts);
     document["failed"] = json!(failed);
     let proven = |verdict: &str| matches!(verdict, "proven" | "attested");

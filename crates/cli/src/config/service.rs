@@ -1,6 +1,6 @@
 //! `[budgets.NAME]`, `[scan]`, `[verify]`, `[reprobe]`, `[drills.NAME]` and `[service]`: what runs by itself, and how much of it.
 
-use std::{num::NonZeroU32, num::NonZeroUsize, time::Duration};
+use std::{num::NonZeroU32, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use claviger_core::schedule;
 use claviger_server::Settings;
@@ -29,6 +29,16 @@ pub(crate) struct Round {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Service {
     at_once: Option<NonZeroUsize>,
+    /// The API may listen beyond this machine without TLS.
+    pub(crate) plaintext: bool,
+    /// Chain of certificates that the service shows, in PEM.
+    pub(crate) certificate: Option<PathBuf>,
+    /// Its key, in PEM.
+    pub(crate) key: Option<PathBuf>,
+    /// Who says who somebody is.
+    pub(crate) oidc: Option<super::access::Oidc>,
+    /// Whose ServiceAccounts are known.
+    pub(crate) kubernetes: Option<super::access::Cluster>,
 }
 
 pub(super) fn budgets(config: &Config) -> Result<Vec<schedule::Budget>> {

@@ -6,7 +6,7 @@ use claviger_core::model::Labels;
 use serde::Deserialize;
 
 use super::Parts;
-use crate::error::Result;
+use crate::{config::Loaded, error::Result};
 
 /// `kind = "kubernetes"`
 #[derive(Debug, Deserialize)]
@@ -30,15 +30,20 @@ impl Settings {
         name: &str,
         parts: &Parts<'_>,
     ) -> Result<claviger_backend::Result<Arc<dyn Backend>>> {
-        let config = KubernetesConfig {
-            kubeconfig: self.kubeconfig.as_deref().map(|path| parts.loaded.path(path)),
+        let config = self.config(parts.loaded);
+        let built = connect(name, config, Arc::clone(&parts.clock)).await;
+        Ok(built.map(|backend| Arc::new(backend) as Arc<dyn Backend>))
+    }
+
+    /// Which cluster, as whom.
+    pub(crate) fn config(&self, loaded: &Loaded) -> KubernetesConfig {
+        KubernetesConfig {
+            kubeconfig: self.kubeconfig.as_deref().map(|path| loaded.path(path)),
             context: self.context.clone(),
             include: self.include.clone(),
             exclude: self.exclude.clone(),
             // The configuration's labels are laid on by the engine, for every kind alike.
             labels: Labels::new(),
-        };
-        let built = connect(name, config, Arc::clone(&parts.clock)).await;
-        Ok(built.map(|backend| Arc::new(backend) as Arc<dyn Backend>))
+        }
     }
 }

@@ -8,7 +8,7 @@ use claviger_core::{
     fingerprint::Fingerprint, id::CredentialId, model::PrivilegeLevel, reference::Ref, saga::SagaPlan,
     view::CredentialDetail,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{RotateOptions, revocation::current, root::Engines, rotation};
 use crate::{Engine, Result};
@@ -17,7 +17,7 @@ use crate::{Engine, Result};
 pub(super) const FEW: usize = 20;
 
 /// What an identity may do.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct May {
     /// How much.
     pub level: PrivilegeLevel,
@@ -30,7 +30,7 @@ pub struct May {
 }
 
 /// Something that was obtained with the credential.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DerivedView {
     /// Its ref where it has one, else its credential's.
     #[serde(rename = "ref")]
@@ -42,7 +42,7 @@ pub struct DerivedView {
 }
 
 /// What the end of one credential takes with it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Blast {
     /// The credential.
     pub credential: CredentialId,

@@ -5,13 +5,13 @@ use claviger_core::{
     saga::{SagaKind, SagaPlan},
     view::CredentialDetail,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Blast, blast, readers, revocation};
 use crate::{Engine, Result};
 
 /// The blast radius of a credential, and what of it is not known.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Reach {
     /// As a plan tells it.
     #[serde(flatten)]

@@ -40,9 +40,31 @@ impl Engine {
         options: &RunOptions,
         progress: &dyn Progress,
     ) -> Vec<Result<SagaOutcome>> {
+        let recorded = self.record_revocations(plans, cause, reason).await;
+        self.drive_revocations(plans, recorded, options, progress).await
+    }
+
+    /// Records one revocation per plan, or finds the unfinished one of the same credential. Nothing is changed at any target yet. The answers are in
+    /// the order of the plans.
+    pub async fn record_revocations(
+        &self,
+        plans: &[SagaPlan],
+        cause: Cause,
+        reason: Option<&str>,
+    ) -> Vec<Result<SagaId>> {
         // Made before the stream: a closure over references within it would make all of this unfit to be spawned.
         let recorded: Vec<_> = plans.iter().map(|plan| self.record(plan, cause, reason)).collect();
-        let recorded: Vec<Result<SagaId>> = stream::iter(recorded).buffered(RECORDED_AT_ONCE).collect().await;
+        stream::iter(recorded).buffered(RECORDED_AT_ONCE).collect().await
+    }
+
+    /// Drives what [`Engine::record_revocations`] gave for these plans.
+    pub async fn drive_revocations(
+        &self,
+        plans: &[SagaPlan],
+        recorded: Vec<Result<SagaId>>,
+        options: &RunOptions,
+        progress: &dyn Progress,
+    ) -> Vec<Result<SagaOutcome>> {
         let (last, first): (Vec<_>, Vec<_>) =
             recorded.into_iter().enumerate().partition(|(index, _)| ends_object(&plans[*index]));
         let mut answers = Vec::with_capacity(plans.len());

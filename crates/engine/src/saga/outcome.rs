@@ -8,10 +8,10 @@ use claviger_core::{
     view::ReceiptView,
 };
 use claviger_store::port::SagaRecord;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// One step.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StepView {
     /// Its action.
     pub step: String,
@@ -28,7 +28,7 @@ pub struct StepView {
 }
 
 /// A place that still holds a dead value.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Left {
     /// Where.
     #[serde(rename = "ref")]
@@ -38,7 +38,7 @@ pub struct Left {
 }
 
 /// One saga.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SagaOutcome {
     /// The saga.
     pub rotation_id: SagaId,
@@ -58,7 +58,7 @@ pub struct SagaOutcome {
     /// Fingerprint of the new value, and its own ref where it has one.
     pub new: serde_json::Value,
     /// Places that still hold a dead value which was to be taken out, with why.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left: Vec<Left>,
     /// When it goes on, where nothing but a time is waited for.
     #[serde(skip)]

@@ -87,7 +87,8 @@ async fn scheduler(
         approvals: store.clone(),
         incidents: store.clone(),
     };
-    let keys = Keys { fingerprint: FingerprintKey::new([1; 32]), sealing: SealingKey::new([2; 32]) };
+    let keys =
+        Arc::new(Keys { fingerprint: FingerprintKey::new([1; 32]), sealing: SealingKey::new([2; 32]) });
     let engine = Engine { estate, ports, keys, clock, random, actor: "test".to_owned() };
     let firings = store.clone();
     let scheduler =

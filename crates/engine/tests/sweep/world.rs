@@ -518,7 +518,8 @@ pub(crate) async fn open_with(
         approvals: Arc::new(store.clone()),
         incidents: Arc::new(store.clone()),
     };
-    let keys = Keys { fingerprint: FingerprintKey::new([1; 32]), sealing: SealingKey::new([2; 32]) };
+    let keys =
+        Arc::new(Keys { fingerprint: FingerprintKey::new([1; 32]), sealing: SealingKey::new([2; 32]) });
     let engine = Engine { estate, ports, keys, clock, random, actor: "test".to_owned() };
     Ok(Process { engine, journal, backend, store })
 }

@@ -1,5 +1,6 @@
 //! Each test takes a fresh database and knows not which one it is.
 
+pub(crate) mod access;
 pub(crate) mod approval;
 pub(crate) mod audit;
 mod connect;

@@ -13,9 +13,10 @@ use claviger_core::{
     id::Seq,
 };
 use claviger_engine::Engine;
+use claviger_server::document::audit;
 use serde_json::json;
 
-use super::{super::plan, PAGE, verify_chain};
+use super::super::plan;
 use crate::{
     args::Global,
     compose::{Needs, compose},
@@ -37,7 +38,7 @@ pub(super) async fn run(global: &Global, out: &Path, receipts: bool, rotation: O
     let mut verifier = ExportVerifier::new(None, Some(Witness::Ends(last.0, last.1)));
     let (mut after, mut before, mut count) = (Seq(from.0 - 1), None, 0_u64);
     while after < last.0 {
-        let page = engine.ports.audit.read(after, PAGE).await?;
+        let page = engine.ports.audit.read(after, audit::PAGE).await?;
         if page.is_empty() {
             break;
         }
@@ -75,7 +76,7 @@ pub(super) async fn checkpoint(global: &Global, out: &Path) -> Result<Exit> {
     let composed = compose(global, Needs::Database).await?;
     let engine = &composed.engine;
     let key = composed.signing()?;
-    if let Some(bad) = verify_chain(engine, None, None).await?.first_bad {
+    if let Some(bad) = audit::verify(engine, None, None).await?.first_bad {
         return Err(broken(bad));
     }
     note(engine, "checkpoint", json!({})).await?;

@@ -1,0 +1,85 @@
+//! `--server URL`: the commands at a service, with the same output and exit codes as at the database.
+//!
+//! A command that needs the database or the backends themselves says so. To add one: a file in `remote/` that asks the API and prints what its
+//! local half prints, and a line in [`run`].
+
+mod approve;
+mod change;
+mod client;
+mod incident;
+mod list;
+mod policy;
+mod revoke;
+mod rotate;
+mod schedule;
+mod show;
+
+use self::client::Client;
+use crate::{
+    args::{AuditCommand, Cli, Command},
+    error::{Exit, Failure, Result},
+};
+
+/// Runs one command at a service.
+pub(crate) async fn run(server: &str, cli: &Cli) -> Result<Exit> {
+    let global = &cli.global;
+    let name = match &cli.command {
+        // These ask nobody.
+        Command::Completion(args) => return crate::commands::completion(args),
+        Command::Man => return crate::commands::man(),
+        command => word(command),
+    };
+    let client = || Client::new(server, global);
+    match &cli.command {
+        Command::List(args) => list::run(global, &client()?, args).await,
+        Command::Show(args) => show::run(global, &client()?, args).await,
+        Command::Policy(args) => policy::run(global, &client()?, args).await,
+        Command::Rotate(args) => rotate::run(global, &client()?, args).await,
+        Command::Revoke(args) => revoke::run(global, &client()?, args).await,
+        Command::Approve(args) if args.new_key.is_none() => approve::run(global, &client()?, args).await,
+        Command::Schedule(args) => schedule::run(global, &client()?, args).await,
+        Command::Incident(args) => incident::run(global, &client()?, args).await,
+        Command::Audit(args) => match &args.command {
+            AuditCommand::Verify { file: None, head: None, public_key: None, checkpoint: None } => {
+                list::verification(global, &client()?).await
+            }
+            _ => Err(elsewhere(name)),
+        },
+        _ => Err(elsewhere(name)),
+    }
+}
+
+fn elsewhere(name: &str) -> Failure {
+    Failure::new(632, Exit::Usage, format!("`{name}` is not done at a service"))
+        .hint("leave `--server` (and CLAVIGER_SERVER) out, and run it where the configuration is")
+}
+
+fn word(command: &Command) -> &'static str {
+    match command {
+        Command::Init(_) => "init",
+        Command::Doctor(_) => "doctor",
+        Command::Demo(_) => "demo",
+        Command::Scan(_) => "scan",
+        Command::List(_) => "list",
+        Command::Show(_) => "show",
+        Command::Trace(_) => "trace",
+        Command::Rotate(_) => "rotate",
+        Command::Revoke(_) => "revoke",
+        Command::Rollback(_) => "rollback",
+        Command::Resume(_) => "resume",
+        Command::Resolve(_) => "resolve",
+        Command::Report(_) => "report",
+        Command::Audit(_) => "audit",
+        Command::Policy(_) => "policy",
+        Command::Approve(_) => "approve --new-key",
+        Command::Incident(_) => "incident",
+        Command::Verify(_) => "verify",
+        Command::Drill(_) => "drill",
+        Command::Schedule(_) => "schedule",
+        Command::Serve(_) => "serve",
+        Command::Token(_) => "token",
+        Command::Db(_) => "db",
+        Command::Completion(_) => "completion",
+        Command::Man => "man",
+    }
+}

@@ -1,0 +1,65 @@
+//! Work that goes on after its request was answered.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::Serialize;
+use serde_json::Value;
+use tokio::task::JoinSet;
+use utoipa::ToSchema;
+
+use super::problem::Answer;
+use crate::{Stage, Stop};
+use claviger_engine::fault::{Fault, Kind};
+
+/// What was begun.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Begun {
+    /// `claviger.begun/v1`
+    schema: String,
+    /// Ids of the rotations or revocations: `GET …/{id}` tells where each is.
+    ids: Vec<Value>,
+    /// What could not be begun: `ref` and `reason`.
+    failed: Vec<Value>,
+}
+
+/// The tasks that are under way. When the service stops they come to a boundary, and whoever comes next takes them up.
+#[derive(Clone)]
+pub(crate) struct Work {
+    tasks: Arc<Mutex<JoinSet<()>>>,
+    stop: Stop,
+}
+
+impl Work {
+    pub(crate) fn new(stop: Stop) -> Self {
+        Self { tasks: Arc::default(), stop }
+    }
+
+    /// Begins one.
+    ///
+    /// # Errors
+    /// The service is about to stop: nothing was begun.
+    pub(super) fn begin(&self, task: impl Future<Output = ()> + Send + 'static) -> Answer<()> {
+        self.must_run()?;
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        // Those that are over are let go.
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(task);
+        Ok(())
+    }
+
+    /// Nothing is begun by a service that is about to stop.
+    pub(super) fn must_run(&self) -> Answer<()> {
+        if self.stop.stage() >= Stage::Draining {
+            let fault = Fault::new(639, Kind::Unavailable, "the service is about to stop")
+                .hint("ask again: another process answers, or this one after its start");
+            return Err(fault.into());
+        }
+        Ok(())
+    }
+
+    /// Waits until all that was begun is over.
+    pub(crate) async fn drain(&self) {
+        let mut tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        while tasks.join_next().await.is_some() {}
+    }
+}
