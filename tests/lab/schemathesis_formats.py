@@ -1,7 +1,6 @@
 """What the API's description calls a format, and schemathesis cannot know: texts that are one."""
 
 import base64
-import uuid
 
 import schemathesis
 from hypothesis import strategies as st
@@ -26,20 +25,3 @@ schemathesis.openapi.format(
     "cursor",
     st.binary(min_size=20, max_size=20).map(lambda raw: base64.urlsafe_b64encode(raw).decode().rstrip("=")),
 )
-schemathesis.openapi.format("idempotency-key", st.uuids().map(str))
-
-
-@schemathesis.hook
-def before_call(context, case, kwargs):
-    """A key for each request: given to two, the second is refused, which has a test of its own."""
-    headers = case.headers or {}
-    for name in list(headers):
-        if name.lower() == "idempotency-key" and is_uuid(headers[name]):
-            headers[name] = str(uuid.uuid4())
-
-
-def is_uuid(text):
-    try:
-        return str(uuid.UUID(text)) == text
-    except (ValueError, AttributeError, TypeError):
-        return False

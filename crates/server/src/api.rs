@@ -72,7 +72,7 @@ pub(crate) struct Context {
 #[openapi(
     info(
         title = "claviger",
-        description = "Inventory, rotation and revocation of machine credentials. Documents have the shapes of the command line's `-o json`; errors are RFC 9457 problems.",
+        description = "Inventory, rotation and revocation of machine credentials. Documents have the shapes of the command line's `-o json`; errors are RFC 9457 problems. Every POST takes an `Idempotency-Key` of the sender's choice: a repeat with the same key and the same body is answered as the first was and not carried out again, for a day; 409 while the first is under way, 422 for another body.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     security(("bearer" = [])),

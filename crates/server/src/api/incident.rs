@@ -84,7 +84,6 @@ pub(super) async fn list(
     post,
     path = "/api/v1/incidents",
     request_body = Opened,
-    params(("Idempotency-Key" = Option<String>, Header, format = "idempotency-key", description = "A repeat with the same key is not carried out again")),
     responses(
         (status = 201, description = "As `incident open -o json` prints it", body = Value),
         (status = "4XX", description = "A problem", body = Body, content_type = "application/problem+json"),

@@ -64,7 +64,6 @@ pub(super) async fn list(
     post,
     path = "/api/v1/revocations",
     request_body = Revocation,
-    params(("Idempotency-Key" = Option<String>, Header, format = "idempotency-key", description = "A repeat with the same key is not carried out again")),
     responses(
         (status = 202, description = "They are recorded and under way; `Location` says where to look", body = Begun),
         (status = "4XX", description = "A problem", body = Body, content_type = "application/problem+json"),

@@ -83,7 +83,6 @@ pub(super) async fn list(
     post,
     path = "/api/v1/rotations",
     request_body = Rotation,
-    params(("Idempotency-Key" = Option<String>, Header, format = "idempotency-key", description = "A repeat with the same key is not carried out again")),
     responses(
         (status = 202, description = "They are recorded and under way; `Location` says where to look", body = Begun),
         (status = "4XX", description = "A problem", body = Body, content_type = "application/problem+json"),
@@ -188,7 +187,6 @@ pub(super) async fn rollback_plan(
     path = "/api/v1/rotations/{id}/rollback",
     params(
         ("id" = String, Path, description = "An id or its beginning"),
-        ("Idempotency-Key" = Option<String>, Header, format = "idempotency-key", description = "A repeat with the same key is not carried out again"),
     ),
     request_body = Back,
     responses(
