@@ -30,3 +30,4 @@ pub mod secret;
 pub mod signing;
 pub mod view;
 pub mod webhook;
+pub mod workflow;

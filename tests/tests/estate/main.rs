@@ -9,6 +9,7 @@ mod cut;
 mod drill;
 mod findings;
 mod five_places;
+mod forge;
 mod inventory;
 mod journey;
 mod kills;
