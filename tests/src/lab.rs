@@ -1,6 +1,6 @@
 //! Real servers on free loopback ports, each in a directory of its own, ended by pid.
 //!
-//! A type per server: [`kubernetes::Kubernetes`], [`openbao::OpenBao`], [`postgres::Postgres`], [`ministack::Ministack`],
+//! A type per server: [`kubernetes::Kubernetes`], [`gitea::Gitea`], [`openbao::OpenBao`], [`postgres::Postgres`], [`ministack::Ministack`],
 //! [`moto::Moto`]. `start()` returns when the server has answered a real request; dropping it ends the processes. When
 //! the test process dies in any other way (`kill -9`, a panic in a static, a lost terminal) the [`reaper`] ends them.
 //!
@@ -11,6 +11,7 @@
 pub mod assets;
 pub mod cutter;
 pub mod daemon;
+pub mod gitea;
 pub mod http;
 pub mod kubernetes;
 pub mod microburst;
@@ -21,6 +22,7 @@ pub mod ports;
 pub mod postgres;
 pub mod private;
 pub mod reaper;
+pub mod runner;
 pub mod skip;
 pub mod tls;
 

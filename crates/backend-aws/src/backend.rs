@@ -88,6 +88,7 @@ impl Backend for AwsBackend {
             write_together: true,
             pending: true,
             write_keeps_former: true,
+            post: false,
             refresh: false,
             adopted: false,
             repoint: false,

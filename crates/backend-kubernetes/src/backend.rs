@@ -100,6 +100,7 @@ impl Backend for KubernetesBackend {
             write_together: true,
             pending: false,
             write_keeps_former: false,
+            post: false,
             refresh: true,
             adopted: true,
             repoint: true,

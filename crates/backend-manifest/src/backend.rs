@@ -9,6 +9,7 @@ use claviger_core::{
     clock::Clock,
     model::{Scope, ScopeStatus},
     observation::Observation,
+    reference::Ref,
 };
 
 use crate::{
@@ -25,12 +26,16 @@ const PAGE: usize = 500;
 pub struct ManifestConfig {
     /// The folder.
     pub path: PathBuf,
+    /// The repository at a forge whose files these are, as the forge's refs begin: `forge/acme/shop`. The secrets that workflows ask for are its own
+    /// then; without it they are known by their names only.
+    pub repository: Option<String>,
 }
 
 /// A folder of manifests.
 pub struct ManifestBackend {
     info: BackendInfo,
     path: PathBuf,
+    repository: Option<Ref>,
 }
 
 impl ManifestBackend {
@@ -52,6 +57,7 @@ impl ManifestBackend {
         Ok(Self {
             info: BackendInfo { name: name.to_owned(), kind: "manifest", endpoint: shown.clone() },
             path,
+            repository: config.repository.map(|text| Ref::from_text(text.trim_matches('/'))),
         })
     }
 
@@ -73,8 +79,10 @@ impl ManifestBackend {
         let mut unread = 0_usize;
         for entry in part.files {
             let relative = entry.relative.clone();
-            let (backend, index) = (self.info.name.clone(), Arc::clone(index));
-            match blocking("inventory", move || examine::examine(&backend, &entry, &index)).await? {
+            let (backend, index, repository) =
+                (self.info.name.clone(), Arc::clone(index), self.repository.clone());
+            let work = move || examine::examine((&backend, repository.as_ref()), &entry, &index);
+            match blocking("inventory", work).await? {
                 Ok(found) => page.extend(found),
                 Err(trouble) => {
                     unread += usize::from(!trouble.template);

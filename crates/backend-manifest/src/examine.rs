@@ -89,11 +89,15 @@ pub(crate) fn index(backend: &str, entry: &Entry, index: &mut Index) {
     index.add(&file_ref(backend, &entry.relative), &kubernetes::split(&documents).0);
 }
 
-/// What a file holds.
+/// What a file holds, in a folder of this backend, which may be a repository at a forge.
 ///
 /// # Errors
 /// Why it was not read. A file is read as a whole or not at all.
-pub(crate) fn examine(backend: &str, entry: &Entry, index: &Index) -> Result<Vec<Observation>, Trouble> {
+pub(crate) fn examine(
+    (backend, repository): (&str, Option<&Ref>),
+    entry: &Entry,
+    index: &Index,
+) -> Result<Vec<Observation>, Trouble> {
     let at = file_ref(backend, &entry.relative);
     let value = read(&entry.path)?;
     let text = text_of(&value)?;
@@ -103,7 +107,7 @@ pub(crate) fn examine(backend: &str, entry: &Entry, index: &Index) -> Result<Vec
         Format::Workflow => {
             let documents = document::parse(text)?;
             let home = home(Place::Literal);
-            Ok(documents.iter().flat_map(|document| workflow::observe(&home, document)).collect())
+            Ok(documents.iter().flat_map(|document| workflow::observe(&home, repository, document)).collect())
         }
         Format::Dotenv => Ok(environment::observe(&home(Place::Literal), environment::dotenv(text))),
         Format::TerraformVariables => {

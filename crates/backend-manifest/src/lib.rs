@@ -39,6 +39,7 @@
 //! | consumer | `unresolved` | bool | what it reads is not in the folder |
 //! | consumer | `sub_path` | string | mounted so that it never follows a change |
 //! | consumer | `ci_secret` | string | name of the CI system's own secret that a workflow refers to |
+//! | consumer that is a job of Actions | | | as `claviger_core::workflow::Job::facts` has it |
 //!
 //! To add a format: a line in [`format::Format::of`], a reader beside the others, its arm in `examine`.
 

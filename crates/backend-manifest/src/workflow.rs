@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use claviger_core::{
     model::{Attributes, ConsumerHow},
     observation::{Bundle, Content, Observation},
+    reference::Ref,
+    workflow,
 };
 use serde_json::json;
 use yaml_serde::Value;
@@ -22,18 +24,32 @@ const VALUES: &[&str] = &["env", "environment", "variables", "with", "secrets", 
 const SCRIPTS: &[&str] = &["run", "script", "before_script", "after_script", "command"];
 
 /// What a workflow shows.
-pub(crate) fn observe(home: &Home, document: &Value) -> Vec<Observation> {
+pub(crate) fn observe(home: &Home, repository: Option<&Ref>, document: &Value) -> Vec<Observation> {
+    let workflow = workflow::of_document(document);
     let mut reader = Reader { home, found: Vec::new(), asked: BTreeSet::new() };
     reader.walk(document, &mut Vec::new());
     let mut found = reader.found;
-    // One consumer for each job and secret; what it reads lies at the forge and is named by its name only.
+    // One consumer for each job and secret; what it reads lies at the forge: where that is not said, it is named by its name only.
     for (job, secret) in reader.asked {
         let at = if job.is_empty() { home.at.clone() } else { below(&home.at, &["jobs", &job]) };
-        let reads = below(&home.at, &["secrets", &secret]);
-        let attributes = Attributes::from([
-            ("ci_secret".to_owned(), json!(secret)),
-            ("unresolved".to_owned(), json!(true)),
-        ]);
+        let known = workflow
+            .as_ref()
+            .and_then(|workflow| Some((workflow, workflow.jobs.iter().find(|one| one.name == job)?)));
+        let mut attributes = match known {
+            Some((workflow, job)) => job.facts(workflow, &secret.to_ascii_uppercase()),
+            None => Attributes::from([("ci_secret".to_owned(), json!(secret))]),
+        };
+        let reads = match repository {
+            // Forges keep the names of secrets in upper case.
+            Some(repository) => {
+                let path = ["actions", "secrets", &secret.to_ascii_uppercase()].join("/");
+                Ref::from_text(format!("{repository}/{path}"))
+            }
+            None => {
+                attributes.insert("unresolved".to_owned(), json!(true));
+                below(&home.at, &["secrets", &secret])
+            }
+        };
         found.push(consumer(&at, reads, ConsumerHow::Env, None, attributes));
     }
     found

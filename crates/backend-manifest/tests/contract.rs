@@ -20,7 +20,7 @@ fn main() -> ExitCode {
     );
     write("k8s/broken.yaml", "password: contract-canary-2\nlist: [unclosed\n");
     write(".env", "API_KEY=contract-canary-3\n");
-    let config = ManifestConfig { path: folder.path().to_owned() };
+    let config = ManifestConfig { path: folder.path().to_owned(), repository: None };
     let backend = ManifestBackend::open("repo", config, Arc::new(SystemClock)).expect("opens");
     let secrets = (1..=3).map(|number| SecretValue::from_text(format!("contract-canary-{number}"))).collect();
     let fixture = Fixture { secrets, ..Fixture::default() };

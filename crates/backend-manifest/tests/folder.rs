@@ -53,7 +53,10 @@ fn scan(files: &[(&str, &str)]) -> Seen {
 }
 
 fn scan_folder(folder: &Path) -> Seen {
-    let config = ManifestConfig { path: folder.to_owned() };
+    scan_as(ManifestConfig { path: folder.to_owned(), repository: None })
+}
+
+fn scan_as(config: ManifestConfig) -> Seen {
     let backend = ManifestBackend::open("repo", config, Arc::new(SystemClock)).expect("works in tests");
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("works in tests");
     runtime.block_on(async {
@@ -319,6 +322,27 @@ jobs:
     assert_eq!(seen.readers(&format!("{file}#secrets/REGISTRY")), [(job.as_str(), ConsumerHow::Env, None)]);
     assert_eq!(seen.value("repo/.gitlab-ci.yml#variables/DB_PASSWORD"), "lab");
     assert_eq!(seen.value("repo/.gitlab-ci.yml#build/script/0/0-token"), "tok");
+    let asks = seen
+        .consumers
+        .iter()
+        .find(|one| one.attributes.get("ci_secret").is_some_and(|name| name == "REGISTRY"));
+    let facts = &asks.expect("a job that asks").attributes;
+    assert_eq!(facts["third_party_unpinned"], serde_json::json!(["docker/login-action@v3"]));
+    assert_eq!(facts["unresolved"], serde_json::json!(true));
+}
+
+#[test]
+fn a_folder_that_is_a_repository_at_a_forge_reads_that_ones_secrets() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(".gitea/workflows");
+    std::fs::create_dir_all(&path).unwrap();
+    let workflow = "on: push\njobs:\n  deploy:\n    steps: [{ run: \"echo ${{ secrets.db_password }}\" }]\n";
+    std::fs::write(path.join("deploy.yml"), workflow).unwrap();
+    let repository = Some("forge/acme/shop".to_owned());
+    let seen = scan_as(ManifestConfig { path: folder.path().to_owned(), repository });
+    let job = "repo/.gitea/workflows/deploy.yml#jobs/deploy";
+    assert_eq!(seen.readers("forge/acme/shop/actions/secrets/DB_PASSWORD"), [(job, ConsumerHow::Env, None)]);
+    assert!(seen.consumers.iter().all(|one| !one.attributes.contains_key("unresolved")));
 }
 
 #[test]
@@ -412,7 +436,9 @@ fn a_folder_that_is_none_is_a_coded_error() {
         folder.path().join("file")
     }] {
         let error =
-            ManifestBackend::open("repo", ManifestConfig { path }, Arc::new(SystemClock)).err().unwrap();
+            ManifestBackend::open("repo", ManifestConfig { path, repository: None }, Arc::new(SystemClock))
+                .err()
+                .unwrap();
         assert_eq!(error.kind(), ErrorKind::Config);
         assert!(error.hint().is_some());
     }

@@ -73,6 +73,7 @@ impl Backend for PostgresqlBackend {
             write_together: false,
             pending: false,
             write_keeps_former: false,
+            post: false,
             refresh: false,
             adopted: false,
             repoint: false,

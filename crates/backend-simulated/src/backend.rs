@@ -101,6 +101,7 @@ impl SimulatedBackend {
             write_together: true,
             pending: false,
             write_keeps_former: true,
+            post: false,
             refresh: true,
             adopted: true,
             repoint: true,

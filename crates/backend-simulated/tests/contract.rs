@@ -75,6 +75,9 @@ fn fixture(file: &EstateFile, estate: &Estate) -> Fixture {
     let observer = |file: &EstateFile| Observer::new("sim", file.clone());
     let (rollouts, changes, named) = (observer(file), observer(file), observer(file));
     Fixture {
+        // It shows every value that it takes.
+        posted: None,
+        absent_posted: None,
         credential: Some(Subject { at: at("sim/db/role/payments_app"), value: password() }),
         mintable: Some(mintable(estate)),
         nameable: Some(Subject { at: at("sim/k8s/shop/Secret/prometheus-token"), value: scraped() }),

@@ -99,6 +99,7 @@ impl Backend for VaultBackend {
             // KV version 2 does; version 1 does not, and is written only where the caller brings a version key.
             pending: false,
             write_keeps_former: true,
+            post: false,
             refresh: false,
             adopted: false,
             repoint: false,

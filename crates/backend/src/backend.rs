@@ -2,8 +2,8 @@ use async_trait::async_trait;
 use claviger_core::model::Scope;
 
 use crate::{
-    Anchors, Authority, Capability, Decoys, Eraser, Issuer, Offspring, Phase, Result, Runtime, ScanSink,
-    Store, Trusting, Turns,
+    Anchors, Authority, Capability, Decoys, Eraser, Issuer, Letterbox, Offspring, Phase, Result, Runtime,
+    ScanSink, Store, Trusting, Turns,
 };
 
 /// Which backend this is. Holds no secret.
@@ -90,6 +90,11 @@ pub trait Backend: Send + Sync {
 
     /// Its role as a store out of which values can be taken.
     fn eraser(&self) -> Option<&dyn Eraser> {
+        None
+    }
+
+    /// Its role as a store that takes values and shows none.
+    fn letterbox(&self) -> Option<&dyn Letterbox> {
         None
     }
 

@@ -50,6 +50,8 @@ pub struct Capability {
     pub pending: bool,
     /// The store keeps former versions by itself.
     pub write_keeps_former: bool,
+    /// [`Letterbox::post`](crate::Letterbox::post): some places take a value and show none.
+    pub post: bool,
     /// [`Runtime::refresh`](crate::Runtime::refresh).
     pub refresh: bool,
     /// [`Runtime::adopted`](crate::Runtime::adopted).

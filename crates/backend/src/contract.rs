@@ -26,6 +26,7 @@ mod issuer;
 mod marking;
 mod minting;
 mod naming;
+mod posting;
 mod runtime;
 mod store;
 mod turns;
@@ -90,6 +91,10 @@ pub struct Fixture {
     pub copy_beside: Option<Ref>,
     /// A field that does not exist, in a place that we may read.
     pub absent_copy: Option<Ref>,
+    /// A place that takes a value and shows none, and has one.
+    pub posted: Option<Ref>,
+    /// Another one beside it, in which there is nothing.
+    pub absent_posted: Option<Ref>,
     /// A workload that can be refreshed.
     pub consumer: Option<Consumer>,
     /// A workload that does not exist.
@@ -120,6 +125,7 @@ pub fn trials(name: &str, backend: Arc<dyn Backend>, fixture: Fixture) -> Vec<Tr
     trials.extend(hiding::trials(&bench));
     trials.extend(store::trials(&bench));
     trials.extend(erasing::trials(&bench));
+    trials.extend(posting::trials(&bench));
     trials.extend(runtime::trials(&bench));
     trials.into_iter().map(|trial| trial.named(name)).collect()
 }

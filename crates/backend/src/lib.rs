@@ -1,7 +1,7 @@
 //! The backend contract: what a system must do so that the engine can read it, change it and prove what it did.
 //!
 //! A backend implements [`Backend`] and any of the roles [`Issuer`] (with [`Turns`] where two users can take turns, and [`Offspring`] where what was
-//! obtained with a credential outlives it), [`Store`] (with [`Eraser`] where values can be taken out), [`Runtime`]; [`Anchors`]
+//! obtained with a credential outlives it), [`Store`] (with [`Eraser`] where values can be taken out), [`Letterbox`] where values are taken and shown to nobody, [`Runtime`]; [`Anchors`]
 //! where tokens are bound to objects and lie nowhere, [`Authority`] where rights can be cut of what cannot be refused. What it can do it says in [`Capability`],
 //! which the planner reads: what a backend cannot do is refused when the plan is made. The contract knows no vendor, no database and
 //! no saga.
@@ -20,6 +20,7 @@ mod ending;
 mod eraser;
 mod error;
 pub mod layers;
+mod letterbox;
 mod operation;
 mod roles;
 mod sink;
@@ -35,6 +36,7 @@ pub use self::{
     ending::{Derived, Descent, Ended, Ending, Offspring, Suspension},
     eraser::{Eraser, FormerValue},
     error::{Effect, Error, ErrorKind, Result, Retry},
+    letterbox::{Letterbox, Marked},
     operation::Operation,
     roles::{
         Account, Adoption, Expect, Field, Held, Identified, Issued, Issuer, Offer, PendingValue, Presence,

@@ -1,6 +1,7 @@
 //! The backends of this program, by kind: one file each, and one line here.
 
 mod aws;
+mod gitea;
 mod kubernetes;
 mod manifest;
 mod postgresql;
@@ -27,6 +28,8 @@ pub(crate) enum BackendConfig {
     Aws(aws::Settings),
     /// A PostgreSQL server.
     Postgresql(postgresql::Settings),
+    /// A Gitea or Forgejo server.
+    Gitea(gitea::Settings),
     /// A folder of files.
     Manifest(manifest::Settings),
     /// A simulated estate in a file.
@@ -49,6 +52,7 @@ impl BackendConfig {
             Self::Vault(_) => "vault",
             Self::Aws(_) => "aws",
             Self::Postgresql(_) => "postgresql",
+            Self::Gitea(_) => "gitea",
             Self::Manifest(_) => "manifest",
             Self::Simulated(_) => "simulated",
         }
@@ -65,6 +69,7 @@ impl BackendConfig {
             Self::Vault(settings) => settings.build(name, parts),
             Self::Aws(settings) => settings.build(name, parts),
             Self::Postgresql(settings) => settings.build(name, parts),
+            Self::Gitea(settings) => settings.build(name, parts),
             Self::Manifest(settings) => settings.build(name, parts),
             Self::Simulated(settings) => settings.build(name, parts),
         }

@@ -12,6 +12,8 @@ mod age_over_policy;
 mod aws_key_unused;
 mod aws_root_key;
 mod aws_two_active_keys;
+mod ci_third_party_unpinned;
+mod ci_var_unprotected;
 mod cloud_role_admin;
 mod copy_cross_cluster;
 mod copy_cross_env;
@@ -25,6 +27,7 @@ mod exp_none;
 mod exp_soon;
 mod exp_still_served;
 mod facts;
+mod forge_deploy_key_write;
 mod framework;
 mod k8s_bootstrap_live;
 mod k8s_cert_masters;
@@ -203,6 +206,9 @@ pub const RULES: &[Rule] = &[
     aws_root_key::RULE,
     aws_two_active_keys::RULE,
     aws_key_unused::RULE,
+    ci_var_unprotected::RULE,
+    ci_third_party_unpinned::RULE,
+    forge_deploy_key_write::RULE,
     db_shared_superuser::RULE,
     db_md5_password::RULE,
     sec_default::RULE,

@@ -32,3 +32,4 @@ pub mod secret;
 pub mod signing;
 pub mod view;
 pub mod webhook;
+pub mod workflow;

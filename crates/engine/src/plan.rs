@@ -10,6 +10,7 @@ mod evidence;
 mod incident;
 mod named;
 mod pair;
+mod post;
 mod reach;
 mod revocation;
 mod rights;

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand, ValueEnum};
 use claviger_tests::estate::values::random_seed;
 use claviger_tests::estate::{self, Servers};
+use claviger_tests::lab::gitea::{ADMINISTRATOR, Gitea};
 use claviger_tests::lab::kubernetes::Kubernetes;
 use claviger_tests::lab::ministack::{Ministack, REGION};
 use claviger_tests::lab::moto::Moto;
@@ -48,6 +49,7 @@ struct Up {
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Server {
     Kubernetes,
+    Gitea,
     Openbao,
     Ministack,
     Moto,
@@ -97,6 +99,14 @@ impl Up {
                 "export AWS_ENDPOINT_URL={endpoint} AWS_REGION={REGION} AWS_ACCESS_KEY_ID=test"
             ));
             exports.push(secret(&dir, "AWS_SECRET_ACCESS_KEY", "aws.root-secret-key", "test")?);
+        }
+
+        let gitea = if wanted(Server::Gitea) { require(Gitea::start().await) } else { None };
+        if let Some(server) = &gitea {
+            exports.push(format!("export GITEA_URL={} GITEA_USER={ADMINISTRATOR}", server.address()));
+            exports.push(format!("export GITEA_KNOWN_HOSTS={}", server.known_hosts().display()));
+            exports.push(secret(&dir, "GITEA_TOKEN", "gitea.token", server.token())?);
+            exports.push(secret(&dir, "GITEA_PASSWORD", "gitea.password", server.password())?);
         }
 
         if !self.empty {

@@ -10,6 +10,7 @@ mod drift;
 mod drill;
 mod findings;
 mod five_places;
+mod forge;
 mod inventory;
 mod journey;
 mod kills;

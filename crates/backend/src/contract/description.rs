@@ -52,6 +52,10 @@ pub(super) fn trials(bench: &Arc<Bench>) -> Vec<Unnamed> {
                 "it claims a store's methods and is none",
             )?;
             must(
+                !claimed.post || bench.backend.letterbox().is_some(),
+                "it claims to take values and does not",
+            )?;
+            must(
                 !(claimed.refresh || claimed.adopted || claimed.repoint) || bench.backend.runtime().is_some(),
                 "it claims a runtime's methods and is none",
             )

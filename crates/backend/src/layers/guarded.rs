@@ -3,6 +3,7 @@ mod authority;
 mod decoy;
 mod ending;
 mod eraser;
+mod letterbox;
 mod trusting;
 
 use std::sync::Arc;
@@ -20,9 +21,9 @@ use tokio::{sync::Semaphore, time::Instant};
 use super::{Call, LayerConfig, check, limit, retry, timeout, trace};
 use crate::{
     Adoption, Anchors, Authority, Backend, BackendInfo, Capability, Decoys, Ending, Eraser, Error, ErrorKind,
-    Expect, Field, Held, Identified, Issued, Issuer, Likeness, Offer, Offspring, Operation, PendingValue,
-    Permission, Phase, Presence, Probe, Prospect, Restore, Result, Runtime, ScanSink, Sessions, Sibling,
-    Store, StoreState, StoredValue, Trusting, Turn, Turns, ValueOrigin,
+    Expect, Field, Held, Identified, Issued, Issuer, Letterbox, Likeness, Offer, Offspring, Operation,
+    PendingValue, Permission, Phase, Presence, Probe, Prospect, Restore, Result, Runtime, ScanSink, Sessions,
+    Sibling, Store, StoreState, StoredValue, Trusting, Turn, Turns, ValueOrigin,
 };
 
 /// A backend behind the layers. It has the roles of the backend within.
@@ -154,6 +155,10 @@ impl Backend for Guarded {
 
     fn eraser(&self) -> Option<&dyn Eraser> {
         self.inner.eraser().map(|_| self as &dyn Eraser)
+    }
+
+    fn letterbox(&self) -> Option<&dyn Letterbox> {
+        self.inner.letterbox().map(|_| self as &dyn Letterbox)
     }
 
     fn trusting(&self) -> Option<&dyn Trusting> {

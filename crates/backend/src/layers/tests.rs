@@ -204,6 +204,7 @@ const ALL: Capability = Capability {
     write_together: true,
     pending: false,
     write_keeps_former: true,
+    post: true,
     refresh: true,
     adopted: true,
     repoint: true,

@@ -13,6 +13,8 @@ use crate::error::Result;
 pub(crate) struct Settings {
     /// The folder.
     path: PathBuf,
+    /// The repository at a forge whose files these are: `forge/acme/shop`.
+    repository: Option<String>,
 }
 
 impl Settings {
@@ -21,7 +23,8 @@ impl Settings {
         name: &str,
         parts: &Parts<'_>,
     ) -> Result<claviger_backend::Result<Arc<dyn Backend>>> {
-        let config = ManifestConfig { path: parts.loaded.path(&self.path) };
+        let config =
+            ManifestConfig { path: parts.loaded.path(&self.path), repository: self.repository.clone() };
         Ok(ManifestBackend::open(name, config, Arc::clone(&parts.clock))
             .map(|backend| Arc::new(backend) as Arc<dyn Backend>))
     }

@@ -145,6 +145,8 @@ pub enum Action {
     WriteCopy,
     /// Put the new key id and its secret into all copies of one object, both halves in one write, by compare-and-set.
     WritePairs(Vec<Pair>),
+    /// Put the new value into a place that shows none, with a marker by which the write is known again: written, and not read back.
+    PostCopy,
     /// Take the stage off the version beside a copy that an unfinished rotation of somebody else has left there.
     ClearPending(String),
     /// Make a consumer read its copies again.
@@ -253,6 +255,7 @@ impl Action {
             Self::VerifyNew => "verify-new",
             Self::WriteCopy => "write-copy",
             Self::WritePairs(_) => "write-pairs",
+            Self::PostCopy => "post-copy",
             Self::ClearPending(_) => "clear-pending",
             Self::Refresh(_) => "refresh",
             Self::Repoint(_) => "repoint",
@@ -305,6 +308,7 @@ impl Action {
                 | Self::AskIssuer
                 | Self::WriteCopy
                 | Self::WritePairs(_)
+                | Self::PostCopy
                 | Self::ClearPending(_)
                 | Self::Refresh(_)
                 | Self::Repoint(_)

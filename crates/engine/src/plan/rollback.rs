@@ -128,9 +128,14 @@ impl Engine {
         let writes = |action: &Action| {
             matches!(action, Action::WriteCopy | Action::WritePairs(_) | Action::WriteCertificate(_))
         };
+        let blind = of(&|action| *action == Action::PostCopy);
         for copy in of(&writes) {
             let detail = "write the former value by compare-and-set, unless it still holds it";
             steps.push(step(copy.action.clone(), &copy.target, detail));
+        }
+        for copy in blind {
+            let detail = "put the former value where nobody can read it back";
+            steps.push(step(Action::PostCopy, &copy.target, detail));
         }
         let pointed = of(&|action| matches!(action, Action::Repoint(_)));
         if let Some(made) = added(record) {

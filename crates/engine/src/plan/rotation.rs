@@ -9,7 +9,7 @@ use claviger_core::{
 };
 
 use super::{
-    Refusal, RotateOptions, asked, certificate, evidence, named, pair, readers, refuse,
+    Refusal, RotateOptions, asked, certificate, evidence, named, pair, post, readers, refuse,
     root::{self, Engines},
     strategy::{self, End, Holders, Strategy},
     window,
@@ -123,6 +123,8 @@ pub(super) async fn plan(
     let mut current: Vec<&CopyView> =
         detail.copies.iter().filter(|copy| copy.stage == CopyStage::Current && !is_own(copy)).collect();
     current.extend(behind(engine, detail));
+    let blind = if post::can(&strategy) { post::blind(engine, detail) } else { Vec::new() };
+    current.retain(|copy| !blind.iter().any(|blind| blind.at == copy.at));
     let (writable, stale): (Vec<&CopyView>, Vec<&CopyView>) =
         current.into_iter().partition(|copy| can_write(engine, copy));
     if !stale.is_empty() && !options.leave_stale {
@@ -320,6 +322,8 @@ pub(super) async fn plan(
             (steps, first_copy, readers_of(&readers(detail)))
         }
     };
+    post::weave(&mut steps, &blind);
+    notes.extend(post::notes(&blind));
     let limits = policy.filter(|_| !options.no_grace).and_then(|policy| policy.timing.window);
     if let Some(limits) = limits {
         window::gate(&mut steps, at, limits);

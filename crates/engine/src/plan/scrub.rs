@@ -11,7 +11,7 @@ use claviger_core::{
 };
 
 use super::{
-    Refusal, readers, refuse,
+    Refusal, post, readers, refuse,
     revocation::{current, is_own},
     rotation::can_write,
 };
@@ -111,7 +111,9 @@ pub(super) fn steps(places: &Places, first: StepPhase) -> Vec<Step> {
 /// Can the value be read somewhere?
 pub(super) fn readable(engine: &Engine, detail: &CredentialDetail) -> bool {
     current(detail).any(|copy| {
+        // What our ledger says that a blind place holds, nobody can read there.
         copy.fingerprint.is_some()
+            && !post::is_blind(engine, &copy.at)
             && engine
                 .estate
                 .member(copy.at.backend())

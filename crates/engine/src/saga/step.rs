@@ -15,6 +15,7 @@ mod mint;
 mod named;
 mod pair;
 mod pending;
+mod post;
 mod probe;
 mod quarantine;
 mod repoint;
@@ -84,6 +85,7 @@ pub(super) async fn run(cx: &Context<'_>, step: &Step) -> Result<Ran, Trouble> {
         Action::VerifyNew => probe::new(cx, step).await,
         Action::WriteCopy => copies::write(cx, step).await,
         Action::WritePairs(pairs) => pair::write(cx, step, pairs).await,
+        Action::PostCopy => post::post(cx, step).await,
         Action::ClearPending(version) => pending::clear(cx, step, version).await,
         Action::Refresh(how) => adoption::refresh(cx, step, *how).await,
         Action::Repoint(redirect) => repoint::repoint(cx, step, redirect).await,
@@ -136,6 +138,7 @@ pub(super) async fn reconcile(cx: &Context<'_>, step: &Step) -> Result<Seen, Tro
         Action::WritePairs(pairs) => pair::observe(cx, pairs).await,
         Action::WriteCertificate(holder) => certificate::observe(cx, holder).await,
         Action::RotateRoot(login) => root::observe(cx, step, login.as_ref()).await,
+        Action::PostCopy => post::observe(cx, step).await,
         Action::ClearPending(version) => pending::observe(cx, step, version).await,
         Action::Disable => quarantine::observe(cx, step).await,
         Action::Enable => quarantine::observe_enabled(cx, step).await,
@@ -205,6 +208,7 @@ pub(super) async fn undo(cx: &Context<'_>, step: &Step) -> Result<(), Trouble> {
         | Action::Enable
         | Action::WriteCopy
         | Action::WritePairs(_)
+        | Action::PostCopy
         | Action::ClearPending(_)
         | Action::Refresh(_)
         | Action::Repoint(_)

@@ -5,14 +5,18 @@ use claviger_core::{canonical, saga::Step, seal::Slot};
 
 use super::{
     super::context::{Context, Done, Ran, Trouble, permanent},
-    Seen,
+    Seen, post,
     seal::{leaf, pointer},
 };
 
 /// `check-copy`.
 pub(super) async fn check(cx: &Context<'_>, step: &Step) -> Result<Ran, Trouble> {
-    match cx.store(&step.target)?.writable(&step.target).await? {
-        StoreState::Writable => Ok(Ran::Done(Done::new("may be written"))),
+    let (state, done) = match post::letterbox(cx, &step.target)? {
+        Some(letterbox) => post::found(letterbox, &step.target).await?,
+        None => (cx.store(&step.target)?.writable(&step.target).await?, Done::new("may be written")),
+    };
+    match state {
+        StoreState::Writable => Ok(Ran::Done(done)),
         StoreState::Refused(why) => Err(permanent(format!("{} may not be written: {why}", step.target))),
         StoreState::ManagedElsewhere(owner) => {
             Err(permanent(format!("{} is managed by {owner}: change it at its source", step.target)))

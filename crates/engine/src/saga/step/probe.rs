@@ -277,7 +277,7 @@ fn written(cx: &Context<'_>) -> Vec<(Ref, Option<String>, Fingerprint)> {
         .zip(&cx.record.progress.steps)
         .filter_map(|(step, state)| {
             let places = match &step.action {
-                Action::WriteCopy => vec![step.target.clone()],
+                Action::WriteCopy | Action::PostCopy => vec![step.target.clone()],
                 Action::WritePairs(pairs) => pairs.iter().map(|pair| pair.copy.clone()).collect(),
                 Action::WriteCertificate(holder) => vec![holder.certificate.clone(), holder.key.clone()],
                 _ => return None,

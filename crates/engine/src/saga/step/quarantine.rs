@@ -82,6 +82,7 @@ pub(super) fn moved(cx: &Context<'_>) -> (DateTime<Utc>, bool) {
                 step.action,
                 Action::WriteCopy
                     | Action::WritePairs(_)
+                    | Action::PostCopy
                     | Action::Refresh(_)
                     | Action::Repoint(_)
                     | Action::AwaitAdoption

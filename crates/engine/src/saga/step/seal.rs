@@ -3,6 +3,7 @@
 use claviger_backend::{Offer, Overlap, ValueForm, Verdict};
 use claviger_core::{
     canonical::{self, Input, Leaf},
+    fingerprint::Form,
     model::{CopyStage, Place},
     observation::Bundle,
     password::{self, Rules},
@@ -16,7 +17,7 @@ use crate::policy::policy_for;
 
 use super::{
     super::context::{Context, Done, Ran, Trouble, permanent, temporary},
-    certificate, pending,
+    certificate, pending, post,
 };
 
 /// What the copies of the plan hold: each value once, with the first place that has it, and how many copies were read.
@@ -189,10 +190,10 @@ pub(super) async fn old(cx: &Context<'_>) -> Result<Ran, Trouble> {
             .estate
             .member(copy.at.backend())
             .is_ok_and(|member| member.backend.capability().read && member.backend.store().is_some());
-        if !readable {
+        if !readable || post::letterbox(cx, &copy.at)?.is_some() {
             continue;
         }
-        match read_leaf(cx, &copy.at).await {
+        match read_whole(cx, &copy.at).await {
             Ok(Some(value)) if found.iter().all(|(known, _)| known.expose() != value.expose()) => {
                 found.push((value, copy.at.clone()));
             }
@@ -232,6 +233,16 @@ pub(in crate::saga) async fn read_leaf(cx: &Context<'_>, at: &Ref) -> Result<Opt
     Ok(leaf(at, &stored.value))
 }
 
+/// The same as its holder uses it: of a key pair the private key as it lies there, where the leaf is its public half.
+async fn read_whole(cx: &Context<'_>, at: &Ref) -> Result<Option<SecretValue>, Trouble> {
+    let Some(stored) = cx.store(at)?.read(at).await? else { return Ok(None) };
+    let Some((found, form)) = found(at, &stored.value) else { return Ok(None) };
+    if form == Form::Text {
+        return Ok(Some(found));
+    }
+    Ok(canonical::value_at(&stored.value, &pointer(at, &stored.value)))
+}
+
 /// Finds the leaf that a copy's ref means in its field's value.
 pub(super) fn leaf(at: &Ref, value: &SecretValue) -> Option<SecretValue> {
     Some(leaf_at(at, value)?.canonical)
@@ -249,6 +260,12 @@ pub(crate) fn leaf_at(at: &Ref, value: &SecretValue) -> Option<Leaf> {
         leaf.pointer.is_empty() || field.ends_with(&format!("/{}", leaf.pointer)) || field == leaf.pointer
     })?;
     Some(leaves.swap_remove(position))
+}
+
+/// Of a private key the public half, by which its copies are known. `None` where the value is none.
+pub(super) fn public_half(value: &SecretValue) -> Option<SecretValue> {
+    let whole = Ref::from_text(String::new());
+    leaf_at(&whole, value).filter(|leaf| leaf.form == Form::Spki).map(|leaf| leaf.canonical)
 }
 
 /// The pointer of that leaf.

@@ -5,14 +5,21 @@ mod comparison;
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use claviger_core::{fingerprint::Fingerprint, id::ScanId, reference::Ref};
+use claviger_core::{
+    fingerprint::{Fingerprint, Form},
+    id::ScanId,
+    reference::Ref,
+};
 use sea_orm::{DatabaseTransaction, FromQueryResult};
 use uuid::Uuid;
 
 use self::comparison::Compared;
 use super::{
-    super::{SeaStore, sql, text::micros},
-    facts::ranked,
+    super::{
+        SeaStore, sql,
+        text::{from_json, micros},
+    },
+    facts::{CopyFacts, ranked},
     item::{self, Items, Stamp},
     kept::Kept,
     key,
@@ -38,6 +45,7 @@ impl SeaStore {
         let stamp = Stamp { epoch: scan::epoch(&transaction, scan).await?, ..stamp };
         scan::begin_scope(&transaction, &stamp, &page.scope).await?;
         let mut copies = items.copies;
+        keep_ledger(&transaction, &mut copies).await?;
         keep_links(&transaction, &mut copies).await?;
         let mut sum = MergeSummary::default();
         let identities = items.identities.into_iter().map(|(id, seen)| item::identity_row(id, seen, &stamp));
@@ -109,6 +117,44 @@ struct Link {
     issuer: Option<String>,
     issuer_rank: Option<i16>,
 }
+
+#[derive(FromQueryResult)]
+struct Written {
+    id: Uuid,
+    facts: String,
+    fingerprint: Option<Vec<u8>>,
+}
+
+/// A place that shows no value holds what we put there as long as the marker of that write stands: the ledger goes on saying which value that is.
+/// Another marker, or none, and nobody knows.
+async fn keep_ledger(
+    transaction: &DatabaseTransaction,
+    copies: &mut std::collections::BTreeMap<Uuid, MergedCopy>,
+) -> Result<()> {
+    let blind = copies.iter().filter(|(_, copy)| {
+        copy.fingerprint.is_none() && copy.version.is_some() && copy.attributes.contains_key(WRITE_ONLY)
+    });
+    let blind: Vec<Uuid> = blind.map(|(id, _)| *id).collect();
+    let known: Vec<Written> = sql::rows_for(transaction, &blind, &[], |ids| {
+        format!("select id, facts, fingerprint from credential_copy where fingerprint is not null and id in ({ids})")
+    })
+    .await?;
+    for row in known {
+        let facts: CopyFacts = from_json("credential_copy", &row.facts)?;
+        let Some(copy) = copies.get_mut(&row.id).filter(|copy| copy.version == facts.version) else {
+            continue;
+        };
+        let bytes = row.fingerprint.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+        // What is put there is a bare value, never a key pair.
+        copy.fingerprint = bytes.map(|bytes| (Form::Text, Fingerprint(bytes)));
+        copy.strong = facts.strong;
+        copy.attributes.insert("held".to_owned(), "written by us, not read back".into());
+    }
+    Ok(())
+}
+
+/// The attribute by which a backend says that a place shows its value to nobody.
+const WRITE_ONLY: &str = "write_only";
 
 /// Where an issuer could not be asked, the link of an earlier scan stands as long as the value does.
 async fn keep_links(

@@ -1,0 +1,3 @@
+//! One module per product.
+
+pub(crate) mod gitea;
