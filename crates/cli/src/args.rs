@@ -1,5 +1,6 @@
 //! The command line, as in the contract: names here are used by scripts.
 
+mod db;
 mod keys;
 mod service;
 mod token;
@@ -11,6 +12,7 @@ use claviger_core::clock::{Clock as _, SystemClock};
 use claviger_engine::selector::{self, Selector};
 
 pub(crate) use self::{
+    db::{DbArgs, DbCommand},
     keys::{KeysArgs, KeysCommand, PassphraseArgs},
     service::{RoleName, ScheduleArgs, ScheduleCommand, ServeArgs},
     token::{TokenArgs, TokenCommand},
@@ -589,31 +591,6 @@ pub(crate) enum AuditCommand {
         /// Where to write it; `-` for standard output
         #[arg(long, value_name = "FILE", default_value = "-")]
         out: PathBuf,
-    },
-}
-
-/// `db`
-#[derive(Debug, Args)]
-pub(crate) struct DbArgs {
-    #[command(subcommand)]
-    pub(crate) command: DbCommand,
-}
-
-/// What to do with the database.
-#[derive(Debug, Subcommand)]
-pub(crate) enum DbCommand {
-    /// Bring the schema up to date
-    Migrate,
-    /// Say whether the schema is up to date
-    Status,
-    /// After a backup was restored: compare it with the targets, and let work begin again
-    Reconcile {
-        /// Also if not everything could be read
-        #[arg(long)]
-        incomplete: bool,
-        /// Let what is unfinished in the backup be taken up
-        #[arg(long)]
-        unfinished: bool,
     },
 }
 

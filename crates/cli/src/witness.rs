@@ -50,8 +50,9 @@ impl Keeper {
     pub(crate) async fn open(dir: &Path, audit: Arc<dyn AuditLog>) -> Result<Self> {
         let keeper = Self { path: dir.join(FILE), audit, seen: Mutex::default() };
         let Some(chain) = keeper.chain().await? else { return Ok(keeper) };
-        let head = keeper.audit.head().await?;
+        // In this order: other processes append and note while we look.
         let noted = keeper.read().get(&chain.to_string()).copied();
+        let head = keeper.audit.head().await?;
         let back = match noted {
             Some((seq, _)) if head.0 < seq => Some(format!(
                 "it ends at entry {} of the audit log, and was seen at entry {}",
@@ -103,9 +104,10 @@ impl Keeper {
         if is_fresh && !now {
             return;
         }
+        // What was known before it is asked: other sagas of this process look at the same time.
+        let known = self.last();
         let (Ok(Some(chain)), Ok(head)) = (self.chain().await, self.audit.head().await) else { return };
         let write = self.with(|seen| {
-            let known = seen.head.filter(|_| seen.chain == Some(chain));
             if seen.back.is_some() {
                 return false;
             }
@@ -117,8 +119,11 @@ impl Keeper {
                 return false;
             }
             seen.chain = Some(chain);
-            seen.head = Some(head);
-            true
+            let is_further = seen.head.is_none_or(|(seq, _)| seq < head.0);
+            if is_further {
+                seen.head = Some(head);
+            }
+            is_further
         });
         if write {
             self.write(chain, head);

@@ -95,10 +95,9 @@ pub(super) async fn prune(global: &Global) -> Result<Exit> {
             items.push(output::value(&key)?);
         }
         // Also one that an earlier try dropped without coming to its file.
-        if key.state == KeyState::Dropped || (key.state == KeyState::Former && key.left == 0) {
-            if let Some(file) = keys::file_of(&files, &key) {
-                fs::remove_file(&file.path).map_err(|error| Failure::file("remove", &file.path, &error))?;
-            }
+        let is_over = key.state == KeyState::Dropped || (key.state == KeyState::Former && key.left == 0);
+        if let Some(file) = keys::file_of(&files, &key).filter(|_| is_over) {
+            fs::remove_file(&file.path).map_err(|error| Failure::file("remove", &file.path, &error))?;
         }
     }
     keys::sync(&dir)?;
