@@ -236,9 +236,9 @@ pub(in crate::saga) async fn read_leaf(cx: &Context<'_>, at: &Ref) -> Result<Opt
 /// The same as its holder uses it: of a key pair the private key as it lies there, where the leaf is its public half.
 async fn read_whole(cx: &Context<'_>, at: &Ref) -> Result<Option<SecretValue>, Trouble> {
     let Some(stored) = cx.store(at)?.read(at).await? else { return Ok(None) };
-    let Some((found, form)) = found(at, &stored.value) else { return Ok(None) };
-    if form == Form::Text {
-        return Ok(Some(found));
+    let Some(leaf) = leaf_at(at, &stored.value) else { return Ok(None) };
+    if leaf.form == Form::Text {
+        return Ok(Some(leaf.canonical));
     }
     Ok(canonical::value_at(&stored.value, &pointer(at, &stored.value)))
 }
