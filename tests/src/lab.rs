@@ -22,6 +22,7 @@ pub mod postgres;
 pub mod private;
 pub mod reaper;
 pub mod skip;
+pub mod swallower;
 pub mod tls;
 
 pub use skip::require;

@@ -69,6 +69,11 @@ impl Failure {
         Self::new(10, Exit::Failed, format!("cannot {what} `{}`: {}", path.display(), error.kind()))
     }
 
+    /// Code and sentence, for the log.
+    pub(crate) fn line(&self) -> String {
+        format!("CLV{:04}: {}", self.code, self.message)
+    }
+
     pub(crate) fn map_message(mut self, change: impl FnOnce(String) -> String) -> Self {
         self.message = change(self.message);
         self

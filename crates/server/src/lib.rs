@@ -7,6 +7,7 @@
 //! Each loop works on what the database says, so that any number of processes run the same ones, and one that is killed leaves nothing that another does not
 //! find. To add a duty: a file with its loop, and a line in `service.rs`. To add a metric: a line in `metrics.rs` and one in `metrics.md`.
 
+mod current;
 mod health;
 mod http;
 mod metrics;
@@ -20,6 +21,7 @@ mod stop;
 mod working;
 
 pub use self::{
+    current::{Current, Renewal},
     health::{Check, Health, Report},
     metrics::{DECLARED, Declared, Metrics},
     service::{Ended, Service},

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use claviger_engine::firing::Scheduler;
 use tokio::{net::TcpListener, sync::Notify, task::JoinSet};
 
 use crate::{
-    Health, Metrics, Settings, Stage, Stop, Stopper, http, planning, probing, recovering, scanning, working,
+    Current, Health, Metrics, Settings, Stage, Stop, Stopper, http, planning, probing, recovering, scanning,
+    working,
 };
 
 /// How a service ended.
@@ -23,7 +23,7 @@ pub enum Ended {
 /// A service.
 pub struct Service {
     /// What plans and carries out.
-    pub scheduler: Scheduler,
+    pub current: Current,
     /// How.
     pub settings: Settings,
 }
@@ -31,14 +31,14 @@ pub struct Service {
 impl Service {
     /// Runs until it is told to stop. `listener` answers health and metrics for every role, and goes on until all else has ended.
     pub async fn run(self, listener: TcpListener, stop: Stop) -> Ended {
-        let Self { scheduler, settings } = self;
+        let Self { current, settings } = self;
         let (health, metrics) = (Arc::new(Health::default()), Arc::new(Metrics::default()));
         let changed = Arc::new(Notify::new());
         let (roles, mut duties, mut beside) = (settings.roles, JoinSet::new(), JoinSet::new());
         let (h, m) = (|| Arc::clone(&health), || Arc::clone(&metrics));
         if roles.scheduler {
             duties.spawn(planning::run(
-                scheduler.clone(),
+                current.clone(),
                 settings.clone(),
                 h(),
                 m(),
@@ -47,7 +47,7 @@ impl Service {
             ));
             if let Some(every) = settings.scan_every {
                 duties.spawn(scanning::run(
-                    scheduler.clone(),
+                    current.clone(),
                     every,
                     h(),
                     m(),
@@ -57,11 +57,12 @@ impl Service {
             }
         }
         if roles.worker {
-            duties.spawn(working::run(scheduler.clone(), settings.clone(), h(), m(), stop.clone()));
-            duties.spawn(recovering::run(scheduler.clone(), settings.clone(), h(), m(), stop.clone()));
+            duties.spawn(working::run(current.clone(), settings.clone(), h(), m(), stop.clone()));
+            duties.spawn(recovering::run(current.clone(), settings.clone(), h(), m(), stop.clone()));
         }
         // These two end last, when the others have: what stops is still asked how it is.
         let last = Stopper::default();
+        let scheduler = current.now();
         beside.spawn(probing::run(scheduler.clone(), h(), m(), last.listener()));
         beside.spawn(http::run(listener, scheduler, h(), m(), last.listener()));
         let ended = tokio::select! {

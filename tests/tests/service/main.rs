@@ -2,5 +2,9 @@
 
 mod course;
 mod crash;
+mod fleet;
+mod full;
 mod house;
 mod refusal;
+mod reload;
+mod silent;
