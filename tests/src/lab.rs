@@ -24,6 +24,7 @@ pub mod private;
 pub mod reaper;
 pub mod runner;
 pub mod skip;
+pub mod swallower;
 pub mod tls;
 
 pub use skip::require;

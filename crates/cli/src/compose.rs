@@ -98,6 +98,18 @@ pub(crate) async fn compose(global: &Global, needs: Needs) -> Result<Composed> {
         }
     }
     store.require_schema().await?;
+    assemble(global, needs, loaded, store, clock, random).await
+}
+
+/// The same on a database that is open already: what a configuration that was read anew comes to.
+pub(crate) async fn assemble(
+    global: &Global,
+    needs: Needs,
+    loaded: Loaded,
+    store: Arc<SeaStore>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+) -> Result<Composed> {
     let keys::Ready { keys, signing } = keys::ready(&store, &loaded.keys()).await?;
     let mut estate = Estate::default();
     estate.policies = loaded.policies()?;
@@ -199,23 +211,18 @@ fn operator(global: &Global, loaded: &Loaded, approvers: &[Approver]) -> Result<
     }
 }
 
-/// Who acts, for the audit log: who has shown a key, else the account that this process runs as, on this machine. What `USER` says counts only
-/// where the machine tells nothing.
+/// Who acts, for the audit log: who has shown a key, else the account that this process runs as, on this machine.
 pub(crate) fn actor(operator: Option<&str>) -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let user = operator.map(str::to_owned).or_else(account).unwrap_or_else(|| {
-        let said = std::env::var("USER").or_else(|_| std::env::var("LOGNAME"));
-        said.unwrap_or_else(|_| "unknown".to_owned())
-    });
+    let user = operator.map_or_else(account, str::to_owned);
     format!("{user}@{}", host.trim())
 }
 
-/// The name of the account that this process runs as: its number where it has no name. `None` where the system does not show it.
-fn account() -> Option<String> {
-    use std::os::unix::fs::MetadataExt as _;
-    let number = std::fs::metadata("/proc/self").ok()?.uid();
+/// The name of the account that this process runs as: its number where it has no name.
+fn account() -> String {
+    let number = rustix::process::getuid().as_raw();
     let accounts = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-    Some(named(&accounts, number).unwrap_or_else(|| format!("uid-{number}")))
+    named(&accounts, number).unwrap_or_else(|| format!("uid-{number}"))
 }
 
 /// passwd(5): name, password, number, and more, with colons between.
@@ -240,6 +247,6 @@ mod tests {
         assert_eq!((named(accounts, 7), named(accounts, 100)), (None, None));
         // Who has shown a key is that person, whoever runs the process.
         assert!(actor(Some("eve")).starts_with("eve@"));
-        assert_eq!(actor(None).split('@').next().map(str::to_owned), account());
+        assert_eq!(actor(None).split('@').next(), Some(account().as_str()));
     }
 }

@@ -5,6 +5,7 @@ mod approver;
 mod blackout;
 mod environment;
 mod exception;
+mod fixed;
 mod guard;
 mod policy;
 mod secret;
@@ -23,7 +24,7 @@ use claviger_engine::{exception::Exception, policy::Policy};
 use claviger_server::Settings;
 use serde::Deserialize;
 
-pub(crate) use self::secret::SecretSource;
+pub(crate) use self::{fixed::Fixed, secret::SecretSource};
 use crate::{
     args::Global,
     error::{Failure, Result},

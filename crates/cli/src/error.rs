@@ -75,6 +75,11 @@ impl Failure {
         self.code == code
     }
 
+    /// Code and sentence, for the log.
+    pub(crate) fn line(&self) -> String {
+        format!("CLV{:04}: {}", self.code, self.message)
+    }
+
     pub(crate) fn map_message(mut self, change: impl FnOnce(String) -> String) -> Self {
         self.message = change(self.message);
         self

@@ -7,6 +7,7 @@ mod args;
 mod commands;
 mod compose;
 mod config;
+mod confine;
 mod error;
 mod keys;
 mod logging;
@@ -24,6 +25,8 @@ use clap::Parser;
 use crate::{args::Cli, error::Exit};
 
 fn main() -> ExitCode {
+    // Before anything is read that must not be seen.
+    let confined = confine::memory();
     // The provider is chosen once for the whole process; a second choice would be a bug.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let cli = match Cli::try_parse() {
@@ -31,6 +34,9 @@ fn main() -> ExitCode {
         Err(error) => return error::usage(&error),
     };
     logging::start(&cli.global);
+    if let Err(error) = confined {
+        tracing::warn!(%error, "this process could not be kept from being dumped: a core dump would hold values");
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal, Write};
 
+use claviger_core::clock::{Clock as _, SystemClock};
 use claviger_report::{ListFormat, render_document, render_list, visible};
 use serde::Serialize;
 use serde_json::Value;
@@ -9,7 +10,7 @@ use serde_json::Value;
 pub(crate) use claviger_report::{Column, Shown};
 
 use crate::{
-    args::{Format, Global},
+    args::{Format, Global, LogFormat},
     error::{Failure, Result},
 };
 
@@ -81,7 +82,16 @@ pub(crate) fn heading(line: &str) {
 
 /// One remark on standard error.
 pub(crate) fn remark(global: &Global, line: &str) {
-    if !global.quiet {
+    if global.quiet {
+        return;
+    }
+    if global.log_format == LogFormat::Json {
+        // As the log's own lines are.
+        let entry = serde_json::json!({
+            "timestamp": SystemClock.now(), "level": "INFO", "fields": { "message": line },
+        });
+        let _ = writeln!(std::io::stderr().lock(), "{entry}");
+    } else {
         let _ = writeln!(std::io::stderr().lock(), "{}", visible(line));
     }
 }

@@ -40,7 +40,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub use self::authenticate::{Bearer, Unknown};
 pub(crate) use self::{problem::Problem, work::Work};
-use crate::Stop;
+use crate::{Current, Stop};
 
 /// Longest body that is read, in bytes.
 const BODY: usize = 1 << 20;
@@ -62,10 +62,17 @@ pub struct Api {
 #[derive(Clone)]
 pub(crate) struct Context {
     pub(crate) api: Api,
-    pub(crate) scheduler: Scheduler,
+    pub(crate) current: Current,
     pub(crate) run: RunOptions,
     pub(crate) stop: Stop,
     pub(crate) work: Work,
+}
+
+impl Context {
+    /// By the configuration of this moment.
+    pub(crate) fn scheduler(&self) -> Scheduler {
+        self.current.now()
+    }
 }
 
 #[derive(utoipa::OpenApi)]

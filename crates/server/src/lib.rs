@@ -9,6 +9,7 @@
 
 pub mod access;
 pub mod api;
+mod current;
 pub mod document;
 mod drilling;
 mod health;
@@ -28,6 +29,7 @@ mod verifying;
 mod working;
 
 pub use self::{
+    current::{Current, Renewal},
     health::{Check, Health, Report},
     metrics::{DECLARED, Declared, Metrics},
     service::{Ended, Service},

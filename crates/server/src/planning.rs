@@ -2,10 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use claviger_engine::firing::Scheduler;
 use tokio::{sync::Notify, time::Instant};
 
-use crate::{Health, Metrics, Settings, Stage, Stop};
+use crate::{Current, Health, Metrics, Settings, Stage, Stop};
 
 const DUTY: &str = "planning";
 /// How long it stays with a process that is gone.
@@ -14,7 +13,7 @@ const LOOK: Duration = Duration::from_secs(3);
 
 /// `changed`: the inventory is another one, so that everything is planned anew at once.
 pub(crate) async fn run(
-    scheduler: Scheduler,
+    mut current: Current,
     settings: Settings,
     health: Arc<Health>,
     metrics: Arc<Metrics>,
@@ -23,6 +22,7 @@ pub(crate) async fn run(
 ) {
     let (mut planned, mut ours): (Option<Instant>, Option<Instant>) = (None, None);
     while stop.stage() == Stage::Running {
+        let scheduler = current.now();
         if health.may_start() {
             if ours.is_none_or(|since| since.elapsed() >= LEASE / 3) {
                 ours = match scheduler.firings.take_duty(DUTY, &scheduler.owner, LEASE).await {
@@ -56,8 +56,10 @@ pub(crate) async fn run(
         tokio::select! {
             () = tokio::time::sleep(LOOK) => {}
             () = changed.notified() => planned = None,
+            () = current.changed() => planned = None,
             () = stop.reached(Stage::Draining) => {}
         }
     }
+    let scheduler = current.now();
     let _ = scheduler.firings.leave_duty(DUTY, &scheduler.owner).await;
 }

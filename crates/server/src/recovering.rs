@@ -2,12 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use claviger_engine::{Error, firing::Scheduler, saga::RunOptions};
+use claviger_engine::{Error, saga::RunOptions};
 
-use crate::{Health, Metrics, Settings, Stage, Stop};
+use crate::{Current, Health, Metrics, Settings, Stage, Stop};
 
 pub(crate) async fn run(
-    scheduler: Scheduler,
+    current: Current,
     settings: Settings,
     health: Arc<Health>,
     metrics: Arc<Metrics>,
@@ -17,7 +17,7 @@ pub(crate) async fn run(
     let options = RunOptions { patience: Duration::ZERO, ..settings.run };
     while stop.stage() == Stage::Running {
         if health.may_start() {
-            match scheduler.engine.resume(None, &options, &stop).await {
+            match current.now().engine.resume(None, &options, &stop).await {
                 Ok(answers) => {
                     let (mut open, mut operator) = (0, 0);
                     for answer in answers {

@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use claviger_engine::firing::Scheduler;
 use tokio::time::Instant;
 
-use crate::{Health, Stage, Stop};
+use crate::{Current, Health, Stage, Stop};
 
 const LEASE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_secs(5);
@@ -26,12 +26,13 @@ pub(crate) trait Round: Send + Sync + 'static {
 pub(crate) async fn run(
     round: impl Round,
     every: Duration,
-    scheduler: Scheduler,
+    current: Current,
     health: Arc<Health>,
     stop: Stop,
 ) {
     let (name, mut not_before) = (round.name(), Instant::now());
     while stop.stage() == Stage::Running {
+        let scheduler = current.now();
         if Instant::now() >= not_before && health.may_start() && is_due(&scheduler, name, every).await {
             match scheduler.firings.take_duty(name, &scheduler.owner, LEASE).await {
                 // Another process may have done it since we looked.
@@ -58,6 +59,7 @@ pub(crate) async fn run(
             () = stop.reached(Stage::Draining) => {}
         }
     }
+    let scheduler = current.now();
     let _ = scheduler.firings.leave_duty(name, &scheduler.owner).await;
 }
 

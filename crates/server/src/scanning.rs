@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use claviger_engine::{firing::Scheduler, scan::ScanOptions};
 use tokio::{sync::Notify, time::Instant};
 
-use crate::{Health, Metrics, Stage, Stop};
+use crate::{Current, Health, Metrics, Stage, Stop};
 
 const DUTY: &str = "scanning";
 const LEASE: Duration = Duration::from_secs(60);
@@ -15,7 +15,7 @@ const LOOK: Duration = Duration::from_secs(5);
 const AFTER_FAILURE: Duration = Duration::from_secs(300);
 
 pub(crate) async fn run(
-    scheduler: Scheduler,
+    current: Current,
     every: Duration,
     health: Arc<Health>,
     metrics: Arc<Metrics>,
@@ -24,6 +24,7 @@ pub(crate) async fn run(
 ) {
     let mut not_before = Instant::now();
     while stop.stage() == Stage::Running {
+        let scheduler = current.now();
         if Instant::now() >= not_before && health.may_start() && is_due(&scheduler, every).await {
             match scheduler.firings.take_duty(DUTY, &scheduler.owner, LEASE).await {
                 // Another process may have scanned since we looked.
@@ -48,6 +49,7 @@ pub(crate) async fn run(
             () = stop.reached(Stage::Draining) => {}
         }
     }
+    let scheduler = current.now();
     let _ = scheduler.firings.leave_duty(DUTY, &scheduler.owner).await;
 }
 

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use claviger_engine::firing::Scheduler;
 use tokio::{net::TcpListener, sync::Notify, task::JoinSet};
 
 use crate::{
-    Health, Metrics, Settings, Stage, Stop, Stopper, Tls, api, drilling::Drilling, http, planning, probing,
-    recovering, reprobing::Reprobing, round, scanning, verifying, working,
+    Current, Health, Metrics, Settings, Stage, Stop, Stopper, Tls, api, drilling::Drilling, http, planning,
+    probing, recovering, reprobing::Reprobing, round, scanning, verifying, working,
 };
 
 /// How a service ended.
@@ -24,7 +23,7 @@ pub enum Ended {
 /// A service.
 pub struct Service {
     /// What plans and carries out.
-    pub scheduler: Scheduler,
+    pub current: Current,
     /// How.
     pub settings: Settings,
     /// What the API needs, for whoever has that role.
@@ -36,14 +35,14 @@ pub struct Service {
 impl Service {
     /// Runs until it is told to stop. `listener` answers health and metrics for every role, and goes on until all else has ended.
     pub async fn run(self, listener: TcpListener, stop: Stop) -> Ended {
-        let Self { scheduler, settings, api, tls } = self;
+        let Self { current, settings, api, tls } = self;
         let (health, metrics) = (Arc::new(Health::default()), Arc::new(Metrics::default()));
         let changed = Arc::new(Notify::new());
         let (roles, mut duties, mut beside) = (settings.roles, JoinSet::new(), JoinSet::new());
         let (h, m) = (|| Arc::clone(&health), || Arc::clone(&metrics));
         if roles.scheduler {
             duties.spawn(planning::run(
-                scheduler.clone(),
+                current.clone(),
                 settings.clone(),
                 h(),
                 m(),
@@ -52,7 +51,7 @@ impl Service {
             ));
             if let Some(every) = settings.scan_every {
                 duties.spawn(scanning::run(
-                    scheduler.clone(),
+                    current.clone(),
                     every,
                     h(),
                     m(),
@@ -61,26 +60,26 @@ impl Service {
                 ));
             }
             if let Some(every) = settings.verify_every {
-                duties.spawn(verifying::run(scheduler.clone(), every, h(), m(), stop.clone()));
+                duties.spawn(verifying::run(current.clone(), every, h(), m(), stop.clone()));
             }
         }
         if roles.worker {
             let run = settings.run;
             if let Some(every) = settings.reprobe_every {
                 let reprobing = Reprobing { run, metrics: m() };
-                duties.spawn(round::run(reprobing, every, scheduler.clone(), h(), stop.clone()));
+                duties.spawn(round::run(reprobing, every, current.clone(), h(), stop.clone()));
             }
             for (backend, every) in &settings.drills {
                 let drilling = Drilling::new(backend, run, m());
-                duties.spawn(round::run(drilling, *every, scheduler.clone(), h(), stop.clone()));
+                duties.spawn(round::run(drilling, *every, current.clone(), h(), stop.clone()));
             }
-            duties.spawn(working::run(scheduler.clone(), settings.clone(), h(), m(), stop.clone()));
-            duties.spawn(recovering::run(scheduler.clone(), settings.clone(), h(), m(), stop.clone()));
+            duties.spawn(working::run(current.clone(), settings.clone(), h(), m(), stop.clone()));
+            duties.spawn(recovering::run(current.clone(), settings.clone(), h(), m(), stop.clone()));
         }
         let work = api::Work::new(stop.clone());
         let context = api.filter(|_| roles.api).map(|api| api::Context {
             api,
-            scheduler: scheduler.clone(),
+            current: current.clone(),
             run: settings.run,
             stop: stop.clone(),
             work: work.clone(),
@@ -94,6 +93,7 @@ impl Service {
         });
         // These two end last, when the others have: what stops is still asked how it is.
         let last = Stopper::default();
+        let scheduler = current.now();
         beside.spawn(probing::run(scheduler.clone(), h(), m(), last.listener()));
         beside.spawn(http::run(listener, scheduler, h(), m(), context, tls, last.listener()));
         let ended = tokio::select! {

@@ -8,20 +8,21 @@ use claviger_core::agreement::Login;
 use claviger_engine::firing::Scheduler;
 use tokio::time::Instant;
 
-use crate::{Health, Metrics, Stage, Stop};
+use crate::{Current, Health, Metrics, Stage, Stop};
 
 const DUTY: &str = "verifying";
 const LEASE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_secs(5);
 
 pub(crate) async fn run(
-    scheduler: Scheduler,
+    current: Current,
     every: Duration,
     health: Arc<Health>,
     metrics: Arc<Metrics>,
     stop: Stop,
 ) {
     while stop.stage() == Stage::Running {
+        let scheduler = current.now();
         if health.may_start() && is_due(&scheduler, every).await {
             match scheduler.firings.take_duty(DUTY, &scheduler.owner, LEASE).await {
                 // Another process may have verified since we looked.
@@ -41,6 +42,7 @@ pub(crate) async fn run(
             () = stop.reached(Stage::Draining) => {}
         }
     }
+    let scheduler = current.now();
     let _ = scheduler.firings.leave_duty(DUTY, &scheduler.owner).await;
 }
 

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use claviger_engine::firing::Scheduler;
 use tokio::task::JoinSet;
 
-use crate::{Health, Metrics, Settings, Stage, Stop};
+use crate::{Current, Health, Metrics, Settings, Stage, Stop};
 
 pub(crate) async fn run(
-    scheduler: Scheduler,
+    current: Current,
     settings: Settings,
     health: Arc<Health>,
     metrics: Arc<Metrics>,
@@ -16,6 +15,7 @@ pub(crate) async fn run(
 ) {
     let mut running = JoinSet::new();
     while stop.stage() == Stage::Running {
+        let scheduler = current.now();
         let room = settings.at_once.saturating_sub(running.len());
         if room > 0 && health.may_start() {
             match scheduler.claim(settings.run.lease, room).await {

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap, fs::OpenOptions, os::unix::fs::OpenOptionsExt as _, path::Path, str::FromStr as _,
-    time::Duration,
+    sync::Arc, time::Duration,
 };
 
 use claviger_core::secret::SecretValue;
@@ -11,15 +11,20 @@ use sea_orm::{
     TransactionOptions, TransactionTrait,
 };
 use sqlx::{
-    ConnectOptions as _, Executor as _,
+    ConnectOptions as _, Connection as _, Executor as _,
     postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use crate::{Error, Result};
+use crate::{
+    Error, Result,
+    watch::{ANSWER, Pulse},
+};
 
 /// Longest wait for a lock or a connection before the database counts as not available.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// Longest opening of PostgreSQL: whoever wants to change something is told within five seconds that it cannot be noted.
+const OPENING: Duration = Duration::from_millis(4500);
 /// Connections to PostgreSQL.
 const CONNECTIONS: u32 = 8;
 /// Readers beside the one writer of SQLite.
@@ -33,6 +38,8 @@ const READERS: u32 = 4;
 pub(crate) struct Database {
     pub(crate) read: DatabaseConnection,
     pub(crate) write: DatabaseConnection,
+    /// Whom to ask whether the server is there. SQLite has no server.
+    pulse: Option<Arc<Pulse>>,
 }
 
 impl Database {
@@ -51,6 +58,14 @@ impl Database {
     pub(crate) async fn close(&self) {
         let _ = self.read.close_by_ref().await;
         let _ = self.write.close_by_ref().await;
+    }
+
+    /// The result of a call, or [`Error::Unavailable`] in less than five seconds after the server has fallen silent.
+    pub(crate) async fn watched<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
+        match &self.pulse {
+            Some(pulse) => pulse.watch(call).await,
+            None => call.await,
+        }
     }
 
     /// What it was told, as it says itself.
@@ -96,6 +111,18 @@ impl Database {
     }
 }
 
+/// May a connection be used again? Not one whose commit failed, of a full disk say: its transaction is open still, and whatever began on it later would be a
+/// part of that one. It would be acknowledged, and never be durable. Closed, it is rolled back.
+async fn usable<C: sqlx::Connection>(connection: &mut C) -> Result<bool, sqlx::Error> {
+    // What a transaction that was dropped has left to be done is done before the answer.
+    connection.ping().await?;
+    let open = connection.is_in_transaction();
+    if open {
+        tracing::warn!("a transaction was left open by a commit that failed: its connection is closed");
+    }
+    Ok(!open)
+}
+
 async fn sqlite(path: &str) -> Result<Database> {
     let path = path.split('?').next().unwrap_or_default();
     if path.is_empty() || path == ":memory:" {
@@ -129,13 +156,14 @@ async fn sqlite(path: &str) -> Result<Database> {
         .acquire_timeout(PATIENCE)
         .idle_timeout(None)
         .max_lifetime(None)
+        .after_release(|connection, _| Box::pin(usable(connection)))
         .connect_with(options.clone().pragma("cache_size", "-5000"))
         .await?;
     let read = SqlitePoolOptions::new()
         .max_connections(READERS)
         .acquire_timeout(PATIENCE)
         .connect_lazy_with(options.pragma("query_only", "on").pragma("cache_size", "-4000"));
-    Ok(Database { read: read.into(), write: write.into() })
+    Ok(Database { read: read.into(), write: write.into(), pulse: None })
 }
 
 async fn postgres(url: &str, password: Option<&SecretValue>) -> Result<Database> {
@@ -148,16 +176,17 @@ async fn postgres(url: &str, password: Option<&SecretValue>) -> Result<Database>
         options = options.password(text);
     }
     let options = options.application_name("claviger").disable_statement_logging();
-    let pool = PgPoolOptions::new()
+    let connecting = PgPoolOptions::new()
         .max_connections(CONNECTIONS)
         .acquire_timeout(PATIENCE)
         .after_connect(|connection, _| {
             Box::pin(async move {
-                // The setting of today is pinned for the session: a change on the server reaches only connections that are checked again.
+                // What the server says later cannot make a session forget commits: `off` was refused at the start, and is not taken over here.
                 // A process that is frozen within a transaction loses it before those who wait for its locks give up.
                 connection
                     .execute(
-                        "select set_config('synchronous_commit', current_setting('synchronous_commit'), false), \
+                        "select set_config('synchronous_commit', case current_setting('synchronous_commit') when 'off' then 'on' \
+                         else current_setting('synchronous_commit') end, false), \
                          set_config('lock_timeout', '15s', false), \
                          set_config('idle_in_transaction_session_timeout', '10s', false), set_config('timezone', 'UTC', false)",
                     )
@@ -165,24 +194,59 @@ async fn postgres(url: &str, password: Option<&SecretValue>) -> Result<Database>
                 Ok(())
             })
         })
-        .connect_with(options)
+        // A connection that a call gave up on may never say anything again: it must not keep its place for ever.
+        .after_release(|connection, _| {
+            Box::pin(async move {
+                let answer = tokio::time::timeout(ANSWER, usable(connection)).await;
+                answer.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+            })
+        })
+        .connect_with(options.clone());
+    let opened = async {
+        // First over a connection of its own, as it was set up for this role and database, and before the pool has its say.
+        let mut connection = options.connect().await?;
+        let settings: Settings = sqlx::query_as(
+            "select current_setting('synchronous_commit'), current_setting('fsync'), pg_is_in_recovery(), \
+             current_setting('default_transaction_read_only')",
+        )
+        .fetch_one(&mut connection)
         .await?;
-    let (commit, fsync): (String, String) =
-        sqlx::query_as("select current_setting('synchronous_commit'), current_setting('fsync')")
-            .fetch_one(&pool)
-            .await?;
+        connection.close().await?;
+        keeps_its_promises(&settings)?;
+        Ok::<_, Error>(connecting.await?)
+    };
+    let pool = tokio::time::timeout(OPENING, opened)
+        .await
+        .map_err(|_| Error::Unavailable(format!("no answer within {} ms", OPENING.as_millis())))??;
+    let connection = DatabaseConnection::from(pool);
+    let pulse = Some(Arc::new(Pulse::new(options)));
+    Ok(Database { read: connection.clone(), write: connection, pulse })
+}
+
+/// `synchronous_commit`, `fsync`, whether it is a standby, `default_transaction_read_only`.
+type Settings = (String, String, bool, String);
+
+/// Refuses a server that would lose what it has acknowledged, or takes no writes: an audit log that cannot be appended to is found out before anything
+/// is begun, not halfway.
+fn keeps_its_promises((commit, fsync, standby, read_only): &Settings) -> Result<()> {
+    let refused = |why: &str| Err(Error::Unsafe(why.to_owned()));
+    if *standby {
+        return refused("it is a standby, which takes no writes; name the primary");
+    }
+    if read_only != "off" {
+        return refused(
+            "`default_transaction_read_only` is on, so nothing can be written down before it is done; set it to `off` for this role or database",
+        );
+    }
     if commit == "off" {
-        return Err(Error::Unsafe(
-            "`synchronous_commit` is off, so a commit may be lost after it was acknowledged; set it to `on` for \
-             this role or database"
-                .to_owned(),
-        ));
+        return refused(
+            "`synchronous_commit` is off, so a commit may be lost after it was acknowledged; set it to `on` for this role or database",
+        );
     }
     if fsync == "off" {
         tracing::warn!("the database server runs with `fsync` off: a power cut can lose the journal");
     }
-    let connection = DatabaseConnection::from(pool);
-    Ok(Database { read: connection.clone(), write: connection })
+    Ok(())
 }
 
 #[cfg(test)]
@@ -202,6 +266,43 @@ mod tests {
         let statement = Statement::from_string(DbBackend::Sqlite, "select count(*) as n from t");
         let row = database.read.query_one_raw(statement).await.expect("read").expect("a row");
         assert_eq!(row.try_get::<i64>("", "n").expect("a number"), 1);
+    }
+
+    #[test]
+    fn a_server_that_forgets_or_takes_no_writes_is_refused() {
+        let of = |commit: &str, standby, read_only: &str| {
+            keeps_its_promises(&(commit.to_owned(), "on".to_owned(), standby, read_only.to_owned()))
+        };
+        for commit in ["on", "local", "remote_write", "remote_apply"] {
+            assert!(of(commit, false, "off").is_ok(), "{commit}");
+        }
+        for (refused, word) in [
+            (of("off", false, "off"), "synchronous_commit"),
+            (of("on", true, "off"), "standby"),
+            (of("on", false, "on"), "read_only"),
+        ] {
+            assert!(matches!(refused, Err(Error::Unsafe(why)) if why.contains(word)), "{word}");
+        }
+    }
+
+    /// A full disk fails the commit itself. So does a constraint that is looked at only then.
+    #[tokio::test]
+    async fn what_is_acknowledged_after_a_failed_commit_is_durable() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let url = format!("sqlite://{}", directory.path().join("commit.db").display());
+        let database = Database::open(&url, None).await.expect("opened");
+        let make = "create table a (x integer primary key); \
+                    create table b (x integer references a deferrable initially deferred)";
+        database.write.execute_unprepared(make).await.expect("made");
+        let failing = database.begin().await.expect("begun");
+        failing.execute_unprepared("insert into b values (1)").await.expect("looked at later");
+        assert!(failing.commit().await.is_err(), "it cannot be committed");
+        let next = database.begin().await.expect("begun");
+        next.execute_unprepared("insert into a values (2)").await.expect("written");
+        next.commit().await.expect("acknowledged");
+        let statement = Statement::from_string(DbBackend::Sqlite, "select count(*) as n from a");
+        let row = database.read.query_one_raw(statement).await.expect("read").expect("a row");
+        assert_eq!(row.try_get::<i64>("", "n").expect("a number"), 1, "others do not see it");
     }
 
     #[tokio::test]

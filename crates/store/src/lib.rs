@@ -11,6 +11,7 @@ mod entity;
 mod error;
 pub mod port;
 mod store;
+mod watch;
 
 pub use error::{Error, Result};
 pub use port::*;

@@ -109,6 +109,58 @@ impl Postgres {
             data.join("pg_hba.conf"),
             "local all all md5\nhost all,replication all 127.0.0.1/32 md5\n",
         )?;
+        Self::serve(&bin, directory, options, password, ca).await
+    }
+
+    /// Another server that follows this one and takes no writes.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn standby(&self) -> Result<Self> {
+        persistently(|| self.attempt_standby()).await
+    }
+
+    async fn attempt_standby(&self) -> Result<Self> {
+        let installed = assets::path("postgres-bin")?;
+        let directory = Directory::new("postgres-standby")?;
+        let home = directory.path().join("server");
+        std::fs::create_dir(&home)?;
+        let root = std::fs::metadata(directory.path())?.uid() == 0;
+        let bin = if root { reachable(&installed, directory.path())? } else { installed };
+        if root {
+            give(&home)?;
+        }
+        let mut copy = unprivileged(&bin.join("pg_basebackup"), &home, root);
+        copy.env("PGPASSWORD", &self.password).arg("-D").arg(home.join("data"));
+        copy.args([
+            "-h",
+            "127.0.0.1",
+            "-p",
+            &self.port.to_string(),
+            "-U",
+            USER,
+            "-R",
+            "--no-sync",
+            "-c",
+            "fast",
+        ]);
+        let output = copy.stdin(Stdio::null()).output().context("pg_basebackup")?;
+        if !output.status.success() {
+            bail!("pg_basebackup: {}", String::from_utf8_lossy(&output.stderr).trim());
+        }
+        Self::serve(&bin, directory, Options::default(), self.password.clone(), None).await
+    }
+
+    /// Starts the server on the data that lies in the directory.
+    async fn serve(
+        bin: &Path,
+        directory: Directory,
+        options: Options,
+        password: String,
+        ca: Option<PathBuf>,
+    ) -> Result<Self> {
+        let (home, data) = (directory.path().join("server"), directory.path().join("server/data"));
+        let root = std::fs::metadata(directory.path())?.uid() == 0;
         let port = ports::free()?;
         let mut server = unprivileged(&bin.join("postgres"), &home, root);
         server.arg("-D").arg(&data).args(["-p", &port.to_string()]);
@@ -177,6 +229,21 @@ impl Postgres {
         self.daemon.pid()
     }
 
+    /// Stops all of its processes, or lets them go on: it takes connections, which is the kernel's work, and answers nothing.
+    ///
+    /// # Errors
+    /// A process cannot be told.
+    pub fn freeze(&self, frozen: bool) -> Result<()> {
+        // The children first when it goes on: it must not find one that does not answer.
+        let mut all = children(self.pid())?;
+        all.push(self.pid());
+        for pid in all {
+            // One that ended meanwhile is no harm.
+            Command::new("kill").arg(if frozen { "-STOP" } else { "-CONT" }).arg(pid.to_string()).status()?;
+        }
+        Ok(())
+    }
+
     /// How the superuser connects.
     pub fn configuration(&self, database: &str) -> Config {
         let mut configuration = Config::new();
@@ -218,6 +285,23 @@ pub async fn connect(configuration: &Config) -> Result<Client> {
     // It ends when the client is dropped; an error in between reaches the client as a closed connection.
     tokio::spawn(connection);
     Ok(client)
+}
+
+/// Processes that this one has begun.
+fn children(parent: u32) -> Result<Vec<u32>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc")? {
+        let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
+        // proc(5): the name, in brackets, may hold anything; behind it stand the state and the parent.
+        let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { continue };
+        let rest = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+        if rest.split_whitespace().nth(1) == Some(parent.to_string().as_str()) {
+            found.push(pid);
+        }
+    }
+    Ok(found)
 }
 
 fn unprivileged(program: &Path, home: &Path, root: bool) -> Command {

@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::Path,
-    process::{Child, Stdio},
+    process::{Child, Command, Stdio},
     time::Duration,
 };
 
@@ -12,14 +12,17 @@ use anyhow::{Context as _, Result, bail, ensure};
 use chrono::TimeDelta;
 use claviger_backend_simulated::{
     Estate, EstateFile,
-    estate::{KvEntry, Password, Planted, Role},
+    estate::{Effect, KvEntry, Password, Planted, Role},
 };
 use claviger_core::{
     clock::{Clock as _, SystemClock},
     model::Labels,
     random::SeededRandom,
 };
-use claviger_tests::{binary, lab::postgres::Postgres};
+use claviger_tests::{
+    binary,
+    lab::{daemon::bare_command, postgres::Postgres},
+};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -52,6 +55,12 @@ impl House {
         Ok(house)
     }
 
+    /// A place with a configuration of the caller's, in `claviger.toml`, for targets that are not simulated.
+    pub(crate) fn at(directory: TempDir, configuration: &str) -> Result<Self> {
+        fs::write(directory.path().join("claviger.toml"), configuration)?;
+        Ok(Self { directory, roles: 0 })
+    }
+
     /// Writes the configuration anew.
     pub(crate) fn configure(&self, database: &str, rest: &str) -> Result<()> {
         let text = format!(
@@ -66,12 +75,26 @@ impl House {
     }
 
     pub(crate) fn run(&self, arguments: &[&str]) -> Result<Said> {
-        let output = binary::command(self.path())?.args(arguments).stdin(Stdio::null()).output()?;
-        Ok(Said {
-            code: output.status.code().unwrap_or(-1),
-            stdout: String::from_utf8(output.stdout)?,
-            stderr: String::from_utf8(output.stderr)?,
-        })
+        said(binary::command(self.path())?.args(arguments))
+    }
+
+    /// The same where no file may grow beyond so many KiB: as on a full disk.
+    pub(crate) fn run_on_full_disk(&self, kibibytes: u64, arguments: &[&str]) -> Result<Said> {
+        said(self.confined(kibibytes)?.args(arguments))
+    }
+
+    /// The limit is a soft one, so that it can be lifted while the process runs.
+    fn confined(&self, kibibytes: u64) -> Result<Command> {
+        let mut command = bare_command("sh", self.path());
+        // A write beyond the limit is refused, and no signal ends the process. POSIX counts in units of 512 bytes.
+        command.args(["-c", "trap '' XFSZ; ulimit -S -f \"$1\"; shift; exec \"$@\"", "sh"]);
+        command.arg((kibibytes * 2).to_string()).arg(binary::path()?);
+        Ok(command)
+    }
+
+    /// How long the longest file of the lifecycle database is, in KiB, rounded up.
+    pub(crate) fn log_size(&self) -> u64 {
+        std::fs::metadata(self.path().join("claviger.db-wal")).map_or(0, |file| file.len().div_ceil(1024))
     }
 
     pub(crate) fn json(&self, arguments: &[&str]) -> Result<Value> {
@@ -90,8 +113,34 @@ impl House {
         Ok(all.iter().filter(|one| one["state"] == "done").count())
     }
 
+    /// `roles`, and perhaps options behind them.
     pub(crate) fn serve(&self, roles: &str) -> Result<Serving> {
-        Serving::start(self, roles)
+        Serving::start(binary::command(self.path())?, self.path(), roles)
+    }
+
+    /// The same where no file may grow beyond so many KiB, until [`Serving::give_room`].
+    pub(crate) fn serve_on_full_disk(&self, kibibytes: u64, roles: &str) -> Result<Serving> {
+        Serving::start(self.confined(kibibytes)?, self.path(), roles)
+    }
+
+    fn state(&self) -> Result<Estate> {
+        Ok(EstateFile::new(self.path().join("estate.json")).load()?)
+    }
+
+    /// What was changed at the targets, in its order.
+    pub(crate) fn effects(&self) -> Result<Vec<Effect>> {
+        Ok(self.state()?.effects)
+    }
+
+    /// Each change at a target has an entry of its intent in the log.
+    pub(crate) fn told(&self) -> Result<()> {
+        let log = self.run(&["audit", "export"])?.stdout;
+        let intents: Vec<&str> = log.lines().filter(|line| line.contains("\"intent\"")).collect();
+        for effect in self.effects()? {
+            let named = format!("\"{}\"", effect.target);
+            ensure!(intents.iter().any(|line| line.contains(&named)), "nobody told of {effect:?}");
+        }
+        Ok(())
     }
 
     /// Waits until so many rotations are done.
@@ -121,16 +170,20 @@ impl House {
         subjects.sort();
         subjects.dedup();
         ensure!(subjects.len() == self.roles, "one was rotated twice: {subjects:?}");
-        let estate = EstateFile::new(self.path().join("estate.json")).load()?;
-        for (name, role) in &estate.database.roles {
+        for name in self.state()?.database.roles.keys() {
             let at = format!("sim/db/role/{name}");
-            let set: BTreeSet<_> = estate
-                .effects
-                .iter()
-                .filter(|effect| effect.operation == "issue" && effect.target.as_str() == at)
-                .map(|effect| &effect.key)
-                .collect();
+            let effects = self.effects()?;
+            let issued = |effect: &&Effect| effect.operation == "issue" && effect.target.as_str() == at;
+            let set: BTreeSet<_> = effects.iter().filter(issued).map(|effect| &effect.key).collect();
             ensure!(set.len() == 1, "{name} was set by {} operations", set.len());
+        }
+        self.agrees()
+    }
+
+    /// Each role accepts what its copy holds, and the log verifies.
+    pub(crate) fn agrees(&self) -> Result<()> {
+        let estate = self.state()?;
+        for (name, role) in &estate.database.roles {
             let entry = estate.secret_store.paths.get(&format!("apps/{name}")).context("its copy")?;
             let held = &entry.current().context("a version")?.fields["password"];
             let accepted =
@@ -177,6 +230,15 @@ pub(crate) fn planted(roles: usize, seed: u64) -> Result<Estate> {
     Ok(estate)
 }
 
+fn said(command: &mut Command) -> Result<Said> {
+    let output = command.stdin(Stdio::null()).output()?;
+    Ok(Said {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8(output.stdout)?,
+        stderr: String::from_utf8(output.stderr)?,
+    })
+}
+
 /// A process that serves. Killed when it is dropped.
 pub(crate) struct Serving {
     child: Child,
@@ -185,11 +247,12 @@ pub(crate) struct Serving {
 }
 
 impl Serving {
-    fn start(house: &House, roles: &str) -> Result<Self> {
-        let log = tempfile::Builder::new().prefix("serve-").suffix(".log").tempfile_in(house.path())?;
+    fn start(mut command: Command, directory: &Path, roles: &str) -> Result<Self> {
+        let log = tempfile::Builder::new().prefix("serve-").suffix(".log").tempfile_in(directory)?;
         let (file, log) = log.keep()?;
-        let child = binary::command(house.path())?
-            .args(["serve", "--roles", roles, "--listen", "127.0.0.1:0", "-v"])
+        let child = command
+            .args(["serve", "--listen", "127.0.0.1:0", "-v", "--roles"])
+            .args(roles.split(' '))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(file)
@@ -198,8 +261,10 @@ impl Serving {
         let begun = std::time::Instant::now();
         while begun.elapsed() < PATIENCE {
             let said = serving.said()?;
-            if let Some(line) = said.lines().find_map(|line| line.strip_prefix("listening on ")) {
-                serving.address = line.trim().to_owned();
+            if let Some((_, rest)) = said.split_once("listening on ") {
+                // A line of text, or a text in a document.
+                let end = rest.find(['\n', '"']).unwrap_or(rest.len());
+                serving.address = rest[..end].to_owned();
                 return Ok(serving);
             }
             if let Some(status) = serving.child.try_wait()? {
@@ -215,8 +280,16 @@ impl Serving {
     }
 
     pub(crate) fn signal(&self, name: &str) -> Result<()> {
-        let sent = std::process::Command::new("kill").arg(name).arg(self.child.id().to_string()).status()?;
+        let sent = Command::new("kill").arg(name).arg(self.child.id().to_string()).status()?;
         ensure!(sent.success(), "kill {name}: {sent}");
+        Ok(())
+    }
+
+    /// Sets the limit on the length of files, as `prlimit` writes it.
+    pub(crate) fn give_room(&self, limit: &str) -> Result<()> {
+        let pid = self.child.id().to_string();
+        let lifted = Command::new("prlimit").args(["--pid", &pid, &format!("--fsize={limit}")]).status()?;
+        ensure!(lifted.success(), "prlimit: {lifted}");
         Ok(())
     }
 

@@ -3,9 +3,13 @@
 mod api;
 mod course;
 mod crash;
+mod fleet;
+mod full;
 mod house;
 mod keys;
 mod refusal;
+mod reload;
 mod restored;
 mod rounds;
+mod silent;
 mod verify;

@@ -49,15 +49,45 @@ async fn without_the_audit_log_nothing_starts_and_it_recovers_by_itself() -> Res
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_may_forget_commits_is_refused_at_the_start() -> Result<()> {
     let postgres = require_lab!(Postgres::shared().await, Ok(()));
-    let house = House::new(1, &database(postgres, "service_async").await?, "")?;
+    let url = database(postgres, "service_async").await?;
+    let house = House::new(1, &url, "")?;
     ensure!(house.run(&["scan"])?.code == 0, "scan");
     let client = postgres.connect("postgres").await?;
     client.batch_execute("ALTER DATABASE service_async SET synchronous_commit = off").await?;
     let said = house.run(&["serve", "--listen", "127.0.0.1:0"])?;
     ensure!(said.code == 4 && said.stderr.contains("error[CLV0103]"), "{}: {}", said.code, said.stderr);
+    client
+        .batch_execute(
+            "ALTER DATABASE service_async SET synchronous_commit = on; ALTER DATABASE service_async SET default_transaction_read_only = on",
+        )
+        .await?;
+    let said = house.run(&["serve", "--listen", "127.0.0.1:0"])?;
+    ensure!(said.code == 4 && said.stderr.contains("error[CLV0103]"), "{}: {}", said.code, said.stderr);
+    ensure!(said.stderr.contains("default_transaction_read_only"), "{}", said.stderr);
+    client.batch_execute("ALTER DATABASE service_async RESET default_transaction_read_only").await?;
     let taken = std::net::TcpListener::bind("127.0.0.1:0")?;
-    client.batch_execute("ALTER DATABASE service_async SET synchronous_commit = on").await?;
     let said = house.run(&["serve", "--listen", &taken.local_addr()?.to_string()])?;
     ensure!(said.code == 1 && said.stderr.contains("error[CLV0602]"), "{}: {}", said.code, said.stderr);
+    Ok(())
+}
+
+/// A rotation that is begun at the primary could not be told of at a standby, and one at a standby not at all.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_is_refused_at_the_start() -> Result<()> {
+    let primary = require_lab!(Postgres::start().await, Ok(()));
+    let url = database(&primary, "service_standby").await?;
+    let house = House::new(1, &url, "")?;
+    ensure!(house.run(&["scan"])?.code == 0, "scan");
+    let standby = primary.standby().await?;
+    let other = url.replace(&format!(":{}/", primary.port()), &format!(":{}/", standby.port()));
+    house.configure(&other, "")?;
+    for command in
+        [["serve", "--listen", "127.0.0.1:0"].as_slice(), &["rotate", "sim/db/role/app_000", "--yes"]]
+    {
+        let said = house.run(command)?;
+        ensure!(said.code == 4 && said.stderr.contains("error[CLV0103]"), "{}: {}", said.code, said.stderr);
+        ensure!(said.stderr.contains("standby"), "{}", said.stderr);
+    }
+    ensure!(house.effects()?.is_empty(), "something was changed");
     Ok(())
 }

@@ -53,7 +53,7 @@ pub(super) async fn run(global: &Global, args: &RevokeArgs) -> Result<Exit> {
     let cause = if args.replace { Cause::Incident } else { cause };
     let answers = engine.revoke_guarded(&planned.subjects, cause, reason, &options, listener.as_ref()).await;
     drop(listener);
-    let (mut outcomes, mut failed) = (Vec::new(), Vec::new());
+    let (mut outcomes, mut failed, mut untold) = (Vec::new(), Vec::new(), None);
     for (subject, answer) in planned.subjects.iter().zip(answers) {
         match answer {
             Ok(outcome) => outcomes.push(outcome),
@@ -65,8 +65,15 @@ pub(super) async fn run(global: &Global, args: &RevokeArgs) -> Result<Exit> {
                     &error.to_string(),
                     engine.clock.now(),
                 ));
+                if matches!(error, claviger_engine::Error::Store(claviger_store::Error::Unavailable(_))) {
+                    untold = Some(error);
+                }
             }
         }
+    }
+    // Nothing could be written down, so nothing was begun: that is the command's failure, not the subjects'.
+    if let Some(error) = untold.filter(|_| outcomes.is_empty()) {
+        return Err(error.into());
     }
     let receipts = change::receipts(&outcomes, &failed, engine.clock.now())?;
     if human {

@@ -1,11 +1,18 @@
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, pin::Pin, sync::Arc};
 
-use claviger_core::{secret::SecretValue, signing::PrivateKey};
+use claviger_core::{
+    clock::{Clock, SystemClock},
+    random::{OsRandom, Random},
+    secret::SecretValue,
+    signing::PrivateKey,
+};
+use claviger_engine::firing::Scheduler;
 use claviger_server::{
-    Ended, Load, Pair, Role, Roles, Service, Settings, Stopper, Tls,
+    Ended, Load, Pair, Renewal, Role, Roles, Service, Settings, Stopper, Tls,
     access::oidc::Oidc,
     api::{Api, Bearer},
 };
+use claviger_store::SeaStore;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -13,14 +20,14 @@ use tokio::{
 
 use crate::{
     args::{Global, RoleName, ServeArgs},
-    compose::{Composed, Needs, compose},
-    config::access,
+    compose::{Composed, Needs, assemble, compose},
+    config::{Fixed, Loaded, access},
     error::{Exit, Failure, Result},
     output,
     reviewer::Reviewer,
 };
 
-/// Runs the service until it is told to stop: SIGTERM or SIGINT once for a clean end, twice to cut it off.
+/// Runs the service until it is told to stop: SIGTERM or SIGINT once for a clean end, twice to cut it off. SIGHUP has it read its configuration anew.
 pub(super) async fn run(global: &Global, args: &ServeArgs) -> Result<Exit> {
     let mut composed = compose(global, Needs::Backends).await?;
     composed.may_change()?;
@@ -49,8 +56,12 @@ pub(super) async fn run(global: &Global, args: &ServeArgs) -> Result<Exit> {
             Failure::new(600, Exit::Failed, format!("signals cannot be listened to: {error}"))
         })
     };
-    let (mut terminate, mut interrupt) =
-        (signals(SignalKind::terminate())?, signals(SignalKind::interrupt())?);
+    let (mut terminate, mut interrupt, mut hangup) = (
+        signals(SignalKind::terminate())?,
+        signals(SignalKind::interrupt())?,
+        signals(SignalKind::hangup())?,
+    );
+    let (fixed, store) = (Fixed::of(&composed.loaded, global), Arc::clone(&composed.store));
     let listener = TcpListener::bind(args.listen).await.map_err(|error| {
         Failure::new(602, Exit::Failed, format!("cannot listen on {}: {error}", args.listen))
             .hint("another process has the port, or the address is none of this machine: choose another one with `--listen`")
@@ -62,13 +73,30 @@ pub(super) async fn run(global: &Global, args: &ServeArgs) -> Result<Exit> {
         global,
         &format!("listening on {}://{address}", if tls.is_some() { "https" } else { "http" }),
     );
-    let service = Service { scheduler: composed.scheduler()?, settings, api, tls };
+    let (renewal, current) = Renewal::new(composed.scheduler()?);
+    let service = Service { current, settings, api, tls };
     let stopper = Stopper::default();
     let running = service.run(listener, stopper.listener());
     tokio::pin!(running);
+    // Told to while it does, it begins again: what was read may be older than what is there.
+    let mut reading: Option<Reading<'_>> = None;
     let ended = loop {
         tokio::select! {
             ended = &mut running => break ended,
+            _ = hangup.recv() => reading = Some(Box::pin(read_anew(global, Arc::clone(&store), &fixed))),
+            read = of(&mut reading) => {
+                reading = None;
+                match read {
+                    Ok(scheduler) => {
+                        renewal.renew(scheduler);
+                        tracing::info!("the configuration was read anew");
+                    }
+                    // What ran goes on as it was.
+                    Err(failure) => {
+                        tracing::warn!(error = failure.line(), "the configuration was not taken over");
+                    }
+                }
+            }
             _ = terminate.recv() => stopper.next(),
             _ = interrupt.recv() => stopper.next(),
         }
@@ -138,6 +166,33 @@ async fn api(
     }
     let store = &composed.store;
     Ok(Some(Api { tokens: store.clone(), requests: store.clone(), bearers, signing }))
+}
+
+type Reading<'a> = Pin<Box<dyn Future<Output = Result<Scheduler>> + 'a>>;
+
+/// The result of what is being read. Never, where nothing is.
+async fn of(reading: &mut Option<Reading<'_>>) -> Result<Scheduler> {
+    match reading {
+        Some(reading) => reading.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Builds everything anew on the same database: backends, policies, exceptions, blackouts, owners, approvers, guards, budgets.
+async fn read_anew(global: &Global, store: Arc<SeaStore>, fixed: &Fixed) -> Result<Scheduler> {
+    let mut loaded = Loaded::find(global)?;
+    for setting in fixed.changed(&Fixed::of(&loaded, global)) {
+        tracing::warn!(setting, "it was changed, and is taken over at the next start");
+    }
+    // What is sealed under the keys of before is open.
+    loaded.config.keys = Some(fixed.keys().to_owned());
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let random: Arc<dyn Random> = Arc::new(OsRandom);
+    let composed = assemble(global, Needs::Backends, loaded, store, clock, random).await?;
+    for (backend, _, error) in &composed.engine.estate.broken {
+        tracing::warn!(backend, error = error.message(), "a backend is left out");
+    }
+    composed.scheduler()
 }
 
 fn role(name: RoleName) -> Role {

@@ -255,6 +255,8 @@ impl Engine {
             progress.step_started(record.plan.subject.as_str(), &step.id);
         }
         self.append_owned(owned, append).await?;
+        // The append may have waited for the database for longer than the lease had to spare.
+        self.hold(owned, options).await?;
         let context = Context { engine: self, record, deadline: options.deadline(), attempt };
         let result = tokio::time::timeout(options.deadline(), step::run(&context, step)).await;
         let event = match result {

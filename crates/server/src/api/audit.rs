@@ -39,7 +39,7 @@ use crate::{
 )]
 pub(super) async fn verify(State(context): State<Context>, caller: Caller) -> Answer<Json<Value>> {
     caller.must(Verb::Audit, &Subject::Estate)?;
-    let verification = audit::verify(&context.scheduler.engine, None, None).await?;
+    let verification = audit::verify(&context.scheduler().engine, None, None).await?;
     let mut document = document::value(&verification)?;
     document::stamp(&mut document, "audit-verify");
     Ok(Json(document))

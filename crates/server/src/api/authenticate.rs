@@ -124,7 +124,7 @@ async fn identify(context: &Context, given: &str) -> Answer<Principal> {
 
 /// A token of our own.
 async fn local(context: &Context, handle: &str, given: &str) -> Answer<Principal> {
-    let now = context.scheduler.engine.clock.now();
+    let now = context.scheduler().engine.clock.now();
     let kept = context.api.tokens.token(handle).await?;
     let principal = judge(kept, given, now).ok_or_else(wrong)?;
     // That it was used is for people: a database that takes nothing now is told by what is asked of it.

@@ -37,7 +37,8 @@ impl Caller {
 
     /// A document for them: without the refs of backends that they have nothing to do with.
     pub(super) fn told(&self, context: &Context, mut document: Value) -> Value {
-        let estate = &context.scheduler.engine.estate;
+        let engine = context.scheduler().engine;
+        let estate = &engine.estate;
         let members: Vec<String> =
             estate.members().map(|member| member.backend.info().name.clone()).collect();
         let broken = estate.broken.iter().map(|(name, ..)| name.as_str());
@@ -50,7 +51,7 @@ impl Caller {
 
     /// The engine, at their word.
     pub(super) fn engine(&self, context: &Context) -> Engine {
-        context.scheduler.engine.acting_as(&self.0.actor, self.0.operator())
+        context.scheduler().engine.acting_as(&self.0.actor, self.0.operator())
     }
 
     /// They must be allowed to do this to something.

@@ -39,7 +39,7 @@ pub(super) async fn show(
     Id(id): Id,
     Query(how): Query<How>,
 ) -> Answer<Json<Value>> {
-    let shown = show::shown(&context.scheduler.engine, &id, how.ask, caller.reads())
+    let shown = show::shown(&context.scheduler().engine, &id, how.ask, caller.reads())
         .await
         .map_err(|fault| problem::of_one(fault, &id))?;
     Ok(Json(caller.told(&context, shown.document()?)))

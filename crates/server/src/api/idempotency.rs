@@ -49,7 +49,7 @@ async fn carried_out(context: &Context, request: Request, next: Next) -> Answer<
         sha.update(part);
     }
     let hash = sha.finalize();
-    let (requests, now) = (&context.api.requests, context.scheduler.engine.clock.now());
+    let (requests, now) = (&context.api.requests, context.scheduler().engine.clock.now());
     requests.purge_requests(now - DAY).await?;
     match requests.begin_request(&actor, &key, &hash, now).await? {
         Known::New => {}

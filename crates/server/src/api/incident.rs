@@ -73,7 +73,7 @@ pub(super) async fn list(
     Query(paged): Query<Paged>,
 ) -> Answer<Listed> {
     let limit = input::limit(paged.limit)?;
-    let items = incident::items(&context.scheduler.engine, caller.reads()).await?;
+    let items = incident::items(&context.scheduler().engine, caller.reads()).await?;
     let mut page = page::cut("incidents", items, &["id"], limit, paged.cursor.as_deref())?;
     page.tell(|item| caller.told(&context, item));
     Ok(page)
@@ -99,7 +99,7 @@ pub(super) async fn open(
     if opened.title.trim().is_empty() {
         return Err(Problem::input("`title` says nothing"));
     }
-    if opened.exposed_at.is_some_and(|exposed| exposed > context.scheduler.engine.clock.now()) {
+    if opened.exposed_at.is_some_and(|exposed| exposed > context.scheduler().engine.clock.now()) {
         return Err(Problem::contradiction("`exposed_at` lies in the future"));
     }
     let (engine, sight) = (caller.engine(&context), caller.sight(Verb::Incident));
@@ -139,7 +139,7 @@ pub(super) async fn open(
 )]
 pub(super) async fn show(State(context): State<Context>, caller: Caller, Id(id): Id) -> Answer<Out<Value>> {
     let found = find(&context, &caller, &id, Verb::Read).await?;
-    let view = context.scheduler.engine.incident_view(found).await?;
+    let view = context.scheduler().engine.incident_view(found).await?;
     Ok(Out(caller.told(&context, incident::document(&view)?)))
 }
 
@@ -169,7 +169,7 @@ pub(super) async fn close(
 }
 
 pub(super) async fn find(context: &Context, caller: &Caller, id: &str, verb: Verb) -> Answer<Incident> {
-    let engine = &context.scheduler.engine;
+    let engine = &context.scheduler().engine;
     let found = engine.incident(id).await?;
     match incident::sees(engine, &found, caller.sight(verb)).await? {
         true => Ok(found),

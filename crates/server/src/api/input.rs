@@ -126,7 +126,7 @@ fn read(words: Option<&str>, condition: Option<&str>, context: &Context) -> Answ
     if words.is_empty() && condition.is_none() {
         return Ok(None);
     }
-    let words = selector::absolute(words, context.scheduler.engine.clock.now())?;
+    let words = selector::absolute(words, context.scheduler().engine.clock.now())?;
     Ok(Some(Selector::parse_with(&words, condition)?))
 }
 

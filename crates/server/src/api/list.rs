@@ -15,7 +15,7 @@ use crate::document::list::{self, Thing};
 pub(super) async fn of(context: &Context, caller: &Caller, thing: Thing, asked: Asked) -> Answer<Listed> {
     let limit = input::limit(asked.limit)?;
     let wanted = list::Asked { selector: asked.chosen(context)?, gone: asked.gone };
-    let items = list::items(&context.scheduler.engine, thing, &wanted, caller.reads()).await?;
+    let items = list::items(&context.scheduler().engine, thing, &wanted, caller.reads()).await?;
     let mut page = page::cut(thing.name(), items, thing.identity(), limit, asked.cursor.as_deref())?;
     page.tell(|item| caller.told(context, item));
     Ok(page)

@@ -130,5 +130,5 @@ async fn may_hold(scheduler: &Scheduler, caller: &Caller, selector: Option<&Sele
 }
 
 fn acting(context: &Context, caller: &Caller) -> Scheduler {
-    Scheduler { engine: Arc::new(caller.engine(context)), ..context.scheduler.clone() }
+    Scheduler { engine: Arc::new(caller.engine(context)), ..context.scheduler() }
 }

@@ -157,7 +157,7 @@ pub(super) async fn approve(
 /// The plan of this hash, if all of its subjects may be seen.
 async fn find(context: &Context, caller: &Caller, hash: &str, verb: Verb) -> Answer<Proposed> {
     use claviger_engine::Error::Approval as Refused;
-    let engine = &context.scheduler.engine;
+    let engine = &context.scheduler().engine;
     let absent = || Problem::absent("plan that waits for approval, or more than one,", hash);
     let proposed = match engine.proposed(hash).await {
         Err(Refused { code: "no-plan" | "ambiguous", .. }) => return Err(absent()),
@@ -172,7 +172,7 @@ async fn find(context: &Context, caller: &Caller, hash: &str, verb: Verb) -> Ans
 }
 
 async fn told(context: &Context, proposed: &Proposed, approval: Value) -> Answer<Value> {
-    let engine = &context.scheduler.engine;
+    let engine = &context.scheduler().engine;
     let count = engine.approvals_of(proposed).await?;
     let mut document = documents::proposed(proposed);
     document["approval"] = approval;

@@ -28,7 +28,7 @@ pub(super) async fn list(
     Query(paged): Query<Paged>,
 ) -> Answer<Listed> {
     let limit = input::limit(paged.limit)?;
-    let items = policy::items(&context.scheduler.engine, caller.reads()).await?;
+    let items = policy::items(&context.scheduler().engine, caller.reads()).await?;
     page::cut("policies", items, &["name"], limit, paged.cursor.as_deref())
 }
 
@@ -49,7 +49,7 @@ pub(super) async fn of_credential(
     caller: Caller,
     Id(id): Id,
 ) -> Answer<Json<Value>> {
-    let engine = &context.scheduler.engine;
+    let engine = &context.scheduler().engine;
     let credential =
         show::one(engine, &id, caller.reads()).await.map_err(|fault| problem::of_one(fault, &id))?;
     let verdict = policy::verdict(engine, &credential)?;

@@ -30,7 +30,7 @@ pub(super) async fn find(
     beginning: &str,
     verb: Verb,
 ) -> Answer<SagaView> {
-    let engine = &context.scheduler.engine;
+    let engine = &context.scheduler().engine;
     let mut found = engine.ports.journal.list(kind, None).await?;
     found.retain(|saga| saga.rotation_id.to_string().starts_with(beginning));
     let absent = || Problem::absent(word(kind), beginning);
@@ -48,7 +48,7 @@ pub(super) async fn whole(
     kind: SagaKind,
     id: SagaId,
 ) -> Answer<(SagaOutcome, Value)> {
-    let engine = &context.scheduler.engine;
+    let engine = &context.scheduler().engine;
     let mut outcome = engine.outcome(id).await?;
     let sight = caller.reads();
     let mut withheld = 0;

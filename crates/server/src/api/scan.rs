@@ -67,7 +67,7 @@ pub(super) async fn begin(
             engine.estate.member(name).map_err(|_| Problem::absent("backend", name))?;
         }
     }
-    let scheduler = context.scheduler.clone();
+    let scheduler = context.scheduler();
     // Each has a name of its own: two that are asked of one process are two.
     let owner = format!(
         "{}/{}",
@@ -113,7 +113,7 @@ pub(super) async fn begin(
     tag = "scans"
 )]
 pub(super) async fn newest(State(context): State<Context>, caller: Caller) -> Answer<Out<Value>> {
-    let newest = context.scheduler.engine.ports.inventory.last_scan().await?;
+    let newest = context.scheduler().engine.ports.inventory.last_scan().await?;
     let mut scan: ScanView = newest.ok_or_else(|| Problem::absent("scan", "newest"))?;
     let sight = caller.reads();
     // Who sees a part of a backend sees how it was read.

@@ -45,7 +45,7 @@ pub(super) async fn firings(
     let limit = input::limit(which.limit)?.unwrap_or(1_000);
     let mut states = vec![FiringState::Planned, FiringState::Claimed, FiringState::Open];
     states.extend(which.done.then_some(FiringState::Done));
-    let (scheduler, sight) = (&context.scheduler, caller.reads());
+    let (scheduler, sight) = (&context.scheduler(), caller.reads());
     // What is left out is left out before it is counted.
     let most = if sight.is_whole() { u64::from(limit) } else { u64::from(u32::MAX) };
     let planned = schedule::firings(scheduler, &states, most).await?;

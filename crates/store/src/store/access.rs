@@ -88,9 +88,12 @@ impl Tokens for SeaStore {
     }
 
     async fn token(&self, handle: &str) -> Result<Option<ApiToken>> {
-        let text = format!("select {COLUMNS} from api_token where handle = $1");
-        let rows: Vec<Row> = sql::rows(&self.database.read, text, vec![handle.into()]).await?;
-        rows.into_iter().next().map(token).transpose()
+        let call = async {
+            let text = format!("select {COLUMNS} from api_token where handle = $1");
+            let rows: Vec<Row> = sql::rows(&self.database.read, text, vec![handle.into()]).await?;
+            rows.into_iter().next().map(token).transpose()
+        };
+        self.database.watched(call).await
     }
 
     async fn tokens(&self) -> Result<Vec<ApiToken>> {
@@ -118,14 +121,17 @@ impl Tokens for SeaStore {
     }
 
     async fn token_used(&self, handle: &str, at: DateTime<Utc>) -> Result<()> {
-        let at = micros(at);
-        sql::run(
+        let call = async {
+            let at = micros(at);
+            sql::run(
             &self.database.write,
             "update api_token set last_used_at = $2 where handle = $1 and (last_used_at is null or last_used_at <= $3)",
             vec![handle.into(), at.into(), (at - NOTED).into()],
         )
         .await?;
-        Ok(())
+            Ok(())
+        };
+        self.database.watched(call).await
     }
 }
 
@@ -138,28 +144,31 @@ struct Request {
 #[async_trait]
 impl Requests for SeaStore {
     async fn begin_request(&self, actor: &str, key: &str, hash: &[u8], at: DateTime<Utc>) -> Result<Known> {
-        let made = sql::run(
+        let call = async {
+            let made = sql::run(
             &self.database.write,
             "insert into api_request (actor, request_key, hash, at) values ($1, $2, $3, $4) on conflict do nothing",
             vec![text(actor).into(), text(key).into(), hash.to_vec().into(), micros(at).into()],
         )
         .await?;
-        if made == 1 {
-            return Ok(Known::New);
-        }
-        let rows: Vec<Request> = sql::rows(
-            &self.database.write,
-            "select hash, answer from api_request where actor = $1 and request_key = $2",
-            vec![text(actor).into(), text(key).into()],
-        )
-        .await?;
-        Ok(match rows.into_iter().next() {
-            // It was forgotten between the two statements: whoever asks again finds it free.
-            None => Known::UnderWay,
-            Some(row) if row.hash != hash => Known::Other,
-            Some(Request { answer: None, .. }) => Known::UnderWay,
-            Some(Request { answer: Some(answer), .. }) => Known::Answered(from_json(REQUEST, &answer)?),
-        })
+            if made == 1 {
+                return Ok(Known::New);
+            }
+            let rows: Vec<Request> = sql::rows(
+                &self.database.write,
+                "select hash, answer from api_request where actor = $1 and request_key = $2",
+                vec![text(actor).into(), text(key).into()],
+            )
+            .await?;
+            Ok(match rows.into_iter().next() {
+                // It was forgotten between the two statements: whoever asks again finds it free.
+                None => Known::UnderWay,
+                Some(row) if row.hash != hash => Known::Other,
+                Some(Request { answer: None, .. }) => Known::UnderWay,
+                Some(Request { answer: Some(answer), .. }) => Known::Answered(from_json(REQUEST, &answer)?),
+            })
+        };
+        self.database.watched(call).await
     }
 
     async fn answer_request(&self, actor: &str, key: &str, answer: &Answer) -> Result<()> {

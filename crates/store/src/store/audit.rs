@@ -24,27 +24,34 @@ const ENTRY: &str = "audit_entry";
 #[async_trait]
 impl AuditLog for SeaStore {
     async fn append(&self, drafts: Vec<AuditDraft>) -> Result<Vec<Seq>> {
-        if drafts.is_empty() {
-            return Ok(Vec::new());
-        }
-        let transaction = self.database.begin().await?;
-        let numbers = chain(&transaction, self.clock.now(), drafts).await?;
-        transaction.commit().await?;
-        Ok(numbers)
+        let call = async {
+            if drafts.is_empty() {
+                return Ok(Vec::new());
+            }
+            let transaction = self.database.begin().await?;
+            let numbers = chain(&transaction, self.clock.now(), drafts).await?;
+            transaction.commit().await?;
+            Ok(numbers)
+        };
+        self.database.watched(call).await
     }
 
     async fn head(&self) -> Result<(Seq, AuditHash)> {
-        read_head(audit_head::Entity::find_by_id(1).one(&self.database.read).await?)
+        let call = async { read_head(audit_head::Entity::find_by_id(1).one(&self.database.read).await?) };
+        self.database.watched(call).await
     }
 
     async fn read(&self, after: Seq, limit: u64) -> Result<Vec<AuditEntry>> {
-        let rows = audit_entry::Entity::find()
-            .filter(audit_entry::Column::Seq.gt(after.0))
-            .order_by_asc(audit_entry::Column::Seq)
-            .limit(limit)
-            .all(&self.database.read)
-            .await?;
-        rows.into_iter().map(entry).collect()
+        let call = async {
+            let rows = audit_entry::Entity::find()
+                .filter(audit_entry::Column::Seq.gt(after.0))
+                .order_by_asc(audit_entry::Column::Seq)
+                .limit(limit)
+                .all(&self.database.read)
+                .await?;
+            rows.into_iter().map(entry).collect()
+        };
+        self.database.watched(call).await
     }
 }
 

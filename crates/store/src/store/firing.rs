@@ -26,11 +26,11 @@ const FIRING: &str = "firing";
 #[async_trait]
 impl Firings for SeaStore {
     async fn planned(&self) -> Result<Vec<PlannedFiring>> {
-        self.planned_firings().await
+        self.database.watched(self.planned_firings()).await
     }
 
     async fn replan(&self, now: DateTime<Utc>, changes: &[Replan]) -> Result<()> {
-        self.replan_firings(now, changes).await
+        self.database.watched(self.replan_firings(now, changes)).await
     }
 
     async fn claim(
@@ -41,67 +41,67 @@ impl Firings for SeaStore {
         budgets: &[Budget],
         most: usize,
     ) -> Result<Vec<Claimed>> {
-        self.claim_firings(now, owner, lease, budgets, most).await
+        self.database.watched(self.claim_firings(now, owner, lease, budgets, most)).await
     }
 
     async fn renew_firing(&self, claim: &Claimed, lease: Duration) -> Result<()> {
-        self.renew_claim(claim, lease).await
+        self.database.watched(self.renew_claim(claim, lease)).await
     }
 
     async fn begun(&self, now: DateTime<Utc>, claim: &Claimed, saga: SagaId) -> Result<()> {
-        self.note_begun(now, claim, saga).await
+        self.database.watched(self.note_begun(now, claim, saga)).await
     }
 
     async fn settle(&self, now: DateTime<Utc>, ends: &[(Claimed, FiringEnd)]) -> Result<Vec<bool>> {
-        self.settle_claims(now, ends).await
+        self.database.watched(self.settle_claims(now, ends)).await
     }
 
     async fn open_firings(&self) -> Result<Vec<FiringView>> {
-        self.list_firings(&[FiringState::Open], u64::MAX).await
+        self.database.watched(self.list_firings(&[FiringState::Open], u64::MAX)).await
     }
 
     async fn settle_open(&self, now: DateTime<Utc>, id: FiringId, end: &FiringEnd) -> Result<()> {
-        self.settle_opened(now, id, end).await
+        self.database.watched(self.settle_opened(now, id, end)).await
     }
 
     async fn firings(&self, states: &[FiringState], limit: u64) -> Result<Vec<FiringView>> {
-        self.list_firings(states, limit).await
+        self.database.watched(self.list_firings(states, limit)).await
     }
 
     async fn firing_counts(&self, now: DateTime<Utc>) -> Result<FiringCounts> {
-        self.count_firings(now).await
+        self.database.watched(self.count_firings(now)).await
     }
 
     async fn pause(&self, pause: &NewPause, audit: AuditDraft) -> Result<()> {
-        self.begin_pause(pause, audit).await
+        self.database.watched(self.begin_pause(pause, audit)).await
     }
 
     async fn end_pause(&self, id: PauseId, actor: &str, audit: AuditDraft) -> Result<bool> {
-        self.finish_pause(id, actor, audit).await
+        self.database.watched(self.finish_pause(id, actor, audit)).await
     }
 
     async fn pauses(&self) -> Result<Vec<PauseView>> {
-        self.open_pauses().await
+        self.database.watched(self.open_pauses()).await
     }
 
     async fn take_duty(&self, name: &str, owner: &str, lease: Duration) -> Result<bool> {
-        self.hold_duty(name, owner, lease).await
+        self.database.watched(self.hold_duty(name, owner, lease)).await
     }
 
     async fn leave_duty(&self, name: &str, owner: &str) -> Result<()> {
-        self.drop_duty(name, owner).await
+        self.database.watched(self.drop_duty(name, owner)).await
     }
 
     async fn end_round(&self, name: &str, at: DateTime<Utc>) -> Result<()> {
-        self.keep_round(name, at).await
+        self.database.watched(self.keep_round(name, at)).await
     }
 
     async fn last_round(&self, name: &str) -> Result<Option<DateTime<Utc>>> {
-        self.newest_round(name).await
+        self.database.watched(self.newest_round(name)).await
     }
 
     async fn probe(&self, now: DateTime<Utc>) -> Result<i64> {
-        self.probe_writing(now).await
+        self.database.watched(self.probe_writing(now)).await
     }
 }
 

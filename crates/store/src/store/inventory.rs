@@ -36,11 +36,11 @@ use crate::{Inventory, MergeSummary, MergedPage, Result, RotationEnd, ScanStart,
 #[async_trait]
 impl Inventory for SeaStore {
     async fn begin_scan(&self, scan: &ScanStart) -> Result<()> {
-        self.start_scan(scan).await
+        self.database.watched(self.start_scan(scan)).await
     }
 
     async fn merge(&self, scan: ScanId, at: DateTime<Utc>, page: MergedPage) -> Result<MergeSummary> {
-        self.merge_page(scan, at, page).await
+        self.database.watched(self.merge_page(scan, at, page)).await
     }
 
     async fn end_scope(
@@ -52,15 +52,15 @@ impl Inventory for SeaStore {
         status: ScopeStatus,
         reason: Option<&str>,
     ) -> Result<MergeSummary> {
-        self.note_scope(scan, at, backend, scope, status, reason).await
+        self.database.watched(self.note_scope(scan, at, backend, scope, status, reason)).await
     }
 
     async fn link(&self, scan: ScanId, at: DateTime<Utc>) -> Result<MergeSummary> {
-        self.link_all(scan, at).await
+        self.database.watched(self.link_all(scan, at)).await
     }
 
     async fn missing_scopes(&self, scan: ScanId, backend: &str) -> Result<Vec<Scope>> {
-        self.unnamed_scopes(scan, backend).await
+        self.database.watched(self.unnamed_scopes(scan, backend)).await
     }
 
     async fn end_backend(
@@ -70,71 +70,71 @@ impl Inventory for SeaStore {
         view: &BackendScanView,
         gone: &[Scope],
     ) -> Result<()> {
-        self.finish_backend(scan, at, view, gone).await
+        self.database.watched(self.finish_backend(scan, at, view, gone)).await
     }
 
     async fn end_scan(&self, scan: ScanId, at: DateTime<Utc>, complete: bool) -> Result<()> {
-        self.finish_scan(scan, at, complete).await
+        self.database.watched(self.finish_scan(scan, at, complete)).await
     }
 
     async fn counts(&self, backend: &str) -> Result<Counts> {
-        self.count_backend(backend).await
+        self.database.watched(self.count_backend(backend)).await
     }
 
     async fn coverage(&self) -> Result<Vec<BackendScanView>> {
-        self.newest_coverage().await
+        self.database.watched(self.newest_coverage()).await
     }
 
     async fn last_scan(&self) -> Result<Option<ScanView>> {
-        self.newest_scan().await
+        self.database.watched(self.newest_scan()).await
     }
 
     async fn credentials(&self, now: DateTime<Utc>, selection: &Selection) -> Result<Vec<CredentialView>> {
-        self.list_credentials(now, selection).await
+        self.database.watched(self.list_credentials(now, selection)).await
     }
 
     async fn credential(&self, now: DateTime<Utc>, id: CredentialId) -> Result<Option<CredentialDetail>> {
-        self.one_credential(now, id).await
+        self.database.watched(self.one_credential(now, id)).await
     }
 
     async fn details(&self, now: DateTime<Utc>, selection: &Selection) -> Result<Vec<CredentialDetail>> {
-        self.list_details(now, selection, true).await
+        self.database.watched(self.list_details(now, selection, true)).await
     }
 
     async fn subjects(&self, now: DateTime<Utc>, selection: &Selection) -> Result<Vec<CredentialDetail>> {
-        self.list_details(now, selection, false).await
+        self.database.watched(self.list_details(now, selection, false)).await
     }
 
     async fn identities(&self, selection: &Selection) -> Result<Vec<IdentityView>> {
-        self.list_identities(selection).await
+        self.database.watched(self.list_identities(selection)).await
     }
 
     async fn copies(&self, selection: &Selection) -> Result<Vec<CopyView>> {
-        self.list_copies(selection).await
+        self.database.watched(self.list_copies(selection)).await
     }
 
     async fn consumers(&self, selection: &Selection) -> Result<Vec<ConsumerView>> {
-        self.list_consumers(selection).await
+        self.database.watched(self.list_consumers(selection)).await
     }
 
     async fn by_fingerprint(&self, fingerprints: &[Fingerprint]) -> Result<Vec<(Fingerprint, CredentialId)>> {
-        self.find_fingerprints(fingerprints).await
+        self.database.watched(self.find_fingerprints(fingerprints)).await
     }
 
     async fn note_findings(&self, at: DateTime<Utc>, findings: Vec<FindingView>) -> Result<MergeSummary> {
-        self.keep_findings(at, findings).await
+        self.database.watched(self.keep_findings(at, findings)).await
     }
 
     async fn close_findings(&self, at: DateTime<Utc>, rules: &[&str]) -> Result<u64> {
-        self.end_findings(at, rules).await
+        self.database.watched(self.end_findings(at, rules)).await
     }
 
     async fn returned(&self) -> Result<Vec<ReturnedView>> {
-        self.list_returned().await
+        self.database.watched(self.list_returned()).await
     }
 
     async fn record_reprobe(&self, credential: CredentialId, probe: &ReprobeView) -> Result<()> {
-        self.note_reprobe(credential, probe).await
+        self.database.watched(self.note_reprobe(credential, probe)).await
     }
 
     async fn agreements(&self) -> Result<Vec<Agreement>> {
@@ -158,19 +158,19 @@ impl Inventory for SeaStore {
     }
 
     async fn findings(&self) -> Result<Vec<FindingView>> {
-        self.open_findings().await
+        self.database.watched(self.open_findings()).await
     }
 
     async fn history(&self, since: Option<DateTime<Utc>>, limit: u64) -> Result<Vec<HistoryView>> {
-        self.list_history(since, limit).await
+        self.database.watched(self.list_history(since, limit)).await
     }
 
     async fn cached_links(&self, verifier: &Fingerprint) -> Result<Vec<(Fingerprint, bool)>> {
-        self.read_cache(verifier).await
+        self.database.watched(self.read_cache(verifier)).await
     }
 
     async fn cache_links(&self, results: Vec<(Fingerprint, Fingerprint, bool)>) -> Result<()> {
-        self.write_cache(results).await
+        self.database.watched(self.write_cache(results)).await
     }
 
     async fn record_rotation(
@@ -180,11 +180,11 @@ impl Inventory for SeaStore {
         copies: Vec<(Ref, Option<String>, Fingerprint)>,
         end: RotationEnd,
     ) -> Result<()> {
-        self.note_rotation(at, credential, copies, end).await
+        self.database.watched(self.note_rotation(at, credential, copies, end)).await
     }
 
     async fn record_validity(&self, places: &[Ref], made: DateTime<Utc>, ends: DateTime<Utc>) -> Result<()> {
-        self.note_validity(places, made, ends).await
+        self.database.watched(self.note_validity(places, made, ends)).await
     }
 
     async fn record_state(
@@ -194,6 +194,6 @@ impl Inventory for SeaStore {
         state: CredentialState,
         detail: &str,
     ) -> Result<()> {
-        self.note_state(at, credential, state, detail).await
+        self.database.watched(self.note_state(at, credential, state, detail)).await
     }
 }

@@ -30,70 +30,79 @@ use crate::{
 #[async_trait]
 impl Journal for SeaStore {
     async fn create(&self, new: NewSaga) -> Result<Option<SagaId>> {
-        let now = micros(self.clock.now());
-        let transaction = self.database.begin().await?;
-        self.require_fingerprint_key(&transaction).await?;
-        let Some(id) = begin(&transaction, now, new).await? else {
-            transaction.rollback().await?;
-            return Ok(None);
+        let call = async {
+            let now = micros(self.clock.now());
+            let transaction = self.database.begin().await?;
+            self.require_fingerprint_key(&transaction).await?;
+            let Some(id) = begin(&transaction, now, new).await? else {
+                transaction.rollback().await?;
+                return Ok(None);
+            };
+            transaction.commit().await?;
+            Ok(Some(id))
         };
-        transaction.commit().await?;
-        Ok(Some(id))
+        self.database.watched(call).await
     }
 
     async fn claim(&self, saga: SagaId, owner: &str, lease: Duration) -> Result<Option<Claim>> {
-        self.claim_saga(saga, owner, lease).await
+        self.database.watched(self.claim_saga(saga, owner, lease)).await
     }
 
     async fn renew(&self, claim: &mut Claim, lease: Duration) -> Result<()> {
-        self.renew_lease(claim, lease).await
+        self.database.watched(self.renew_lease(claim, lease)).await
     }
 
     async fn release(&self, claim: &Claim) -> Result<()> {
-        self.release_lease(claim).await
+        self.database.watched(self.release_lease(claim)).await
     }
 
     async fn append(&self, claim: &mut Claim, append: Append) -> Result<Appended> {
-        self.append_grouped(claim, append).await
+        self.database.watched(self.append_grouped(claim, append)).await
     }
 
     async fn hand_over(&self, claim: &mut Claim, last: Append, successor: NewSaga) -> Result<SagaId> {
-        let now = micros(self.clock.now());
-        let events = i64::from(last.event.is_some());
-        let after = self.after(claim, &last).await?;
-        let transaction = self.database.begin().await?;
-        if !fence(&transaction, claim, after.as_ref(), now).await? {
-            return Err(Error::Fenced);
-        }
-        write(&transaction, &[(&*claim, &last)], now).await?;
-        let id = begin(&transaction, now, successor)
-            .await?
-            .ok_or_else(|| Error::inconsistent("saga", "the one that hands over is not at rest"))?;
-        transaction.commit().await?;
-        claim.next_seq.0 += events;
-        Ok(id)
+        let call = async {
+            let now = micros(self.clock.now());
+            let events = i64::from(last.event.is_some());
+            let after = self.after(claim, &last).await?;
+            let transaction = self.database.begin().await?;
+            if !fence(&transaction, claim, after.as_ref(), now).await? {
+                return Err(Error::Fenced);
+            }
+            write(&transaction, &[(&*claim, &last)], now).await?;
+            let id = begin(&transaction, now, successor)
+                .await?
+                .ok_or_else(|| Error::inconsistent("saga", "the one that hands over is not at rest"))?;
+            transaction.commit().await?;
+            claim.next_seq.0 += events;
+            Ok(id)
+        };
+        self.database.watched(call).await
     }
 
     async fn load(&self, saga: SagaId) -> Result<Option<SagaRecord>> {
-        self.load_saga(saga).await
+        self.database.watched(self.load_saga(saga)).await
     }
 
     async fn sealed(&self, saga: SagaId, slot: &str) -> Result<Option<Vec<u8>>> {
-        let key = (saga.0, slot.to_owned());
-        let row = sealed_value::Entity::find_by_id(key).one(&self.database.read).await?;
-        Ok(row.map(|row| row.sealed))
+        let call = async {
+            let key = (saga.0, slot.to_owned());
+            let row = sealed_value::Entity::find_by_id(key).one(&self.database.read).await?;
+            Ok(row.map(|row| row.sealed))
+        };
+        self.database.watched(call).await
     }
 
     async fn unfinished(&self) -> Result<Vec<SagaId>> {
-        self.unfinished_sagas().await
+        self.database.watched(self.unfinished_sagas()).await
     }
 
     async fn list(&self, kind: SagaKind, credential: Option<CredentialId>) -> Result<Vec<SagaView>> {
-        self.list_sagas(kind, credential).await
+        self.database.watched(self.list_sagas(kind, credential)).await
     }
 
     async fn receipts(&self, saga: Option<SagaId>) -> Result<Vec<ReceiptView>> {
-        self.list_receipts(saga).await
+        self.database.watched(self.list_receipts(saga)).await
     }
 }
 

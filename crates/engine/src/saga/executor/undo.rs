@@ -33,6 +33,8 @@ impl Engine {
                 append.audit.push(draft);
             }
             self.append(owned, record, Event::UndoStarted { step: step.id.clone() }, append).await?;
+            // As before a step: the append may have waited.
+            self.hold(owned, options).await?;
         }
         let context = Context { engine: self, record, deadline: options.deadline(), attempt: 1 };
         let mut tries = 0;

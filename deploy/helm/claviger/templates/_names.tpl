@@ -1,0 +1,38 @@
+{{/* The release's name: of the Deployment and of what belongs to it. */}}
+{{- define "claviger.name" -}}
+{{- ternary .Release.Name (printf "%s-claviger" .Release.Name) (contains "claviger" .Release.Name) | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "claviger.account" -}}
+{{- default (include "claviger.name" .) .Values.serviceAccount.name }}
+{{- end }}
+
+{{- define "claviger.selector" -}}
+app.kubernetes.io/name: claviger
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "claviger.labels" -}}
+{{ include "claviger.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end }}
+
+{{/* Flow of the values -> files of its roles. */}}
+{{- define "claviger.flows" -}}
+scan: [scan]
+rotate: [rotate]
+rotateToken: [rotate-token]
+rotateCertificate: [rotate-certificate]
+revoke: [revoke]
+revokeAccount: [revoke-account]
+revokePod: [revoke-pod]
+mitigate: [mitigate]
+{{- end }}
+
+{{/* Roles of which single namespaces are no use: what they name lies in no namespace. */}}
+{{- define "claviger.clustered" -}}
+scan: [scan-cluster]
+rotateCertificate: [rotate-certificate]
+mitigate: [mitigate]
+{{- end }}
