@@ -210,7 +210,7 @@ mod tests {
         };
         assert_eq!(bearer(&headers(&["bearer abc"])).ok(), Some("abc"));
         for bad in [&[][..], &["abc"], &["Basic abc"], &["Bearer "], &["Bearer a", "Bearer b"]] {
-            let problem = bearer(&headers(bad)).err().expect("refused");
+            let problem = bearer(&headers(bad)).expect_err("refused");
             assert_eq!(problem.status, StatusCode::UNAUTHORIZED, "{bad:?}");
         }
     }

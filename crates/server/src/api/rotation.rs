@@ -174,8 +174,7 @@ pub(super) async fn rollback_plan(
     caller: Caller,
     Id(id): Id,
 ) -> Answer<Out<Value>> {
-    let (planned, plan) = planned(&context, &caller, &id).await?;
-    drop(planned);
+    let (_, plan) = planned(&context, &caller, &id).await?;
     let mut document = documents::document(&plan);
     document::stamp(&mut document, "rollback-plan");
     Ok(Out(caller.told(&context, document)))

@@ -80,7 +80,8 @@ impl Tokens for SeaStore {
                 transaction.rollback().await?;
                 return Ok(false);
             }
-            done => drop(done?),
+            Err(error) => return Err(error.into()),
+            Ok(_) => {}
         }
         audit::chain_one(&transaction, micros(self.clock.now()), draft).await?;
         transaction.commit().await?;
