@@ -5,6 +5,7 @@ mod chart;
 mod doctor;
 mod flow;
 mod grant;
+mod policy;
 mod robot;
 mod role;
 mod unit;
