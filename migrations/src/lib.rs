@@ -23,6 +23,7 @@ mod m20251127_220000_reprobe;
 mod m20251127_220100_drill;
 mod m20251128_030000_own_key;
 mod m20251128_031000_agreement;
+mod m20251128_034000_urgency;
 mod sql;
 
 pub use sea_orm_migration::{MigrationTrait, MigratorTrait};
@@ -53,6 +54,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20251127_220100_drill::Migration),
             Box::new(m20251128_030000_own_key::Migration),
             Box::new(m20251128_031000_agreement::Migration),
+            Box::new(m20251128_034000_urgency::Migration),
         ]
     }
 }

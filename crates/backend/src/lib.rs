@@ -21,6 +21,7 @@ mod eraser;
 mod error;
 pub mod layers;
 mod operation;
+mod own_login;
 mod roles;
 mod sink;
 mod trusting;
@@ -36,6 +37,7 @@ pub use self::{
     eraser::{Eraser, FormerValue},
     error::{Effect, Error, ErrorKind, Result, Retry},
     operation::Operation,
+    own_login::{OwnLogin, OwnState, Renewal},
     roles::{
         Account, Adoption, Expect, Field, Held, Identified, Issued, Issuer, Offer, PendingValue, Presence,
         Probe, Prospect, Restore, Runtime, Sibling, Store, StoreState, StoredValue, ValueForm, Verdict,

@@ -13,6 +13,7 @@ mod metrics;
 mod planning;
 mod probing;
 mod recovering;
+mod renewing;
 mod scanning;
 mod service;
 mod settings;

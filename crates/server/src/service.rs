@@ -6,7 +6,7 @@ use claviger_engine::firing::Scheduler;
 use tokio::{net::TcpListener, sync::Notify, task::JoinSet};
 
 use crate::{
-    Health, Metrics, Settings, Stage, Stop, Stopper, http, planning, probing, recovering, scanning,
+    Health, Metrics, Settings, Stage, Stop, Stopper, http, planning, probing, recovering, renewing, scanning,
     verifying, working,
 };
 
@@ -64,6 +64,8 @@ impl Service {
             duties.spawn(working::run(scheduler.clone(), settings.clone(), h(), m(), stop.clone()));
             duties.spawn(recovering::run(scheduler.clone(), settings.clone(), h(), m(), stop.clone()));
         }
+        // Every process has its own connections.
+        duties.spawn(renewing::run(scheduler.clone(), h(), m(), stop.clone()));
         // These two end last, when the others have: what stops is still asked how it is.
         let last = Stopper::default();
         beside.spawn(probing::run(scheduler.clone(), h(), m(), last.listener()));

@@ -15,6 +15,7 @@ mod journey;
 mod kills;
 mod lost_answer;
 mod named_token;
+mod own;
 mod pending;
 mod recovery;
 mod revoke;

@@ -1,5 +1,6 @@
 //! The service through the real binary, on a simulated estate: what is due is rotated once, by however many processes, however they end.
 
+mod asked;
 mod course;
 mod crash;
 mod house;

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use claviger_core::{id::CredentialId, saga::SagaKind, schedule::Schedule};
+use claviger_core::{id::CredentialId, saga::SagaKind, schedule::Schedule, view::CredentialView};
 use claviger_engine::{
     Engine, exception, policy,
     selector::{Selector, glob},
@@ -91,6 +91,18 @@ const DRILLS: &[Column] = &[
     Column::new("actor", "BY").wide(),
 ];
 
+const CONNECTIONS: &[Column] = &[
+    Column::new("backend", "BACKEND"),
+    Column::new("ref", "REF").shown(Shown::Ref),
+    Column::new("age_days", "AGE").shown(Shown::Number),
+    Column::new("expires_at", "EXPIRES").shown(Shown::Time),
+    Column::new("copies", "COPIES").shown(Shown::Number),
+    Column::new("detail", "DETAIL"),
+    Column::new("created_at", "CREATED").shown(Shown::Day).wide(),
+    Column::new("last_used_at", "USED").shown(Shown::Day).wide(),
+    Column::new("credential", "CREDENTIAL").shown(Shown::Id).wide(),
+];
+
 const SCHEDULES: &[Column] = &[
     Column::new("ref", "REF").shown(Shown::Ref),
     Column::new("policy", "POLICY"),
@@ -166,6 +178,10 @@ pub(super) async fn run(global: &Global, args: &ListArgs) -> Result<Exit> {
         Thing::Revocations => {
             ("revocations", SAGAS, sagas(engine, SagaKind::Revocation, selector.as_ref(), &selection).await?)
         }
+        Thing::Connections => {
+            let names = composed.loaded.config.backends.keys().map(String::as_str);
+            ("connections", CONNECTIONS, connections(engine, names, selector.as_ref()).await?)
+        }
         Thing::Drills => ("drills", DRILLS, output::values(&engine.ports.incidents.drills().await?)?),
         Thing::Schedules => ("schedules", SCHEDULES, schedules(engine, selector.as_ref(), &selection).await?),
     };
@@ -185,6 +201,39 @@ async fn credentials(
     let now = engine.clock.now();
     items.iter_mut().for_each(|credential| policy::apply(&engine.estate, credential, now));
     output::values(&items)
+}
+
+/// What our own backends are logged in to with, as the newest scan recognised it.
+async fn connections<'n>(
+    engine: &Engine,
+    names: impl Iterator<Item = &'n str>,
+    selector: Option<&Selector>,
+) -> Result<Vec<Value>> {
+    let all = engine.ports.inventory.credentials(engine.clock.now(), &Selection::default()).await?;
+    let is_own =
+        |credential: &CredentialView| credential.attributes.get("own").is_some_and(|own| own == true);
+    let own: Vec<CredentialView> = all.into_iter().filter(is_own).collect();
+    let chosen = match selector {
+        Some(selector) => selector.choose(&own)?,
+        None => own.iter().collect(),
+    };
+    let mut items = Vec::new();
+    for name in names {
+        let before = items.len();
+        for credential in chosen.iter().filter(|credential| credential.backend == name) {
+            items.push(json!({
+                "backend": name, "credential": credential.id, "ref": credential.at, "age_days": credential.age_days,
+                "created_at": credential.created_at, "expires_at": credential.expires_at, "last_used_at": credential.last_used_at,
+                "copies": credential.copies, "detail": Value::Null,
+            }));
+        }
+        if items.len() == before && selector.is_none() {
+            // A certificate of a cluster, or an account whose issuer cannot be read: unknown, and not none.
+            let detail = "not known: no scan has recognised it";
+            items.push(json!({ "backend": name, "ref": Value::Null, "detail": detail }));
+        }
+    }
+    Ok(items)
 }
 
 /// What is due by a policy, the first to start first. Where it cannot be decided, that is said instead of a time.
