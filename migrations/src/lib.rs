@@ -25,6 +25,7 @@ mod m20251128_000000_round;
 mod m20251128_010000_access;
 mod m20251128_030000_own_key;
 mod m20251128_031000_agreement;
+mod m20251128_034000_urgency;
 mod sql;
 
 pub use sea_orm_migration::{MigrationTrait, MigratorTrait};
@@ -57,6 +58,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20251128_010000_access::Migration),
             Box::new(m20251128_030000_own_key::Migration),
             Box::new(m20251128_031000_agreement::Migration),
+            Box::new(m20251128_034000_urgency::Migration),
         ]
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use claviger_backend::{
-    Backend, BackendInfo, Capability, Eraser, Issuer, Offspring, Permission, Phase, Result, Runtime,
-    ScanSink, Store, Turns,
+    Backend, BackendInfo, Capability, Eraser, Issuer, Offspring, OwnLogin, Permission, Phase, Result,
+    Runtime, ScanSink, Store, Turns,
 };
 use claviger_core::{clock::Clock, fingerprint::FingerprintKey, model::Scope};
 use tokio::sync::Mutex;
@@ -134,6 +134,10 @@ impl Backend for VaultBackend {
     }
 
     fn offspring(&self) -> Option<&dyn Offspring> {
+        Some(self)
+    }
+
+    fn own_login(&self) -> Option<&dyn OwnLogin> {
         Some(self)
     }
 

@@ -64,6 +64,7 @@ mod kv;
 mod labels;
 mod mounts;
 mod names;
+mod own_login;
 mod store;
 
 pub use self::{

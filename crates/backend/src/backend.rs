@@ -2,8 +2,8 @@ use async_trait::async_trait;
 use claviger_core::model::Scope;
 
 use crate::{
-    Anchors, Authority, Capability, Decoys, Eraser, Issuer, Letterbox, Offspring, Phase, Result, Runtime,
-    ScanSink, Store, Trusting, Turns,
+    Anchors, Authority, Capability, Decoys, Eraser, Issuer, Letterbox, Offspring, OwnLogin, Phase, Result,
+    Runtime, ScanSink, Store, Trusting, Turns,
 };
 
 /// Which backend this is. Holds no secret.
@@ -82,6 +82,16 @@ pub trait Backend: Send + Sync {
 
     /// Its role as issuer of decoys.
     fn decoys(&self) -> Option<&dyn Decoys> {
+        None
+    }
+
+    /// Its role as a system to which we are logged in with something that may end.
+    fn own_login(&self) -> Option<&dyn OwnLogin> {
+        None
+    }
+
+    /// How long it wants to be left alone: the rest of what it said when it refused a call for want of room. The layers know; a backend itself does not.
+    fn throttled(&self) -> Option<std::time::Duration> {
         None
     }
 

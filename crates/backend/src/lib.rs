@@ -22,6 +22,7 @@ mod error;
 pub mod layers;
 mod letterbox;
 mod operation;
+mod own_login;
 mod roles;
 mod sink;
 mod trusting;
@@ -38,6 +39,7 @@ pub use self::{
     error::{Effect, Error, ErrorKind, Result, Retry},
     letterbox::{Letterbox, Marked},
     operation::Operation,
+    own_login::{OwnLogin, OwnState, Renewal},
     roles::{
         Account, Adoption, Expect, Field, Held, Identified, Issued, Issuer, Offer, PendingValue, Presence,
         Probe, Prospect, Restore, Runtime, Sibling, Store, StoreState, StoredValue, ValueForm, Verdict,

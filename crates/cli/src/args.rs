@@ -200,6 +200,8 @@ pub(crate) enum Thing {
     Schedules,
     /// Drills, with what they measured
     Drills,
+    /// What our own backends are logged in to with, with age and end
+    Connections,
 }
 
 /// `list`

@@ -78,6 +78,7 @@ fn word(command: &Command) -> &'static str {
         Command::Schedule(_) => "schedule",
         Command::Serve(_) => "serve",
         Command::Token(_) => "token",
+        Command::Keys(_) => "keys",
         Command::Db(_) => "db",
         Command::Completion(_) => "completion",
         Command::Man => "man",

@@ -269,3 +269,101 @@ impl Journal for Witnessed {
         self.journal.receipts(saga).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Weak;
+
+    use claviger_core::audit::{AuditDraft, AuditEntry, AuditKind};
+
+    use super::*;
+
+    /// A log of one chain whose head is where a test puts it.
+    #[derive(Default)]
+    struct Log {
+        head: Mutex<i64>,
+        /// Whoever looks at the head once more while somebody asks for it.
+        other: Mutex<Option<(Weak<Keeper>, i64)>>,
+    }
+
+    fn hash(seq: i64) -> AuditHash {
+        let mut bytes = [7; 32];
+        bytes[..8].copy_from_slice(&seq.to_be_bytes());
+        AuditHash(bytes)
+    }
+
+    fn entry(seq: i64) -> AuditEntry {
+        let draft = AuditDraft {
+            kind: AuditKind::Traced,
+            actor: String::new(),
+            subject: String::new(),
+            saga: None,
+            step: None,
+            detail: serde_json::Value::Null,
+        };
+        let at = chrono::DateTime::UNIX_EPOCH;
+        AuditEntry { seq: Seq(seq), at, draft, prev_hash: hash(seq - 1), hash: hash(seq) }
+    }
+
+    impl Log {
+        fn put(&self, seq: i64) {
+            *self.head.lock().expect("not poisoned") = seq;
+        }
+    }
+
+    #[async_trait]
+    impl AuditLog for Log {
+        async fn append(&self, _: Vec<AuditDraft>) -> Result<Vec<Seq>> {
+            Ok(Vec::new())
+        }
+
+        async fn head(&self) -> Result<Head> {
+            let seq = *self.head.lock().expect("not poisoned");
+            if let Some((keeper, later)) = self.other.lock().expect("not poisoned").take()
+                && let Some(keeper) = keeper.upgrade()
+            {
+                keeper.with(|seen| seen.head = Some((Seq(later), hash(later))));
+            }
+            Ok((Seq(seq), hash(seq)))
+        }
+
+        async fn read(&self, after: Seq, limit: u64) -> Result<Vec<AuditEntry>> {
+            let head = *self.head.lock().expect("not poisoned");
+            let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+            Ok((after.0 + 1..=head).take(limit).map(entry).collect())
+        }
+    }
+
+    async fn open(dir: &Path, log: &Arc<Log>) -> Arc<Keeper> {
+        let audit: Arc<dyn AuditLog> = log.clone();
+        Arc::new(Keeper::open(dir, audit).await.expect("it is asked"))
+    }
+
+    #[tokio::test]
+    async fn a_log_that_goes_back_is_noticed_and_one_that_goes_on_is_not() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let log = Arc::new(Log::default());
+        assert!(open(dir.path(), &log).await.went_back().is_none(), "there is no entry yet");
+        log.put(10);
+        let keeper = open(dir.path(), &log).await;
+        log.put(20);
+        keeper.note(true).await;
+        // Another saga of this process has seen a later head while the answer was on its way.
+        *log.other.lock().expect("not poisoned") = Some((Arc::downgrade(&keeper), 25));
+        keeper.note(true).await;
+        assert!(keeper.went_back().is_none() && keeper.last().is_some_and(|(seq, _)| seq == Seq(25)));
+        log.put(30);
+        keeper.note(true).await;
+        assert!(keeper.went_back().is_none());
+        // The running process notices, and so does the next one.
+        log.put(15);
+        keeper.note(true).await;
+        assert!(keeper.went_back().is_some());
+        let next = open(dir.path(), &log).await;
+        assert!(next.went_back().is_some() && next.refuse().is_err());
+        next.note(true).await;
+        assert!(open(dir.path(), &log).await.went_back().is_some(), "looking does not mend it");
+        next.reconciled().await.expect("it is noted");
+        assert!(next.went_back().is_none() && open(dir.path(), &log).await.went_back().is_none());
+    }
+}

@@ -65,6 +65,10 @@ pub enum AuditKind {
     SchedulePaused,
     /// A pause ended.
     ScheduleResumed,
+    /// Somebody had what is scheduled start at once.
+    ScheduleAsked,
+    /// What we log in with ourselves is to be renewed, or was.
+    OwnRenewed,
     /// A database that went back in time was compared with the targets.
     Reconciled,
     /// One of the installation's own keys was replaced, taken away, or said to be lost.

@@ -6,6 +6,7 @@
 mod budget;
 mod expression;
 mod steady;
+mod urgency;
 mod window;
 
 use chrono::{DateTime, LocalResult, NaiveDateTime, TimeDelta, TimeZone as _, Utc};
@@ -16,6 +17,7 @@ pub use self::{
     budget::{Bucket, Budget},
     expression::Expression,
     steady::{SETTLE, Steadiness},
+    urgency::Urgency,
     window::{Blackout, Window},
 };
 use crate::id::CredentialId;

@@ -10,6 +10,7 @@
 //! To add a reason to wait: a field of [`Wanted`](claviger_store::Wanted), which [`wanted`] fills and a claim looks at.
 
 mod ahead;
+mod ask;
 mod carry;
 mod pause;
 mod settle;
@@ -22,6 +23,7 @@ use claviger_store::Firings;
 
 pub use self::{
     ahead::{Ahead, changes},
+    ask::Asked,
     wanted::{Held, wanted},
 };
 use crate::Engine;

@@ -17,6 +17,7 @@ pub mod firing;
 pub mod guard;
 pub mod incident;
 mod job;
+pub mod own;
 pub mod plan;
 pub mod policy;
 pub mod progress;

@@ -18,6 +18,7 @@ mod metrics;
 mod planning;
 mod probing;
 mod recovering;
+mod renewing;
 mod reprobing;
 mod round;
 mod scanning;

@@ -105,6 +105,12 @@ pub const DECLARED: &[Declared] = &[
         &[],
         "Credentials of which a copy is refused, or copies hold unlike values, when this process last verified",
     ),
+    declare(
+        "claviger_own_credentials_ending",
+        "gauge",
+        &[],
+        "Credentials of our own backends that end and that this process cannot renew",
+    ),
     declare("claviger_http_requests_total", "counter", &["route", "status"], "Answers over HTTP"),
     declare("claviger_http_request_seconds", "histogram", &["route"], "How long an answer took"),
 ];
@@ -130,6 +136,7 @@ pub struct Metrics {
     verifications: Family<Labels, Counter>,
     copies: Family<Labels, Gauge>,
     broken: Gauge,
+    own_ending: Gauge,
     requests: Family<Labels, Counter>,
     took: Family<Labels, Histogram, fn() -> Histogram>,
 }
@@ -157,6 +164,7 @@ impl Default for Metrics {
             verifications: Family::default(),
             copies: Family::default(),
             broken: Gauge::default(),
+            own_ending: Gauge::default(),
             requests: Family::default(),
             took: Family::new_with_constructor(seconds),
         };
@@ -184,6 +192,9 @@ impl Default for Metrics {
                 }
                 "claviger_copies" => registry.register(short, *help, metrics.copies.clone()),
                 "claviger_credentials_broken" => registry.register(short, *help, metrics.broken.clone()),
+                "claviger_own_credentials_ending" => {
+                    registry.register(short, *help, metrics.own_ending.clone())
+                }
                 "claviger_http_requests_total" => registry.register(short, *help, metrics.requests.clone()),
                 "claviger_http_request_seconds" => registry.register(short, *help, metrics.took.clone()),
                 _ => {}
@@ -281,6 +292,10 @@ impl Metrics {
             let count = i64::try_from(count).unwrap_or(i64::MAX);
             self.copies.get_or_create(&one("login", login)).set(count);
         }
+    }
+
+    pub(crate) fn own_ending(&self, count: usize) {
+        self.own_ending.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     pub(crate) fn broken(&self, count: usize) {

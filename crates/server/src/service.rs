@@ -6,7 +6,7 @@ use tokio::{net::TcpListener, sync::Notify, task::JoinSet};
 
 use crate::{
     Current, Health, Metrics, Settings, Stage, Stop, Stopper, Tls, api, drilling::Drilling, http, planning,
-    probing, recovering, reprobing::Reprobing, round, scanning, verifying, working,
+    probing, recovering, renewing, reprobing::Reprobing, round, scanning, verifying, working,
 };
 
 /// How a service ended.
@@ -91,6 +91,8 @@ impl Service {
             stop.reached(Stage::Draining).await;
             work.drain().await;
         });
+        // Every process has its own connections.
+        duties.spawn(renewing::run(current.clone(), h(), m(), stop.clone()));
         // These two end last, when the others have: what stops is still asked how it is.
         let last = Stopper::default();
         let scheduler = current.now();

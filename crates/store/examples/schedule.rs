@@ -35,6 +35,7 @@ fn wanted(number: u64, due: u64, now: DateTime<Utc>) -> Replan {
         u128::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c834),
     ));
     Replan::Put(Wanted {
+        urgency: claviger_core::schedule::Urgency::Usual,
         credential: id,
         due_at,
         subject: Ref::from_text(format!("b{}/role/app_{number}", number % 4)),

@@ -16,6 +16,7 @@ mod journey;
 mod kills;
 mod lost_answer;
 mod named_token;
+mod own;
 mod pending;
 mod recovery;
 mod revoke;

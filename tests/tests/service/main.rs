@@ -1,6 +1,7 @@
 //! The service through the real binary, on a simulated estate: what is due is rotated once, by however many processes, however they end.
 
 mod api;
+mod asked;
 mod course;
 mod crash;
 mod fleet;

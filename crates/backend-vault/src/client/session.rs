@@ -26,6 +26,11 @@ impl Held {
 }
 
 impl Api {
+    /// Do we log in, and so get another token by ourselves when one ends?
+    pub(crate) fn logs_in(&self) -> bool {
+        !matches!(self.auth, VaultAuth::Token(_))
+    }
+
     /// The token in use; logs in when there is none or it is about to end.
     ///
     /// # Errors

@@ -41,6 +41,8 @@ pub(crate) struct TokenInfo {
     #[serde(default)]
     pub(crate) identity_policies: Option<Vec<String>>,
     #[serde(default)]
+    pub(crate) last_renewal_time: Option<i64>,
+    #[serde(default)]
     pub(crate) meta: Option<Labels>,
     #[serde(default)]
     pub(crate) num_uses: u64,

@@ -4,9 +4,13 @@ mod decoy;
 mod ending;
 mod eraser;
 mod letterbox;
+mod own_login;
 mod trusting;
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -22,8 +26,8 @@ use super::{Call, LayerConfig, check, limit, retry, timeout, trace};
 use crate::{
     Adoption, Anchors, Authority, Backend, BackendInfo, Capability, Decoys, Ending, Eraser, Error, ErrorKind,
     Expect, Field, Held, Identified, Issued, Issuer, Letterbox, Likeness, Offer, Offspring, Operation,
-    PendingValue, Permission, Phase, Presence, Probe, Prospect, Restore, Result, Runtime, ScanSink, Sessions,
-    Sibling, Store, StoreState, StoredValue, Trusting, Turn, Turns, ValueOrigin,
+    OwnLogin, PendingValue, Permission, Phase, Presence, Probe, Prospect, Restore, Result, Runtime, ScanSink,
+    Sessions, Sibling, Store, StoreState, StoredValue, Trusting, Turn, Turns, ValueOrigin,
 };
 
 /// A backend behind the layers. It has the roles of the backend within.
@@ -31,12 +35,19 @@ pub struct Guarded {
     inner: Arc<dyn Backend>,
     config: LayerConfig,
     permits: Semaphore,
+    /// Until when it wants to be left alone.
+    closed: Mutex<Option<Instant>>,
 }
+
+/// How long a system is left alone that has no room and does not say for how long.
+const UNSAID: Duration = Duration::from_secs(30);
+/// What it may ask for at the most: a slip of its clock must not close it for days.
+const LONGEST: Duration = Duration::from_secs(3600);
 
 impl Guarded {
     /// Puts the layers around a backend.
     pub fn new(inner: Arc<dyn Backend>, config: LayerConfig) -> Self {
-        Self { inner, config, permits: Semaphore::new(config.concurrency.max(1)) }
+        Self { inner, config, permits: Semaphore::new(config.concurrency.max(1)), closed: Mutex::default() }
     }
 
     async fn call<T, F>(&self, call: Call<'_>, attempt: impl Fn() -> F) -> Result<T>
@@ -47,11 +58,27 @@ impl Guarded {
             let deadline = Instant::now() + call.total;
             let _permit = limit::permit(&self.permits, &call, deadline).await?;
             retry::retried(&self.config.retry, &call, deadline, || {
-                timeout::bounded(&call, deadline, attempt())
+                let attempt = timeout::bounded(&call, deadline, attempt());
+                async move {
+                    let answer = attempt.await;
+                    if let Err(error) = &answer {
+                        self.heed(error);
+                    }
+                    answer
+                }
             })
             .await
         })
         .await
+    }
+
+    /// A system that has no room says for how long, or is left alone for a while.
+    fn heed(&self, error: &Error) {
+        if error.kind() == ErrorKind::RateLimited {
+            let until = Instant::now() + error.retry_after().unwrap_or(UNSAID).min(LONGEST);
+            let mut closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
+            *closed = Some(closed.map_or(until, |known| known.max(until)));
+        }
     }
 
     fn checked(&self, claimed: bool, at: Option<&Ref>, operation: &'static str) -> Result<()> {
@@ -143,6 +170,15 @@ impl Backend for Guarded {
 
     fn offspring(&self) -> Option<&dyn Offspring> {
         self.inner.offspring().map(|_| self as &dyn Offspring)
+    }
+
+    fn throttled(&self) -> Option<Duration> {
+        let until = *self.closed.lock().unwrap_or_else(PoisonError::into_inner);
+        until.and_then(|until| until.checked_duration_since(Instant::now())).filter(|left| !left.is_zero())
+    }
+
+    fn own_login(&self) -> Option<&dyn OwnLogin> {
+        self.inner.own_login().map(|_| self as &dyn OwnLogin)
     }
 
     fn decoys(&self) -> Option<&dyn Decoys> {

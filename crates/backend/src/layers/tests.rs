@@ -297,6 +297,10 @@ async fn a_wait_that_the_target_asks_for_is_kept_or_the_call_ends() {
     let begin = Instant::now();
     let error = hurried.revoke(&op(), &subject(), None).await.unwrap_err();
     assert_eq!((error.retry(), begin.elapsed().as_secs()), (Retry::Persistent, 0));
+    // Until then nothing of its budget is taken.
+    assert_eq!(crate::Backend::throttled(&hurried), Some(Duration::from_secs(5)));
+    tokio::time::advance(Duration::from_secs(5)).await;
+    assert_eq!(crate::Backend::throttled(&hurried), None);
     assert_eq!(inner.calls.load(Ordering::SeqCst), 1);
 }
 

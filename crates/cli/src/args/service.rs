@@ -39,6 +39,15 @@ pub(crate) enum ScheduleCommand {
         #[arg(long, value_name = "TEXT")]
         reason: String,
     },
+    /// Have what is scheduled start at once, whatever its window and its due time say; approvals and pauses hold
+    Run {
+        /// A ref with globs, an id or its beginning, or terms such as `kind=password backend=db`
+        #[arg(required = true)]
+        selector: Vec<String>,
+        /// Why; it goes into the audit log
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
     /// End a pause
     Resume {
         /// The pause's id or its beginning; `schedule list` shows them

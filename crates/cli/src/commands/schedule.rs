@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::{
     args::{Format, Global, ScheduleArgs, ScheduleCommand},
     compose::{Needs, compose},
-    error::{Exit, Result},
+    error::{Exit, Failure, Result},
     output::{self, Column, Shown},
 };
 
@@ -68,6 +68,28 @@ pub(super) async fn run(global: &Global, args: &ScheduleArgs) -> Result<Exit> {
                     json!({ "id": id, "selector": selector.as_ref().map(Selector::text), "reason": reason });
                 output::stamp(&mut document, "pause");
                 output::document(global, &document)?;
+            }
+        }
+        ScheduleCommand::Run { selector, reason } => {
+            let now = scheduler.engine.clock.now();
+            let selector = Selector::parse(&selector::absolute(&selector.join(" "), now)?)?;
+            let asked = scheduler.ask(&selector, reason).await?;
+            if matches!(global.output, Format::Table | Format::Wide) {
+                for at in &asked.starts {
+                    output::text(&format!("starts: {at}\n"));
+                }
+                for at in &asked.stays {
+                    output::text(&format!("stays as it is: {at}\n"));
+                }
+            } else {
+                let mut document = output::value(&asked)?;
+                output::stamp(&mut document, "asked");
+                output::document(global, &document)?;
+            }
+            if asked.starts.is_empty() {
+                return Err(Failure::new(705, Exit::Refused, "nothing of it has a firing that could start").hint(
+                    "it has no policy, is paused, or is under way (`claviger schedule list`); `claviger rotate` needs no schedule",
+                ));
             }
         }
         ScheduleCommand::Resume { pause, reason } => {

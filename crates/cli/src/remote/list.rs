@@ -11,7 +11,7 @@ use crate::{
 
 /// `list`
 pub(super) async fn run(global: &Global, client: &Client, args: &ListArgs) -> Result<Exit> {
-    let (thing, columns) = list::shape(args.thing);
+    let (thing, columns) = list::shape(args.thing).ok_or_else(|| super::elsewhere("list connections"))?;
     let mut query = Vec::new();
     let words = args.selector.join(" ");
     // Nothing chooses a drill: what is given is not looked at, here as there.

@@ -57,7 +57,7 @@ fn same(known: &PlannedFiring, wanted: &Wanted) -> bool {
     known.policy == wanted.policy
         && known.holds == wanted.holds
         && known.pause == wanted.pause
-        && known.starts_at == starts_at
+        && (known.asked || (known.starts_at == starts_at && known.urgency == wanted.urgency))
 }
 
 impl Scheduler {
@@ -135,6 +135,8 @@ mod tests {
     use chrono::{DateTime, TimeDelta, Utc};
     use uuid::Uuid;
 
+    use claviger_core::schedule::Urgency;
+
     use super::*;
 
     fn at(minute: i64) -> DateTime<Utc> {
@@ -143,6 +145,7 @@ mod tests {
 
     fn one(number: u128, due: i64) -> Wanted {
         Wanted {
+            urgency: Urgency::Usual,
             credential: CredentialId(Uuid::from_u128(number)),
             due_at: at(due),
             subject: Ref::from_text(format!("db/role/{number}")),
@@ -156,6 +159,8 @@ mod tests {
 
     fn kept(wanted: &Wanted) -> PlannedFiring {
         PlannedFiring {
+            urgency: wanted.urgency,
+            asked: false,
             id: FiringId::derive(wanted.credential, wanted.due_at),
             credential: wanted.credential,
             policy: wanted.policy.clone(),

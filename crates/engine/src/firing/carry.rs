@@ -22,6 +22,13 @@ impl Scheduler {
     /// The database.
     pub async fn claim(&self, lease: Duration, most: usize) -> Result<Vec<Claimed>> {
         let now = self.engine.clock.now();
+        // What one worker was told holds for all of them.
+        for member in self.engine.estate.members() {
+            if let Some(wait) = member.backend.throttled() {
+                let until = now + TimeDelta::from_std(wait).unwrap_or(TimeDelta::MAX);
+                self.firings.close_budget(&member.backend.info().name, until).await?;
+            }
+        }
         Ok(self.firings.claim(now, &self.owner, lease, &self.estate_budgets(), most).await?)
     }
 
@@ -99,7 +106,7 @@ impl Scheduler {
         match self.wanted_of(claim.credential, &pauses).await? {
             Some(Wanted { due_at, starts_at, pause, .. }) if due_at == claim.due_at => {
                 let paused = pause.is_some() || pauses.iter().any(Held::is_whole);
-                if paused || starts_at > engine.clock.now() {
+                if paused || (starts_at > engine.clock.now() && !claim.asked) {
                     return Ok(Begun::End(FiringEnd::Later { at: starts_at, pause }));
                 }
             }

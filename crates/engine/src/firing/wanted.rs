@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
-use claviger_core::{firing::PauseView, id::PauseId, reference::Ref, view::CredentialView};
+use claviger_core::{
+    firing::PauseView, id::PauseId, reference::Ref, schedule::Urgency, view::CredentialView,
+};
 use claviger_store::Wanted;
 
 use crate::{Estate, Result, policy::policy_for, selector::Selector, timing};
@@ -67,6 +69,7 @@ pub fn wanted(
         holds: holds.into_iter().collect(),
         // What may start now came first that was due first, and stays in its place from one look to the next.
         starts_at: if due.may_start(now) { due.at.min(now) } else { due.starts_at },
+        urgency: Urgency::of(credential),
         pause: Held::first_of(pauses, credential),
     }))
 }

@@ -7,7 +7,7 @@ use claviger_core::{
     firing::{FiringCounts, FiringState, FiringView, PauseView},
     id::{CredentialId, Epoch, FiringId, PauseId, SagaId},
     reference::Ref,
-    schedule::Budget,
+    schedule::{Budget, Urgency},
 };
 
 use crate::Result;
@@ -29,6 +29,8 @@ pub struct Wanted {
     pub holds: Vec<String>,
     /// The first moment at which it may start.
     pub starts_at: DateTime<Utc>,
+    /// How exposed it is: within a budget the exposed go first.
+    pub urgency: Urgency,
     /// The pause that holds it.
     pub pause: Option<PauseId>,
 }
@@ -48,6 +50,10 @@ pub struct PlannedFiring {
     pub starts_at: DateTime<Utc>,
     /// Not before this, as an earlier try came to nothing.
     pub retry_at: Option<DateTime<Utc>>,
+    /// How exposed it is.
+    pub urgency: Urgency,
+    /// Somebody asked for it by hand: its start is that moment.
+    pub asked: bool,
     /// The pause that holds it.
     pub pause: Option<PauseId>,
 }
@@ -80,6 +86,8 @@ pub struct Claimed {
     pub saga: Option<SagaId>,
     /// Tries that came to nothing.
     pub attempts: u32,
+    /// Somebody asked for it by hand: windows and blackouts do not hold it.
+    pub asked: bool,
 }
 
 /// What comes of a claim.
@@ -152,6 +160,18 @@ pub trait Firings: Send + Sync {
         budgets: &[Budget],
         most: usize,
     ) -> Result<Vec<Claimed>>;
+
+    /// Has planned firings of these credentials start at once, whatever their window says, and notes who asked. Gives those that it found; one that is taken
+    /// already, or paused, stays as it is.
+    async fn ask_firings(
+        &self,
+        now: DateTime<Utc>,
+        credentials: &[CredentialId],
+        audit: AuditDraft,
+    ) -> Result<Vec<CredentialId>>;
+
+    /// Nothing of this backend is taken until then: it throttles us. A later time stands.
+    async fn close_budget(&self, backend: &str, until: DateTime<Utc>) -> Result<()>;
 
     /// Extends a claim. [`Error::Fenced`](crate::Error::Fenced) when it is somebody else's by now.
     async fn renew_firing(&self, claim: &Claimed, lease: Duration) -> Result<()>;

@@ -1,5 +1,6 @@
 //! Firings of schedules. What is compared in a query is a whole number: microseconds for instants, milliseconds of the database's clock for leases.
 
+mod ask;
 mod claim;
 mod duty;
 mod pause;
@@ -14,7 +15,7 @@ use chrono::{DateTime, Utc};
 use claviger_core::{
     audit::AuditDraft,
     firing::{FiringCounts, FiringState, FiringView, PauseView},
-    id::{FiringId, PauseId, SagaId},
+    id::{CredentialId, FiringId, PauseId, SagaId},
     schedule::Budget,
 };
 
@@ -42,6 +43,19 @@ impl Firings for SeaStore {
         most: usize,
     ) -> Result<Vec<Claimed>> {
         self.database.watched(self.claim_firings(now, owner, lease, budgets, most)).await
+    }
+
+    async fn ask_firings(
+        &self,
+        now: DateTime<Utc>,
+        credentials: &[CredentialId],
+        audit: AuditDraft,
+    ) -> Result<Vec<CredentialId>> {
+        self.ask_for(now, credentials, audit).await
+    }
+
+    async fn close_budget(&self, backend: &str, until: DateTime<Utc>) -> Result<()> {
+        self.close_until(backend, until).await
     }
 
     async fn renew_firing(&self, claim: &Claimed, lease: Duration) -> Result<()> {

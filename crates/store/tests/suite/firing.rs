@@ -6,7 +6,7 @@ use claviger_core::{
     firing::{FiringCounts, FiringState},
     id::{CredentialId, FiringId, PauseId, SagaId},
     reference::Ref,
-    schedule::Budget,
+    schedule::{Budget, Urgency},
 };
 use claviger_store::{
     AuditLog as _, Claimed, Error, FiringEnd, Firings as _, NewPause, Replan, SeaStore, Wanted,
@@ -24,6 +24,7 @@ fn at(seconds: i64) -> DateTime<Utc> {
 
 fn wanted(number: u128, due: i64) -> Wanted {
     Wanted {
+        urgency: Urgency::Usual,
         credential: CredentialId(Uuid::from_u128(number)),
         due_at: at(due),
         subject: Ref::from_text(format!("db/role/{number}")),
@@ -293,5 +294,67 @@ pub(crate) async fn a_probe_waits_for_what_an_append_waits_for(bench: Bench) -> 
     let begun = std::time::Instant::now();
     store.probe(at(0)).await?;
     assert!(begun.elapsed() < Duration::from_secs(14), "{:?}", begun.elapsed());
+    Ok(())
+}
+
+pub(crate) async fn the_exposed_go_first_within_a_budget(bench: Bench) -> Result<()> {
+    let store = &bench.store;
+    let urgent = |number, due, urgency| Wanted { urgency, ..wanted(number, due) };
+    let all = [
+        wanted(1, 0),
+        urgent(2, 30, Urgency::Raised),
+        urgent(3, 40, Urgency::Leaked),
+        urgent(4, 35, Urgency::High),
+        // Not yet due, however urgent.
+        urgent(5, 500, Urgency::Leaked),
+    ];
+    store.replan(at(0), &put(all.clone())).await?;
+    let planned = store.planned().await?;
+    let kept =
+        |number: u128| planned.iter().find(|one| one.credential.0.as_u128() == number).map(|one| one.urgency);
+    assert_eq!((kept(1), kept(3)), (Some(Urgency::Usual), Some(Urgency::Leaked)), "it is read back");
+    let mut order = Vec::new();
+    for _ in 0..4 {
+        let claims = claim(store, 50, 1, 1).await?;
+        order.extend(numbers(&claims));
+        for one in claims {
+            store.settle(at(50), &[(one, FiringEnd::Superseded)]).await?;
+        }
+    }
+    assert_eq!(order, [3, 4, 2, 1]);
+    assert!(claim(store, 50, 1, 1).await?.is_empty(), "what is not due is not due");
+    // One that has waited for longer than the other is worth more goes first.
+    let old = wanted(6, -86_400 * 2);
+    store.replan(at(50), &put([old, urgent(7, 0, Urgency::Raised)])).await?;
+    assert_eq!(numbers(&claim(store, 50, 1, 1).await?), [6]);
+    Ok(())
+}
+
+pub(crate) async fn a_backend_that_throttles_is_left_alone_until_then(bench: Bench) -> Result<()> {
+    let store = &bench.store;
+    store.replan(at(0), &put([wanted(1, 0), wanted(2, 0)])).await?;
+    store.close_budget("db", at(60)).await?;
+    store.close_budget("db", at(30)).await?;
+    store.close_budget("elsewhere", at(600)).await?;
+    assert!(claim(store, 59, 4, 4).await?.is_empty(), "the later time stands");
+    assert_eq!(claim(store, 60, 4, 4).await?.len(), 2);
+    Ok(())
+}
+
+pub(crate) async fn what_is_asked_for_starts_at_once(bench: Bench) -> Result<()> {
+    let store = &bench.store;
+    let all = [wanted(1, 10_000), wanted(2, 20_000), wanted(3, 0)];
+    store.replan(at(0), &put(all.clone())).await?;
+    let ids: Vec<_> = [2, 9].map(|number| CredentialId(Uuid::from_u128(number))).to_vec();
+    assert_eq!(store.ask_firings(at(5), &ids, draft("asked")).await?, ids[..1]);
+    assert!(store.ask_firings(at(5), &ids[1..], draft("asked")).await?.is_empty());
+    // Planning anew does not take it back.
+    store.replan(at(6), &put(all)).await?;
+    let claims = claim(store, 7, 1, 1).await?;
+    assert_eq!((numbers(&claims), claims[0].asked), (vec![2], true), "before what waits");
+    let again = FiringEnd::Again { at: at(100), outcome: "failed".to_owned(), detail: None };
+    store.settle(at(8), &[(claims[0].clone(), again)]).await?;
+    let claims = claim(store, 200, 4, 4).await?;
+    assert!(claims.iter().any(|one| one.credential.0.as_u128() == 2 && !one.asked), "once");
     Ok(())
 }

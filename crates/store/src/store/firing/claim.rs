@@ -35,16 +35,22 @@ struct Row {
     subject: String,
     backend: String,
     holds: String,
-    starts_at: i64,
     epoch: i64,
     saga_id: Option<Uuid>,
     attempts: i64,
+    rank: i64,
+    asked_at: Option<i64>,
 }
 
 #[derive(FromQueryResult)]
 struct Held {
     backend: String,
     holds: String,
+}
+
+#[derive(FromQueryResult)]
+struct Closed {
+    backend: String,
 }
 
 #[derive(FromQueryResult)]
@@ -60,7 +66,7 @@ struct One {
 }
 
 const COLUMNS: &str =
-    "id, credential_id, due_at, subject, backend, holds, starts_at, epoch, saga_id, attempts";
+    "id, credential_id, due_at, subject, backend, holds, epoch, saga_id, attempts, rank, asked_at";
 
 /// What is under way.
 #[derive(Default)]
@@ -100,7 +106,8 @@ impl SeaStore {
         let mut chosen = self.abandoned(&transaction, most).await?;
         if chosen.len() < most && !paused_whole(&transaction).await? {
             let mut under_way = under_way(&transaction).await?;
-            for budget in budgets {
+            let closed = closed(&transaction, now).await?;
+            for budget in budgets.iter().filter(|budget| !closed.contains(&budget.backend)) {
                 let left = most - chosen.len();
                 chosen.extend(self.of_backend(&transaction, now, budget, left, &mut under_way).await?);
             }
@@ -186,7 +193,7 @@ impl SeaStore {
             None => None,
         };
         let mut chosen = Vec::new();
-        let (mut after_start, mut after_id) = (i64::MIN, Uuid::nil());
+        let (mut after_rank, mut after_id) = (i64::MIN, Uuid::nil());
         let page = (free * LOOKED_AT).max(AT_LEAST);
         for _ in 0..PAGES {
             if chosen.len() >= free {
@@ -195,21 +202,21 @@ impl SeaStore {
             let rows: Vec<Row> = sql::rows(
                 transaction,
                 format!(
-                    "select {COLUMNS} from firing where state = 'planned' and pause_id is null and backend = $1 and starts_at <= $2 \
-                     and (starts_at > $3 or (starts_at = $3 and id > $4)) order by starts_at, id limit $5 {}",
+                    "select {COLUMNS} from firing where state = 'planned' and pause_id is null and backend = $1 and starts_at <= $2 and rank <= $2 \
+                     and (rank > $3 or (rank = $3 and id > $4)) order by rank, id limit $5 {}",
                     self.skip_locked()
                 ),
                 vec![
                     text(&budget.backend).into(),
                     number(now).into(),
-                    after_start.into(),
+                    after_rank.into(),
                     after_id.into(),
                     i64::try_from(page).unwrap_or(i64::MAX).into(),
                 ],
             )
             .await?;
             let Some(last) = rows.last() else { break };
-            (after_start, after_id) = (last.starts_at, last.id);
+            (after_rank, after_id) = (last.rank, last.id);
             let whole = rows.len() == page;
             for row in rows {
                 let holds: Vec<String> = from_json(FIRING, &row.holds)?;
@@ -241,6 +248,17 @@ async fn paused_whole<C: ConnectionTrait>(connection: &C) -> Result<bool> {
     )
     .await?;
     Ok(!found.is_empty())
+}
+
+/// Backends that throttle us.
+async fn closed<C: ConnectionTrait>(connection: &C, now: DateTime<Utc>) -> Result<BTreeSet<String>> {
+    let rows: Vec<Closed> = sql::rows(
+        connection,
+        "select backend from schedule_throttle where closed_until > $1",
+        vec![number(now).into()],
+    )
+    .await?;
+    Ok(rows.into_iter().map(|row| row.backend).collect())
 }
 
 /// One whose rotation waits for an operator holds its service too: nobody changes more of what is in trouble. One that waits for its old value's end
@@ -293,6 +311,7 @@ fn claimed(row: Row) -> Result<Claimed> {
         epoch: Epoch(row.epoch + 1),
         saga: row.saga_id.map(SagaId),
         attempts: u32::try_from(count(row.attempts)).unwrap_or(u32::MAX),
+        asked: row.asked_at.is_some(),
     })
 }
 

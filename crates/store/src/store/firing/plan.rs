@@ -1,5 +1,8 @@
-use chrono::{DateTime, Utc};
-use claviger_core::id::{CredentialId, FiringId, PauseId};
+use chrono::{DateTime, TimeDelta, Utc};
+use claviger_core::{
+    id::{CredentialId, FiringId, PauseId},
+    schedule::Urgency,
+};
 use sea_orm::{FromQueryResult, Value};
 use uuid::Uuid;
 
@@ -14,13 +17,16 @@ use crate::{
 
 /// Changes of one transaction: no writer waits longer for it.
 const PIECE: usize = 1024;
-const COLUMNS: &str =
-    "id, credential_id, due_at, subject, backend, policy, holds, starts_at, state, pause_id, changed_at";
-const WIDTH: usize = 11;
+const COLUMNS: &str = "id, credential_id, due_at, subject, backend, policy, holds, starts_at, state, pause_id, changed_at, rank";
+const WIDTH: usize = 12;
 /// One that is not planned any more stays as it is. An earlier try that came to nothing goes on to put it off.
 const UPSERT: &str = "on conflict (credential_id, due_at) do update set subject = excluded.subject, backend = excluded.backend, \
      policy = excluded.policy, holds = excluded.holds, pause_id = excluded.pause_id, changed_at = excluded.changed_at, \
-     starts_at = case when firing.retry_at is not null and firing.retry_at > excluded.starts_at then firing.retry_at else excluded.starts_at end \
+     starts_at = case when firing.asked_at is not null then firing.asked_at \
+     when firing.retry_at is not null and firing.retry_at > excluded.starts_at then firing.retry_at else excluded.starts_at end, \
+     rank = case when firing.asked_at is not null then 0 \
+     when firing.retry_at is not null and firing.retry_at > excluded.starts_at then firing.retry_at - excluded.starts_at + excluded.rank \
+     else excluded.rank end \
      where firing.state = 'planned'";
 
 #[derive(FromQueryResult)]
@@ -31,6 +37,8 @@ struct Row {
     holds: String,
     starts_at: i64,
     retry_at: Option<i64>,
+    rank: i64,
+    asked_at: Option<i64>,
     pause_id: Option<Uuid>,
 }
 
@@ -38,7 +46,7 @@ impl SeaStore {
     pub(super) async fn planned_firings(&self) -> Result<Vec<PlannedFiring>> {
         let rows: Vec<Row> = sql::rows(
             &self.database.read,
-            "select id, credential_id, policy, holds, starts_at, retry_at, pause_id from firing where state = 'planned'",
+            "select id, credential_id, policy, holds, starts_at, retry_at, rank, asked_at, pause_id from firing where state = 'planned'",
             Vec::new(),
         )
         .await?;
@@ -51,6 +59,10 @@ impl SeaStore {
                     holds: from_json(super::FIRING, &row.holds)?,
                     starts_at: instant(row.starts_at)?,
                     retry_at: row.retry_at.map(instant).transpose()?,
+                    urgency: Urgency::worth_of(TimeDelta::microseconds(
+                        row.starts_at.saturating_sub(row.rank),
+                    )),
+                    asked: row.asked_at.is_some(),
                     pause: row.pause_id.map(PauseId),
                 })
             })
@@ -105,5 +117,6 @@ fn values(wanted: &Wanted, now: DateTime<Utc>) -> [Value; WIDTH] {
         "planned".into(),
         wanted.pause.map(|pause| pause.0).into(),
         number(now).into(),
+        wanted.urgency.rank(wanted.starts_at).into(),
     ]
 }

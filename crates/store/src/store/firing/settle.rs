@@ -67,11 +67,11 @@ async fn end_one<C: ConnectionTrait>(
             vec![saga.0.into(), text(outcome).into(), optional(detail)],
         ),
         FiringEnd::Again { at, outcome, detail } => (
-            "state = 'planned', saga_id = null, attempts = attempts + 1, starts_at = $4, retry_at = $4, outcome = $5, detail = $6",
+            "state = 'planned', saga_id = null, attempts = attempts + 1, rank = $4 - case when asked_at is null then starts_at - rank else 0 end, asked_at = null, starts_at = $4, retry_at = $4, outcome = $5, detail = $6",
             vec![number(*at).into(), text(outcome).into(), optional(detail)],
         ),
         FiringEnd::Later { at, pause } => (
-            "state = 'planned', starts_at = $4, pause_id = $5",
+            "state = 'planned', rank = $4 - case when asked_at is null then starts_at - rank else 0 end, asked_at = null, starts_at = $4, pause_id = $5",
             vec![number(*at).into(), pause.map(|pause| pause.0).into()],
         ),
         FiringEnd::Superseded => {

@@ -1,0 +1,63 @@
+use chrono::{DateTime, Utc};
+use claviger_core::{audit::AuditDraft, id::CredentialId};
+use sea_orm::FromQueryResult;
+use uuid::Uuid;
+
+use super::number;
+use crate::{
+    Result,
+    store::{
+        SeaStore, audit, sql,
+        text::{micros, text},
+    },
+};
+
+#[derive(FromQueryResult)]
+struct Found {
+    credential_id: Uuid,
+}
+
+impl SeaStore {
+    pub(super) async fn ask_for(
+        &self,
+        now: DateTime<Utc>,
+        credentials: &[CredentialId],
+        draft: AuditDraft,
+    ) -> Result<Vec<CredentialId>> {
+        let ids: Vec<Uuid> = credentials.iter().map(|id| id.0).collect();
+        let transaction = self.database.begin().await?;
+        // Before everything that waits: somebody stands there.
+        let found: Vec<Found> = sql::rows_for(&transaction, &ids, &[number(now).into()], |ids| {
+            format!(
+                "update firing set asked_at = $1, starts_at = $1, rank = 0, retry_at = null, changed_at = $1 \
+                 where state = 'planned' and pause_id is null and credential_id in ({ids}) returning credential_id"
+            )
+        })
+        .await?;
+        if found.is_empty() {
+            transaction.rollback().await?;
+            return Ok(Vec::new());
+        }
+        audit::chain_one(&transaction, micros(now), draft).await?;
+        transaction.commit().await?;
+        let mut found: Vec<CredentialId> =
+            found.into_iter().map(|row| CredentialId(row.credential_id)).collect();
+        found.sort_unstable();
+        found.dedup();
+        Ok(found)
+    }
+
+    pub(super) async fn close_until(&self, backend: &str, until: DateTime<Utc>) -> Result<()> {
+        let transaction = self.database.begin().await?;
+        sql::run(
+            &transaction,
+            "insert into schedule_throttle (backend, closed_until) values ($1, $2) \
+             on conflict (backend) do update set closed_until = excluded.closed_until \
+             where excluded.closed_until > schedule_throttle.closed_until",
+            vec![text(backend).into(), number(until).into()],
+        )
+        .await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+}
