@@ -158,7 +158,7 @@ pub(crate) async fn assemble(
         approvals: store.clone(),
         incidents: store.clone(),
     };
-    let engine = Engine { estate, ports, keys, clock, random, actor };
+    let engine = Engine { estate, ports, keys: Arc::new(keys), clock, random, actor };
     Ok(Composed { engine, loaded, store, signing, keeper })
 }
 

@@ -31,6 +31,7 @@ pub(super) async fn run(global: &Global, client: &Client, args: &ScheduleArgs) -
             firings.truncate(usize::try_from(*limit).unwrap_or(usize::MAX));
             schedule::show(global, &firings, None)?;
         }
+        ScheduleCommand::Run { .. } => return Err(super::elsewhere("schedule run")),
         ScheduleCommand::Pause { selector, all, reason } => {
             let selector = if *all { "*".to_owned() } else { selector.join(" ") };
             let body = json!({ "selector": selector, "reason": reason });
