@@ -40,9 +40,13 @@ pub(crate) async fn run(server: &str, cli: &Cli) -> Result<Exit> {
         Command::Schedule(args) => schedule::run(global, &client()?, args).await,
         Command::Incident(args) => incident::run(global, &client()?, args).await,
         Command::Audit(args) => match &args.command {
-            AuditCommand::Verify { file: None, head: None, public_key: None, checkpoint: None, key_history: None } => {
-                list::verification(global, &client()?).await
-            }
+            AuditCommand::Verify {
+                file: None,
+                head: None,
+                public_key: None,
+                checkpoint: None,
+                key_history: None,
+            } => list::verification(global, &client()?).await,
             _ => Err(elsewhere(name)),
         },
         _ => Err(elsewhere(name)),
