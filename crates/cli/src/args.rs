@@ -1,5 +1,6 @@
 //! The command line, as in the contract: names here are used by scripts.
 
+mod audit;
 mod db;
 mod keys;
 mod service;
@@ -12,6 +13,7 @@ use claviger_core::clock::{Clock as _, SystemClock};
 use claviger_engine::selector::{self, Selector};
 
 pub(crate) use self::{
+    audit::{AuditArgs, AuditCommand},
     db::{DbArgs, DbCommand},
     keys::{KeysArgs, KeysCommand, PassphraseArgs},
     service::{RoleName, ScheduleArgs, ScheduleCommand, ServeArgs},
@@ -546,54 +548,6 @@ pub(crate) struct ReportArgs {
     /// Of which incident (id or its beginning); the newest one by default
     #[arg(long, value_name = "ID")]
     pub(crate) id: Option<String>,
-}
-
-/// `audit`
-#[derive(Debug, Args)]
-pub(crate) struct AuditArgs {
-    #[command(subcommand)]
-    pub(crate) command: AuditCommand,
-}
-
-/// What to do with the audit log.
-#[derive(Debug, Subcommand)]
-pub(crate) enum AuditCommand {
-    /// Verify the chain of the database, or of an export
-    Verify {
-        /// An export made by `audit export`; `-` for standard input
-        #[arg(long, value_name = "FILE")]
-        file: Option<PathBuf>,
-        /// What a witness noted as the chain's head: `SEQ:HASH`
-        #[arg(long, value_name = "SEQ:HASH")]
-        head: Option<String>,
-        /// The installation's public key, as its `keys/signing.pub` has it: the export has to be signed with it
-        #[arg(long, value_name = "FILE")]
-        public_key: Option<PathBuf>,
-        /// A checkpoint that was noted earlier: the chain has to go through it
-        #[arg(long, value_name = "FILE", conflicts_with = "head")]
-        checkpoint: Option<PathBuf>,
-        /// How the installation's signing keys followed each other, as its `keys/signing.history` has it: whoever trusts one trusts the others for what they signed in their time
-        #[arg(long, value_name = "FILE", requires = "file")]
-        key_history: Option<PathBuf>,
-    },
-    /// Write all entries, one JSON object per line, and a signed head at the end
-    Export {
-        /// Where to write it; `-` for standard output
-        #[arg(long, value_name = "FILE", default_value = "-")]
-        out: PathBuf,
-        /// Only from the first receipt on: what proves the receipts and nothing before them
-        #[arg(long)]
-        receipts: bool,
-        /// With `--receipts`: those of this rotation or revocation (id or its beginning)
-        #[arg(long, value_name = "ID", requires = "receipts")]
-        rotation: Option<String>,
-    },
-    /// Write a signed head, to be kept where nobody here can change it
-    Checkpoint {
-        /// Where to write it; `-` for standard output
-        #[arg(long, value_name = "FILE", default_value = "-")]
-        out: PathBuf,
-    },
 }
 
 /// `completion`

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use claviger_engine::{firing::Scheduler, saga::RunOptions};
 
-use crate::{Metrics, Stop, round::Round};
+use crate::{Metrics, Stage, Stop, round::Round};
 
 pub(crate) struct Drilling {
     name: String,
@@ -22,6 +22,11 @@ impl Drilling {
 impl Round for Drilling {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    /// A decoy is not left behind where there is time to take it away.
+    fn cut_at(&self) -> Stage {
+        Stage::Aborting
     }
 
     async fn go(&self, scheduler: &Scheduler, stop: &Stop) -> bool {

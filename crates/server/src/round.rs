@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use claviger_engine::firing::Scheduler;
 use tokio::time::Instant;
 
@@ -17,6 +17,19 @@ const AFTER_FAILURE: Duration = Duration::from_secs(300);
 pub(crate) trait Round: Send + Sync + 'static {
     /// Its name in the database. Never changed, and nobody else's.
     fn name(&self) -> &str;
+
+    /// The stage of a stop that cuts it off.
+    fn cut_at(&self) -> Stage {
+        Stage::Draining
+    }
+
+    /// When it was last done, as the database knows.
+    fn last(
+        &self,
+        scheduler: &Scheduler,
+    ) -> impl Future<Output = claviger_store::Result<Option<DateTime<Utc>>>> + Send {
+        async { scheduler.firings.last_round(self.name()).await }
+    }
 
     /// Does it. `false`: it failed, and comes again before its time.
     fn go(&self, scheduler: &Scheduler, stop: &Stop) -> impl Future<Output = bool> + Send;
@@ -33,16 +46,16 @@ pub(crate) async fn run(
     let (name, mut not_before) = (round.name(), Instant::now());
     while stop.stage() == Stage::Running {
         let scheduler = current.now();
-        if Instant::now() >= not_before && health.may_start() && is_due(&scheduler, name, every).await {
+        if Instant::now() >= not_before && health.may_start() && is_due(&round, &scheduler, every).await {
             match scheduler.firings.take_duty(name, &scheduler.owner, LEASE).await {
                 // Another process may have done it since we looked.
-                Ok(true) if is_due(&scheduler, name, every).await => {
+                Ok(true) if is_due(&round, &scheduler, every).await => {
                     let begun = scheduler.engine.clock.now();
                     // Side by side: see `Scheduler::fire`.
                     let well = tokio::select! {
                         well = round.go(&scheduler, &stop) => well,
                         () = keep(&scheduler, name) => false,
-                        () = stop.reached(Stage::Aborting) => break,
+                        () = stop.reached(round.cut_at()) => break,
                     };
                     if well && let Err(error) = scheduler.firings.end_round(name, begun).await {
                         tracing::warn!(%error, name, "that a round was done was not noted: it comes again before its time");
@@ -63,9 +76,9 @@ pub(crate) async fn run(
     let _ = scheduler.firings.leave_duty(name, &scheduler.owner).await;
 }
 
-async fn is_due(scheduler: &Scheduler, name: &str, every: Duration) -> bool {
+async fn is_due(round: &impl Round, scheduler: &Scheduler, every: Duration) -> bool {
     let every = TimeDelta::from_std(every).unwrap_or(TimeDelta::MAX);
-    match scheduler.firings.last_round(name).await {
+    match round.last(scheduler).await {
         Ok(Some(last)) => scheduler.engine.clock.now() - last >= every,
         Ok(None) => true,
         Err(_) => false,

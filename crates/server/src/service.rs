@@ -6,7 +6,7 @@ use tokio::{net::TcpListener, sync::Notify, task::JoinSet};
 
 use crate::{
     Current, Health, Metrics, Settings, Stage, Stop, Stopper, Tls, api, drilling::Drilling, http, planning,
-    probing, recovering, renewing, reprobing::Reprobing, round, scanning, verifying, working,
+    probing, recovering, renewing, reprobing::Reprobing, round, scanning, verifying::Verifying, working,
 };
 
 /// How a service ended.
@@ -60,7 +60,8 @@ impl Service {
                 ));
             }
             if let Some(every) = settings.verify_every {
-                duties.spawn(verifying::run(current.clone(), every, h(), m(), stop.clone()));
+                let verifying = Verifying { metrics: m() };
+                duties.spawn(round::run(verifying, every, current.clone(), h(), stop.clone()));
             }
         }
         if roles.worker {

@@ -34,7 +34,7 @@ pub(crate) const TOKEN: &str = "sim/k8s/shop/Secret/prometheus-token";
 /// The kubeconfig.
 pub(crate) const KUBECONFIG: &str = "sim/k8s/ci/Secret/dana#config";
 /// Longer than a dead owner's lease, or the takeover alone would wait long enough.
-const CACHE: u32 = 3;
+pub(crate) const CACHE: u32 = 3;
 
 pub(crate) fn plant_account(estate: &mut Estate) {
     estate.settings.revoke_cache_seconds = CACHE;
@@ -162,16 +162,21 @@ pub(crate) async fn account_at_rest(
     began: bool,
 ) -> Result<()> {
     seen_account(world, dir, began)?;
+    proven(world, process, dir, began).await?;
+    invariants::settled(world, process, database, dir, &[&world.old]).await
+}
+
+/// One receipt where it began, of a refusal after the cache window.
+pub(crate) async fn proven(world: &World, process: &Process, dir: &Path, began: bool) -> Result<()> {
     let receipts = process.store().receipts(None).await?;
     ensure!(receipts.len() == usize::from(began), "{receipts:?}");
-    if let Some(receipt) = receipts.first() {
-        ensure!(receipt.verdict == "proven" && receipt.control == receipt.probe, "{receipt:?}");
-        ensure!(receipt.detail.contains("every token of that uid"), "{receipt:?}");
-        let gone = world.observer(dir).estate()?.cluster.tombstones;
-        let ended = gone.first().context("a tombstone")?.at;
-        ensure!(receipt.observed_at >= ended + TimeDelta::seconds(i64::from(CACHE)), "an early refusal");
-    }
-    invariants::settled(world, process, database, dir, &[&world.old]).await
+    let Some(receipt) = receipts.first() else { return Ok(()) };
+    ensure!(receipt.verdict == "proven" && receipt.control == receipt.probe, "{receipt:?}");
+    ensure!(receipt.detail.contains("every token of that uid"), "{receipt:?}");
+    let gone = world.observer(dir).estate()?.cluster.tombstones;
+    let ended = gone.first().context("a tombstone")?.at;
+    ensure!(receipt.observed_at >= ended + TimeDelta::seconds(i64::from(CACHE)), "an early refusal");
+    Ok(())
 }
 
 /// Dana and ops are named nowhere, and the others as before; or nothing is changed.

@@ -17,17 +17,14 @@ use claviger_store::Journal as _;
 use claviger_testkit::database::TestDatabase;
 
 use crate::{
-    invariants,
+    bound, invariants,
     world::{Process, World},
 };
 
 pub(crate) const POD: &str = "sim/k8s/shop/Pod/cart-1";
 pub(crate) const ENTITY: &str = "sim/identity/entity/deployer";
-/// Longer than a dead owner's lease, or the takeover alone would wait long enough.
-const CACHE: u32 = 3;
-
 pub(crate) fn plant_pod(estate: &mut Estate) {
-    estate.settings.revoke_cache_seconds = CACHE;
+    estate.settings.revoke_cache_seconds = bound::CACHE;
     let shop = estate.cluster.namespaces.get_mut("shop").expect("its namespace");
     for (name, made_by) in
         [("cart-1", Some("ReplicaSet/cart")), ("cart-2", Some("ReplicaSet/cart")), ("alone", None)]
@@ -128,15 +125,7 @@ pub(crate) async fn pod_at_rest(
     began: bool,
 ) -> Result<()> {
     seen_pod(world, dir, began)?;
-    let receipts = process.store().receipts(None).await?;
-    ensure!(receipts.len() == usize::from(began), "{receipts:?}");
-    if let Some(receipt) = receipts.first() {
-        ensure!(receipt.verdict == "proven" && receipt.control == receipt.probe, "{receipt:?}");
-        ensure!(receipt.detail.contains("every token of that uid"), "{receipt:?}");
-        let gone = world.observer(dir).estate()?.cluster.tombstones;
-        let ended = gone.first().context("a tombstone")?.at;
-        ensure!(receipt.observed_at >= ended + TimeDelta::seconds(i64::from(CACHE)), "an early refusal");
-    }
+    bound::proven(world, process, dir, began).await?;
     invariants::settled(world, process, database, dir, &[]).await
 }
 
