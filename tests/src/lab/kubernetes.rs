@@ -134,6 +134,10 @@ impl Kubernetes {
             "--secure-port=0",
             "--bind-address=127.0.0.1",
             &format!("--cert-dir={}", home.join("controllers").display()),
+            // By default twenty requests a second: a benchmark would wait minutes for its token Secrets to be filled.
+            "--kube-api-qps=500",
+            "--kube-api-burst=1000",
+            "--concurrent-serviceaccount-token-syncs=16",
         ]);
         let mut scheduler = bare_command(scheduler, &home);
         scheduler.args([
