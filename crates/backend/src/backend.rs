@@ -31,7 +31,7 @@ pub enum PermissionStatus {
 /// One permission that a flow needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Permission {
-    /// `scan`, `rotate` or `revoke`, or a part of one that is granted by itself, such as `revoke-pod`.
+    /// `scan`, `rotate`, `revoke` or `mitigate`, or a part of one that is granted by itself, such as `revoke-pod`.
     pub flow: &'static str,
     /// What is needed, e.g. `list secrets`.
     pub name: String,
