@@ -66,7 +66,7 @@ async fn what_wants_an_approval_waits_for_it_also_when_nobody_is_there() -> Resu
     ensure!(house.run(&["scan"])?.code == 0, "scan");
     let file = EstateFile::new(house.path().join("estate.json"));
     let incident = house.json(&["incident", "open", "--title", "a leak"])?;
-    let id = incident["id"].as_str().context("an incident")?.to_owned();
+    let id = incident["incident"]["id"].as_str().context("an incident")?.to_owned();
     let before = file.load()?.database.roles.remove("app_000").context("the role")?;
     let arguments = ["revoke", ROLE, "--reason", "leaked", "--yes", "--incident", &id];
     let revoked = house.run(&arguments)?;
