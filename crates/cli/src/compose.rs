@@ -57,7 +57,7 @@ impl Composed {
         let dir = self.loaded.keys();
         self.signing.as_ref().ok_or_else(|| {
             Failure::new(113, Exit::Usage, format!("there is no signing key in `{}`", dir.display())).hint(
-                "if this installation had one, restore it: exports signed with another key are refused. If it had none, `claviger init` makes it and leaves the other keys as they are",
+                "if this installation had one, restore it: exports signed with another key are refused; where it is lost, `claviger init` and then `claviger keys adopt` go on with a new one. If it had none, `claviger init` makes it and leaves the other keys as they are",
             )
         })
     }

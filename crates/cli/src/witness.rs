@@ -35,6 +35,8 @@ struct Seen {
     chain: Option<AuditHash>,
     head: Option<Head>,
     noted: Option<Instant>,
+    /// The log could not be asked yet whether it goes through what was seen.
+    unasked: bool,
     back: Option<String>,
 }
 
@@ -46,33 +48,46 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
-    /// Compares the database with what was seen last.
+    /// Compares the database with what was seen last. A log that is silent now is asked again before the first effect: a service that starts
+    /// meanwhile waits for it.
     pub(crate) async fn open(dir: &Path, audit: Arc<dyn AuditLog>) -> Result<Self> {
         let keeper = Self { path: dir.join(FILE), audit, seen: Mutex::default() };
-        let Some(chain) = keeper.chain().await? else { return Ok(keeper) };
+        match keeper.compare().await {
+            Err(Error::Unavailable(why)) => {
+                tracing::warn!(%why, "whether the database went back in time cannot be asked: nothing has an effect until it can");
+                keeper.with(|seen| seen.unasked = true);
+            }
+            compared => compared?,
+        }
+        Ok(keeper)
+    }
+
+    async fn compare(&self) -> Result<()> {
+        let Some(chain) = self.chain().await? else { return Ok(()) };
         // In this order: other processes append and note while we look.
-        let noted = keeper.read().get(&chain.to_string()).copied();
-        let head = keeper.audit.head().await?;
+        let noted = self.read().get(&chain.to_string()).copied();
+        let head = self.audit.head().await?;
         let back = match noted {
             Some((seq, _)) if head.0 < seq => Some(format!(
                 "it ends at entry {} of the audit log, and was seen at entry {}",
                 head.0.0, seq.0
             )),
-            Some((seq, hash)) if keeper.hash_at(seq).await? != Some(hash) => {
+            Some((seq, hash)) if self.hash_at(seq).await? != Some(hash) => {
                 Some(format!("its entry {} of the audit log is another one than was seen", seq.0))
             }
             _ => None,
         };
         let is_well = back.is_none();
-        keeper.with(|seen| {
+        self.with(|seen| {
+            seen.unasked = false;
             seen.chain = Some(chain);
             seen.head = noted.filter(|_| back.is_some()).or(Some(head));
             seen.back = back;
         });
         if is_well {
-            keeper.write(chain, head);
+            self.write(chain, head);
         }
-        Ok(keeper)
+        Ok(())
     }
 
     /// Why nothing may have an effect.
@@ -85,7 +100,13 @@ impl Keeper {
         self.with(|seen| seen.head)
     }
 
-    fn refuse(&self) -> Result<()> {
+    /// May there be an effect?
+    async fn admit(&self) -> Result<()> {
+        if self.with(|seen| seen.unasked) {
+            self.compare().await?;
+            // A log without an entry has nothing to go back to.
+            self.with(|seen| seen.unasked = false);
+        }
         match self.went_back() {
             None => Ok(()),
             Some(why) => Err(Error::WentBack(why)),
@@ -101,7 +122,8 @@ impl Keeper {
             }
             fresh
         });
-        if is_fresh && !now {
+        // What is not compared is not written over.
+        if is_fresh && !now || self.with(|seen| seen.unasked) {
             return;
         }
         // What was known before it is asked: other sagas of this process look at the same time.
@@ -212,19 +234,19 @@ pub(crate) struct Witnessed {
 #[async_trait]
 impl Journal for Witnessed {
     async fn create(&self, saga: NewSaga) -> Result<Option<SagaId>> {
-        self.keeper.refuse()?;
+        self.keeper.admit().await?;
         let made = self.journal.create(saga).await?;
         self.keeper.note(false).await;
         Ok(made)
     }
 
     async fn claim(&self, saga: SagaId, owner: &str, lease: Duration) -> Result<Option<Claim>> {
-        self.keeper.refuse()?;
+        self.keeper.admit().await?;
         self.journal.claim(saga, owner, lease).await
     }
 
     async fn renew(&self, claim: &mut Claim, lease: Duration) -> Result<()> {
-        self.keeper.refuse()?;
+        self.keeper.admit().await?;
         self.journal.renew(claim, lease).await
     }
 
@@ -233,17 +255,17 @@ impl Journal for Witnessed {
     }
 
     async fn append(&self, claim: &mut Claim, append: Append) -> Result<Appended> {
-        self.keeper.refuse()?;
+        self.keeper.admit().await?;
         let is_last = append.shred || append.receipt.is_some();
         let appended = self.journal.append(claim, append).await?;
         self.keeper.note(is_last).await;
         // What the note has seen holds for this append too.
-        self.keeper.refuse()?;
+        self.keeper.admit().await?;
         Ok(appended)
     }
 
     async fn hand_over(&self, claim: &mut Claim, last: Append, successor: NewSaga) -> Result<SagaId> {
-        self.keeper.refuse()?;
+        self.keeper.admit().await?;
         let id = self.journal.hand_over(claim, last, successor).await?;
         self.keeper.note(true).await;
         Ok(id)
@@ -272,7 +294,10 @@ impl Journal for Witnessed {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Weak;
+    use std::sync::{
+        Weak,
+        atomic::{AtomicBool, Ordering},
+    };
 
     use claviger_core::audit::{AuditDraft, AuditEntry, AuditKind};
 
@@ -282,6 +307,7 @@ mod tests {
     #[derive(Default)]
     struct Log {
         head: Mutex<i64>,
+        silent: AtomicBool,
         /// Whoever looks at the head once more while somebody asks for it.
         other: Mutex<Option<(Weak<Keeper>, i64)>>,
     }
@@ -318,6 +344,9 @@ mod tests {
         }
 
         async fn head(&self) -> Result<Head> {
+            if self.silent.load(Ordering::SeqCst) {
+                return Err(Error::Unavailable("it hangs".to_owned()));
+            }
             let seq = *self.head.lock().expect("not poisoned");
             if let Some((keeper, later)) = self.other.lock().expect("not poisoned").take()
                 && let Some(keeper) = keeper.upgrade()
@@ -360,10 +389,30 @@ mod tests {
         keeper.note(true).await;
         assert!(keeper.went_back().is_some());
         let next = open(dir.path(), &log).await;
-        assert!(next.went_back().is_some() && next.refuse().is_err());
+        assert!(next.went_back().is_some() && next.admit().await.is_err());
         next.note(true).await;
         assert!(open(dir.path(), &log).await.went_back().is_some(), "looking does not mend it");
         next.reconciled().await.expect("it is noted");
         assert!(next.went_back().is_none() && open(dir.path(), &log).await.went_back().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_log_that_is_silent_at_the_start_is_compared_before_the_first_effect() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let log = Arc::new(Log::default());
+        log.put(20);
+        open(dir.path(), &log).await;
+        log.silent.store(true, Ordering::SeqCst);
+        let keeper = open(dir.path(), &log).await;
+        assert!(matches!(keeper.admit().await, Err(Error::Unavailable(_))), "it has not been asked");
+        log.put(15);
+        log.silent.store(false, Ordering::SeqCst);
+        keeper.note(true).await;
+        assert!(matches!(keeper.admit().await, Err(Error::WentBack(_))), "it was asked, and had gone back");
+        log.put(25);
+        log.silent.store(true, Ordering::SeqCst);
+        let other = open(&dir.path().join("elsewhere"), &log).await;
+        log.silent.store(false, Ordering::SeqCst);
+        assert!(other.admit().await.is_ok(), "it goes on without a restart");
     }
 }
