@@ -110,7 +110,11 @@ impl Scheduler {
                     return Ok(Begun::End(FiringEnd::Later { at: starts_at, pause }));
                 }
             }
-            _ => return Ok(Begun::End(FiringEnd::Superseded)),
+            // It is due at another instant now: somebody changed it by hand, or it was this firing's own rotation that did.
+            _ => {
+                let own = self.finished(claim).await?;
+                return Ok(own.map_or(Begun::End(FiringEnd::Superseded), Begun::Saga));
+            }
         }
         let Some(plan) = engine.plan_rotation_of(claim.credential, &RotateOptions::default()).await? else {
             return Ok(Begun::End(FiringEnd::Superseded));
@@ -138,8 +142,7 @@ impl Scheduler {
     }
 
     async fn record(&self, claim: &Claimed, plan: &SagaPlan) -> Result<Begun> {
-        let reason = format!("due since {}", claim.due_at.format("%Y-%m-%dT%H:%M:%SZ"));
-        let id = match self.engine.begin(plan.clone(), Cause::Schedule, Some(reason)).await {
+        let id = match self.engine.begin(plan.clone(), Cause::Schedule, Some(reason(claim))).await {
             Ok(id) => id,
             Err(Error::Refused { code: "unfinished", reason, .. }) => {
                 // A worker that died between this record and the firing's left one of ours.
@@ -161,6 +164,19 @@ impl Scheduler {
         }
     }
 
+    /// The rotation of this firing that was brought to its end by whoever resumes everything, before the one who recorded it could note it.
+    async fn finished(&self, claim: &Claimed) -> Result<Option<SagaId>> {
+        let journal = &self.engine.ports.journal;
+        let of = journal.list(SagaKind::Rotation, Some(claim.credential)).await?;
+        for saga in of.iter().filter(|saga| saga.cause == Cause::Schedule && saga.state == "done") {
+            let record = self.engine.load(saga.rotation_id).await?;
+            if record.reason.as_deref() == Some(reason(claim).as_str()) {
+                return Ok(Some(saga.rotation_id));
+            }
+        }
+        Ok(None)
+    }
+
     /// The unfinished rotation of a credential, if a schedule began it.
     async fn left_behind(&self, credential: CredentialId) -> Result<Option<SagaId>> {
         let journal = &self.engine.ports.journal;
@@ -174,6 +190,11 @@ impl Scheduler {
         let at = self.engine.clock.now() + settle::put_off(claim.attempts);
         FiringEnd::Again { at, outcome: outcome.to_owned(), detail }
     }
+}
+
+/// Why a firing's rotation is done, in its journal.
+fn reason(claim: &Claimed) -> String {
+    format!("due since {}", claim.due_at.format("%Y-%m-%dT%H:%M:%SZ"))
 }
 
 enum Begun {

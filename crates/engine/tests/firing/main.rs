@@ -30,6 +30,7 @@ use claviger_core::{
 use claviger_engine::{
     Engine, Estate, Keys, Member, Ports,
     firing::Scheduler,
+    plan::RotateOptions,
     policy::Policy,
     progress::{Progress, Silent},
     saga::RunOptions,
@@ -192,6 +193,26 @@ async fn a_rotation_that_is_told_to_stop_comes_to_a_boundary_and_goes_on_later()
     ensure!(scheduler.settle_open().await? == 1, "it is over");
     let over = scheduler.firings.firings(&[FiringState::Done], 9).await?;
     ensure!(over.len() == 1, "{over:?}");
+    Ok(())
+}
+
+/// The worker died between the record of the rotation and the firing's note of it, and another one's recovery was faster than its lease.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rotation_that_somebody_else_finished_is_told_by_its_firing() -> Result<()> {
+    let (template, database) = prepare().await?;
+    let (scheduler, _) = scheduler(template.path(), &database, "late").await?;
+    let claims = scheduler.claim(Duration::from_secs(30), 8).await?;
+    let engine = &scheduler.engine;
+    let plan = engine.plan_rotation_of(claims[0].credential, &RotateOptions::default()).await?;
+    let plan = plan.context("a plan")?.subjects.remove(0);
+    let reason = format!("due since {}", claims[0].due_at.format("%Y-%m-%dT%H:%M:%SZ"));
+    let id = engine.begin(plan, Cause::Schedule, Some(reason)).await?;
+    ensure!(engine.drive(id, &RUN, &Silent).await?.state == "done");
+    let end = scheduler.fire(&claims[0], &RUN, &Silent).await;
+    ensure!(matches!(end, Some(FiringEnd::Done { saga }) if saga == id), "{end:?}");
+    let over = scheduler.firings.firings(&[FiringState::Done], 9).await?;
+    ensure!(over.len() == 1 && over[0].rotation_id == Some(id), "{over:?}");
+    ensure!(engine.ports.journal.list(SagaKind::Rotation, None).await?.len() == 1, "it was rotated again");
     Ok(())
 }
 
