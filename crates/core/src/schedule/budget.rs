@@ -36,6 +36,8 @@ pub struct Bucket {
 }
 
 const MINUTE: i64 = 60_000_000;
+/// Clocks of processes may differ by this. By more, a clock was set back, and the bucket drains from its time on.
+const SKEW: TimeDelta = TimeDelta::minutes(5);
 
 impl Bucket {
     /// One that has seen no start.
@@ -48,7 +50,10 @@ impl Bucket {
     pub fn room(self, per_minute: u32, now: DateTime<Utc>) -> (Self, usize) {
         let passed = (now - self.at).max(TimeDelta::zero());
         let passed = passed.num_microseconds().unwrap_or(i64::MAX);
-        let drained = Self { level: self.level.saturating_sub(passed).max(0), at: now };
+        // Of two processes one has the later clock. What drained by that one must not drain once more for the other.
+        let ahead = self.at - now;
+        let at = if ahead > TimeDelta::zero() && ahead <= SKEW { self.at } else { now };
+        let drained = Self { level: self.level.saturating_sub(passed).max(0), at };
         let one = drain_time(per_minute);
         let room = (burst(per_minute) * one - drained.level) / one;
         (drained, usize::try_from(room).unwrap_or(0))
@@ -101,6 +106,24 @@ mod tests {
         let (back, room) = full.room(60, at(-MINUTE * 60));
         assert_eq!(room, 0);
         assert_eq!(back.room(60, at(-MINUTE * 60 + 2_000_000)).1, 1, "it drains from there");
+    }
+
+    #[test]
+    fn two_clocks_that_differ_drain_it_once() {
+        let mut bucket = Bucket::empty(at(0)).after(60, 30);
+        let mut starts = 0;
+        // Ten seconds, in which both ask every tenth of one. One clock is three seconds ahead.
+        for tenth in 0..100 {
+            for skew in [3_000_000, 0] {
+                let (drained, room) = bucket.room(60, at(tenth * 100_000 + skew));
+                bucket = drained.after(60, room);
+                starts += room;
+            }
+        }
+        assert!(
+            (4..=6).contains(&starts),
+            "{starts} in ten seconds, of one every two, and three seconds more by the first clock"
+        );
     }
 
     proptest! {

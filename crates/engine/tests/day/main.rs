@@ -4,11 +4,17 @@
 //! What is real: policies, due dates, planning ahead, claims, settlements. What is simulated: time, the inventory, and the rotations themselves, which take some
 //! minutes and then set the time of the last change.
 
+mod rush;
 mod world;
 
 use anyhow::{Result, ensure};
 
-use self::world::{Day, Jump, World};
+use claviger_testkit::database::Kind;
+
+use self::{
+    rush::{Size, rush},
+    world::{Day, Jump, World},
+};
 
 const SPRING: Day = Day { name: "spring", from: "2027-03-27T20:00:00Z", nightly: "2027-03-28T01:00:00Z" };
 const AUTUMN: Day = Day { name: "autumn", from: "2027-10-30T20:00:00Z", nightly: "2027-10-31T00:30:00Z" };
@@ -64,5 +70,26 @@ async fn spring_of_a_hundred_thousand() -> Result<()> {
 #[ignore = "minutes"]
 async fn autumn_of_a_hundred_thousand() -> Result<()> {
     println!("{}", day(AUTUMN, 100_000).await?);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rush_exceeds_no_budget() -> Result<()> {
+    for kind in [Kind::Sqlite, Kind::Postgres] {
+        let size = Size { credentials: 4_000, at_a_time: 60, per_minute: 1_200 };
+        if let Some(told) = rush(kind, size).await? {
+            println!("{told}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "minutes"]
+async fn a_million_due_in_one_second_exceed_no_budget() -> Result<()> {
+    let size = Size { credentials: 1_000_000, at_a_time: 2_000, per_minute: 60_000 };
+    if let Some(told) = rush(Kind::Postgres, size).await? {
+        println!("{told}");
+    }
     Ok(())
 }
