@@ -46,6 +46,7 @@ on_both! {
         what_is_asked_for_starts_at_once,
         two_of_one_service_are_never_under_way_together,
         a_dead_worker_s_firing_is_taken_over_and_it_is_fenced,
+        a_rotation_is_begun_for_a_firing_that_is_ours_or_not_at_all,
         what_came_to_nothing_is_put_off_and_stays_so,
         a_pause_holds_until_it_ends_and_both_are_told,
         a_duty_has_one_owner_at_a_time,

@@ -94,7 +94,15 @@ impl Scheduler {
         let outcome = match self.engine.drive(id, options, progress).await {
             // Somebody who resumes everything has it: it is not ours to wait for.
             Err(Error::Busy(_)) => self.engine.outcome(id).await?,
-            other => other?,
+            // It is recorded, and others bring it to its end: frozen for longer than its lease, this worker has lost it. The firing stays that rotation's.
+            Err(error) => match self.engine.outcome(id).await {
+                Ok(outcome) => outcome,
+                Err(_) => {
+                    let (outcome, detail) = ("running".to_owned(), Some(error.to_string()));
+                    return Ok(FiringEnd::Open { saga: id, outcome, detail });
+                }
+            },
+            Ok(outcome) => outcome,
         };
         Ok(settle::end_of(id, &outcome.state, outcome.reason, claim.attempts, self.engine.clock.now()))
     }
@@ -112,7 +120,7 @@ impl Scheduler {
             }
             // It is due at another instant now: somebody changed it by hand, or it was this firing's own rotation that did.
             _ => {
-                let own = self.finished(claim).await?;
+                let own = self.own(claim).await?;
                 return Ok(own.map_or(Begun::End(FiringEnd::Superseded), Begun::Saga));
             }
         }
@@ -142,33 +150,30 @@ impl Scheduler {
     }
 
     async fn record(&self, claim: &Claimed, plan: &SagaPlan) -> Result<Begun> {
-        let id = match self.engine.begin(plan.clone(), Cause::Schedule, Some(reason(claim))).await {
-            Ok(id) => id,
+        let because = Some(reason(claim));
+        match self.engine.begin_for(plan.clone(), Cause::Schedule, because, Some(claim)).await {
+            Ok(id) => Ok(Begun::Saga(id)),
             Err(Error::Refused { code: "unfinished", reason, .. }) => {
-                // A worker that died between this record and the firing's left one of ours.
-                match self.left_behind(claim.credential).await? {
-                    Some(id) => id,
-                    None => return Ok(Begun::End(self.again(claim, "refused", Some(reason)))),
-                }
-            }
-            Err(error) => return Err(error),
-        };
-        match self.firings.begun(self.engine.clock.now(), claim, id).await {
-            // It is recorded, and whoever has the firing now finds it as just above.
-            Err(error @ claviger_store::Error::Fenced) => Err(error.into()),
-            Err(error) => {
-                tracing::warn!(subject = %claim.subject, %error, "a firing's rotation was not noted");
+                // One of ours whose firing came to nothing, as it seemed.
+                let Some(id) = self.left_behind(claim.credential).await? else {
+                    return Ok(Begun::End(self.again(claim, "refused", Some(reason))));
+                };
+                self.firings.begun(self.engine.clock.now(), claim, id).await?;
                 Ok(Begun::Saga(id))
             }
-            Ok(()) => Ok(Begun::Saga(id)),
+            Err(error) => Err(error),
         }
     }
 
-    /// The rotation of this firing that was brought to its end by whoever resumes everything, before the one who recorded it could note it.
-    async fn finished(&self, claim: &Claimed) -> Result<Option<SagaId>> {
+    /// The rotation of this firing that others bring to its end, or did.
+    async fn own(&self, claim: &Claimed) -> Result<Option<SagaId>> {
         let journal = &self.engine.ports.journal;
         let of = journal.list(SagaKind::Rotation, Some(claim.credential)).await?;
-        for saga in of.iter().filter(|saga| saga.cause == Cause::Schedule && saga.state == "done") {
+        let nothing_came_of_it = ["unwound", "rolled-back", "closed"];
+        let of = of.iter().filter(|saga| {
+            saga.cause == Cause::Schedule && !nothing_came_of_it.contains(&saga.state.as_str())
+        });
+        for saga in of {
             let record = self.engine.load(saga.rotation_id).await?;
             if record.reason.as_deref() == Some(reason(claim).as_str()) {
                 return Ok(Some(saga.rotation_id));

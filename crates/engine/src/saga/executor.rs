@@ -12,7 +12,10 @@ use claviger_core::{
     saga::{Cause, Decision, Event, Failure, FailureEffect, Next, Progress as Fold, SagaPlan, SagaState},
     seal::SagaSalt,
 };
-use claviger_store::port::{Append, NewSaga, SagaRecord, SealedRow};
+use claviger_store::{
+    Claimed,
+    port::{Append, NewSaga, SagaRecord, SealedRow},
+};
 
 use super::{
     context::{Context, Ran, Trouble},
@@ -60,6 +63,17 @@ impl Engine {
     /// # Errors
     /// Another saga of the same credential is unfinished, or the database fails.
     pub async fn begin(&self, plan: SagaPlan, cause: Cause, reason: Option<String>) -> Result<SagaId> {
+        self.begin_for(plan, cause, reason, None).await
+    }
+
+    /// The same for a firing: its row and the saga name each other from one moment on, and a worker that lost the firing begins nothing.
+    pub(crate) async fn begin_for(
+        &self,
+        plan: SagaPlan,
+        cause: Cause,
+        reason: Option<String>,
+        firing: Option<&Claimed>,
+    ) -> Result<SagaId> {
         let id = SagaId::generate(self.clock.as_ref(), self.random.as_ref());
         let audit = AuditDraft {
             kind: AuditKind::SagaPlanned,
@@ -81,6 +95,7 @@ impl Engine {
             salt: SagaSalt::generate(self.random.as_ref()),
             seal: Vec::new(),
             audit: vec![audit],
+            firing: firing.cloned(),
         };
         match self.ports.journal.create(saga).await? {
             Some(id) => Ok(id),

@@ -154,6 +154,7 @@ impl Engine {
             salt,
             seal,
             audit: vec![first],
+            firing: None,
         };
         Ok(self.ports.journal.hand_over(&mut owned.claim, last, successor).await?)
     }

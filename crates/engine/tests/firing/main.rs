@@ -216,6 +216,47 @@ async fn a_rotation_that_somebody_else_finished_is_told_by_its_firing() -> Resul
     Ok(())
 }
 
+/// Holds its whole process up at the third boundary, as SIGSTOP does: for longer than the rotation's lease, and not than the firing's.
+#[derive(Default)]
+struct Freeze(AtomicUsize);
+
+impl Progress for Freeze {
+    fn should_stop(&self) -> bool {
+        if self.0.fetch_add(1, Ordering::SeqCst) == 2 {
+            std::thread::sleep(RUN.lease * 3);
+        }
+        false
+    }
+}
+
+/// A worker thaws and has lost its rotation, which another one drove to its end meanwhile. The firing is still its own, and must not forget that rotation.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_worker_that_was_frozen_leaves_the_firing_to_its_rotation() -> Result<()> {
+    let (template, database) = prepare().await?;
+    let (frozen, _) = scheduler(template.path(), &database, "frozen").await?;
+    let (other, _) = scheduler(template.path(), &database, "other").await?;
+    let claims = frozen.claim(Duration::from_secs(60), 8).await?;
+    let freeze = Arc::new(Freeze::default());
+    let fired = tokio::spawn({
+        let (frozen, claim, freeze) = (frozen.clone(), claims[0].clone(), freeze.clone());
+        async move { frozen.fire(&claim, &RUN, freeze.as_ref()).await }
+    });
+    while freeze.0.load(Ordering::SeqCst) < 3 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let resumed = other.engine.resume(None, &RUN, &Silent).await?;
+    let states = resumed.into_iter().map(|one| Ok(one?.state)).collect::<Result<Vec<_>>>()?;
+    ensure!(states == ["done"], "{states:?}");
+    let end = fired.await?;
+    let rotations = other.engine.ports.journal.list(SagaKind::Rotation, None).await?;
+    ensure!(rotations.len() == 1, "{} rotations", rotations.len());
+    let of = rotations[0].rotation_id;
+    ensure!(matches!(end, Some(FiringEnd::Done { saga }) if saga == of), "{end:?}");
+    let over = other.firings.firings(&[FiringState::Done], 9).await?;
+    ensure!(over.len() == 1 && over[0].rotation_id == Some(of), "{over:?}");
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_takes_over_a_firing_ends_it_and_the_credential_is_rotated_once() -> Result<()> {
     let (template, database) = prepare().await?;

@@ -10,7 +10,7 @@ use claviger_core::{
     view::{ReceiptView, SagaView},
 };
 
-use crate::Result;
+use crate::{Claimed, Result};
 
 /// A saga to be begun.
 pub struct NewSaga {
@@ -30,6 +30,8 @@ pub struct NewSaga {
     pub seal: Vec<SealedRow>,
     /// Appended in the same transaction.
     pub audit: Vec<AuditDraft>,
+    /// The firing that it is begun for, whose row names it from the same transaction on. Somebody else's by now: nothing is recorded.
+    pub firing: Option<Claimed>,
 }
 
 /// Ownership of a saga for a while.
@@ -118,7 +120,8 @@ impl SagaRecord {
 /// The journal of sagas.
 #[async_trait]
 pub trait Journal: Send + Sync {
-    /// Records a new saga, with its audit entries. A second unfinished saga for the same credential is refused with `None`.
+    /// Records a new saga, with its audit entries. A second unfinished saga for the same credential is refused with `None`, one of a firing that is somebody
+    /// else's by now with [`Error::Fenced`](crate::Error::Fenced).
     async fn create(&self, saga: NewSaga) -> Result<Option<SagaId>>;
 
     /// Takes the saga over if nobody's lease holds it: raises the epoch and sets a lease of `lease`, in database time. `None` while another

@@ -19,6 +19,7 @@ use claviger_core::{
     schedule::Budget,
 };
 
+pub(super) use self::settle::note_begun;
 use super::SeaStore;
 use crate::{Claimed, Error, FiringEnd, Firings, NewPause, PlannedFiring, Replan, Result};
 
@@ -63,7 +64,7 @@ impl Firings for SeaStore {
     }
 
     async fn begun(&self, now: DateTime<Utc>, claim: &Claimed, saga: SagaId) -> Result<()> {
-        self.database.watched(self.note_begun(now, claim, saga)).await
+        self.database.watched(note_begun(&self.database.write, now, claim, saga)).await
     }
 
     async fn settle(&self, now: DateTime<Utc>, ends: &[(Claimed, FiringEnd)]) -> Result<Vec<bool>> {

@@ -17,6 +17,7 @@ use sea_orm::{
 
 use super::{
     SeaStore, audit,
+    firing::note_begun,
     group::{Folded, Request},
     own_key, saga as sagas, sql,
     text::{micros, text, to_json, word},
@@ -34,6 +35,9 @@ impl Journal for SeaStore {
             let now = micros(self.clock.now());
             let transaction = self.database.begin().await?;
             self.require_fingerprint_key(&transaction).await?;
+            if let Some(firing) = &new.firing {
+                note_begun(&transaction, self.clock.now(), firing, new.id).await?;
+            }
             let Some(id) = begin(&transaction, now, new).await? else {
                 transaction.rollback().await?;
                 return Ok(None);

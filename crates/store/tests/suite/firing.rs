@@ -9,12 +9,12 @@ use claviger_core::{
     schedule::{Budget, Urgency},
 };
 use claviger_store::{
-    AuditLog as _, Claimed, Error, FiringEnd, Firings as _, NewPause, Replan, SeaStore, Wanted,
+    AuditLog as _, Claimed, Error, FiringEnd, Firings as _, NewPause, Replan, SeaStore, Wanted, port::NewSaga,
 };
 use sea_orm::{ConnectionTrait as _, TransactionTrait as _};
 use uuid::Uuid;
 
-use super::{Bench, audit::draft, start};
+use super::{Bench, audit::draft, journal::new_saga, start};
 
 const LEASE: Duration = Duration::from_secs(60);
 
@@ -194,6 +194,28 @@ pub(crate) async fn a_dead_worker_s_firing_is_taken_over_and_it_is_fenced(bench:
     assert_eq!(store.settle(at(2), &done(&dead)).await?, [false]);
     assert_eq!(store.settle(at(2), &done(&heir)).await?, [true]);
     assert_eq!(store.settle(at(2), &done(&heir)).await?, [false], "it is over");
+    Ok(())
+}
+
+pub(crate) async fn a_rotation_is_begun_for_a_firing_that_is_ours_or_not_at_all(bench: Bench) -> Result<()> {
+    let store = &bench.store;
+    store.replan(at(0), &put([wanted(1, 0)])).await?;
+    let lost = store.claim(at(1), "lost", Duration::from_millis(1), &budget(1), 1).await?;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let ours = claim(store, 1, 1, 1).await?;
+    assert_eq!(ours[0].id, lost[0].id);
+    let of = |number: u128, firing: &Claimed| NewSaga { firing: Some(firing.clone()), ..new_saga(number, 1) };
+    assert!(matches!(claviger_store::Journal::create(store, of(1, &lost[0])).await, Err(Error::Fenced)));
+    assert_eq!(
+        claviger_store::Journal::unfinished(store).await?,
+        [],
+        "it was recorded for somebody who has lost the firing"
+    );
+    let begun = claviger_store::Journal::create(store, of(2, &ours[0])).await?;
+    assert_eq!(begun, Some(SagaId(Uuid::from_u128(2))));
+    assert_eq!(claviger_store::Journal::create(store, of(3, &ours[0])).await?, None, "one is unfinished");
+    let named = store.firings(&[FiringState::Claimed], 9).await?;
+    assert_eq!(named[0].rotation_id, begun, "what was refused has taken its name off again");
     Ok(())
 }
 

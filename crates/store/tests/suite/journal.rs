@@ -50,6 +50,7 @@ pub(super) fn new_saga(id: u128, credential: u128) -> NewSaga {
         salt: SagaSalt([3; 32]),
         seal: Vec::new(),
         audit: vec![draft("planned")],
+        firing: None,
     }
 }
 

@@ -8,17 +8,23 @@ use crate::{
     store::{SeaStore, sql, text::text},
 };
 
-impl SeaStore {
-    pub(super) async fn note_begun(&self, now: DateTime<Utc>, claim: &Claimed, saga: SagaId) -> Result<()> {
-        let touched = sql::run(
-            &self.database.write,
-            "update firing set saga_id = $3, changed_at = $4 where id = $1 and epoch = $2 and state = 'claimed'",
-            vec![claim.id.0.into(), claim.epoch.0.into(), saga.0.into(), number(now).into()],
-        )
-        .await?;
-        if touched == 1 { Ok(()) } else { Err(Error::Fenced) }
-    }
+/// Names the rotation that is begun for a firing. [`Error::Fenced`] when it is somebody else's by now.
+pub(in crate::store) async fn note_begun<C: ConnectionTrait>(
+    connection: &C,
+    now: DateTime<Utc>,
+    claim: &Claimed,
+    saga: SagaId,
+) -> Result<()> {
+    let touched = sql::run(
+        connection,
+        "update firing set saga_id = $3, changed_at = $4 where id = $1 and epoch = $2 and state = 'claimed'",
+        vec![claim.id.0.into(), claim.epoch.0.into(), saga.0.into(), number(now).into()],
+    )
+    .await?;
+    if touched == 1 { Ok(()) } else { Err(Error::Fenced) }
+}
 
+impl SeaStore {
     pub(super) async fn settle_claims(
         &self,
         now: DateTime<Utc>,
