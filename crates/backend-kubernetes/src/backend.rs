@@ -104,6 +104,8 @@ impl Backend for KubernetesBackend {
             refresh: true,
             adopted: true,
             repoint: true,
+            federate: false,
+            bind: false,
         }
     }
 

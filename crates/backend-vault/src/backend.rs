@@ -103,6 +103,8 @@ impl Backend for VaultBackend {
             refresh: false,
             adopted: false,
             repoint: false,
+            federate: false,
+            bind: false,
         }
     }
 
