@@ -26,6 +26,8 @@ mod m20251128_010000_access;
 mod m20251128_030000_own_key;
 mod m20251128_031000_agreement;
 mod m20251128_034000_urgency;
+mod m20261128_050000_webhook_delivery;
+mod m20261128_050100_notification;
 mod sql;
 
 pub use sea_orm_migration::{MigrationTrait, MigratorTrait};
@@ -59,6 +61,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20251128_030000_own_key::Migration),
             Box::new(m20251128_031000_agreement::Migration),
             Box::new(m20251128_034000_urgency::Migration),
+            Box::new(m20261128_050000_webhook_delivery::Migration),
+            Box::new(m20261128_050100_notification::Migration),
         ]
     }
 }

@@ -208,6 +208,8 @@ pub(crate) enum Thing {
     Schedules,
     /// Drills, with what they measured
     Drills,
+    /// What others are to be told, and were not yet or could not be
+    Notifications,
     /// What our own backends are logged in to with, with age and end
     Connections,
 }

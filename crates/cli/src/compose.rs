@@ -157,6 +157,7 @@ pub(crate) async fn assemble(
         audit: store.clone(),
         approvals: store.clone(),
         incidents: store.clone(),
+        notifications: store.clone(),
     };
     let engine = Engine { estate, ports, keys: Arc::new(keys), clock, random, actor };
     Ok(Composed { engine, loaded, store, signing, keeper })

@@ -7,9 +7,11 @@ mod environment;
 mod exception;
 mod fixed;
 mod guard;
+pub(crate) mod notify;
 mod policy;
 mod secret;
 mod service;
+pub(crate) mod webhook;
 
 use std::{
     collections::BTreeMap,
@@ -77,6 +79,10 @@ pub(crate) struct Config {
     pub(crate) service: service::Service,
     /// Who is let in to its API by what an identity provider says, in file order.
     pub(crate) access: Vec<access::Access>,
+    /// Who may report leaks to it by a request.
+    pub(crate) webhooks: BTreeMap<String, webhook::Webhook>,
+    /// Who is told what happens.
+    pub(crate) notify: BTreeMap<String, notify::Notify>,
 }
 
 /// A backend with what is common to all kinds.
@@ -159,6 +165,8 @@ impl Loaded {
         loaded.budgets()?;
         loaded.service()?;
         access::rules(&loaded.config.access)?;
+        webhook::check(&loaded.config.webhooks)?;
+        notify::check(&loaded.config.notify)?;
         Ok(loaded)
     }
 

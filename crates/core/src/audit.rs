@@ -75,6 +75,14 @@ pub enum AuditKind {
     KeyChanged,
     /// Somebody was let in to the API, or is not any more.
     AccessChanged,
+    /// Leaked values were reported by a request.
+    Reported,
+    /// A saga waits for an operator.
+    SagaStopped,
+    /// Findings of the highest severity are new.
+    FindingsOpened,
+    /// A guard kept the rest of a plan from being begun.
+    GuardStopped,
 }
 
 /// An entry before it has a place in the chain. Holds no secret.

@@ -85,6 +85,16 @@ impl FiringId {
     }
 }
 
+impl IncidentId {
+    /// Of what somebody reported by a request, named by the receiver and the request's own id: a UUIDv5, so that the same request opens the same incident.
+    pub fn reported(receiver: &str, delivery: &str) -> Self {
+        Self(Uuid::new_v5(
+            &Uuid::NAMESPACE_URL,
+            format!("claviger:reported:{receiver}\u{0}{delivery}").as_bytes(),
+        ))
+    }
+}
+
 impl CredentialId {
     /// Of the tokens that are bound to an object: a UUIDv5 of the object's ref, as no inventory lists them. The same ref gives the same id everywhere.
     pub fn bound_to(at: &str) -> Self {

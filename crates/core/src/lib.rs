@@ -19,6 +19,7 @@ pub mod id;
 pub mod incident;
 pub mod leak;
 pub mod model;
+pub mod notice;
 pub mod observation;
 pub mod own_key;
 pub mod password;

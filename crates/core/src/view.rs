@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    id::{CredentialId, IdentityId, SagaId, ScanId},
+    id::{CredentialId, IdentityId, SagaId, ScanId, Seq},
     model::{
         Attributes, ConsumerHow, CopyStage, CredentialKind, CredentialState, IdentityKind, Labels,
         OwnerEvidence, Place, PrivilegeLevel, ScopeStatus,
@@ -467,4 +467,27 @@ pub struct ReceiptView {
     pub audit_seq: Option<i64>,
     /// The saga that made it.
     pub saga: Uuid,
+}
+
+/// A row of `list notifications`: something that others are to be told, and were not yet, or could not be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotificationView {
+    /// The name under which it is sent, each time: the same for all receivers.
+    pub id: String,
+    /// Whose it is, by its name in the configuration.
+    pub receiver: String,
+    /// What happened.
+    pub event: String,
+    /// `pending` or `dead`.
+    pub state: String,
+    /// When it was queued.
+    pub queued_at: DateTime<Utc>,
+    /// When it is tried next; `None` where it is given up.
+    pub next_at: Option<DateTime<Utc>>,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// Why the newest attempt came to nothing.
+    pub last_error: Option<String>,
+    /// The entry of the audit log that it tells of.
+    pub audit_seq: Seq,
 }

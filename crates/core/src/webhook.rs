@@ -1,10 +1,12 @@
 //! Leaks that others report by a request: a signature is checked before a byte of the body is believed.
 //!
 //! Pure: bytes, headers, keys and the time come in, leaked values come out. Whoever listens mounts them, keeps the keys, and remembers the
-//! [`Delivery`]'s id for as long as it says, so that none is taken twice.
+//! [`Delivery`]'s id for as long as it says, so that none is acted on twice: that wants a database, and is not done here.
 
 mod github;
 mod signed;
+
+use std::fmt;
 
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
@@ -50,6 +52,12 @@ pub struct Delivery {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DeliveryId(pub [u8; 32]);
 
+impl fmt::Display for DeliveryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
 impl DeliveryId {
     fn of(kind: &str, signed: &[u8]) -> Self {
         let mut sha = Sha256::new();
@@ -78,9 +86,6 @@ pub enum Refused {
     /// It is too old, or of the future.
     #[error("it is not of this time")]
     Stale,
-    /// It was taken already.
-    #[error("it was taken already")]
-    Repeated,
     /// The body cannot be read.
     #[error("its body cannot be read: {0}")]
     Body(#[from] LeakError),

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use claviger_core::{clock::Clock, fingerprint::FingerprintKey, random::Random, seal::SealingKey};
-use claviger_store::{Approvals, AuditLog, Incidents, Inventory, Journal};
+use claviger_store::{Approvals, AuditLog, Incidents, Inventory, Journal, Notifications};
 
 use crate::Estate;
 
@@ -26,6 +26,8 @@ pub struct Ports {
     pub approvals: Arc<dyn Approvals>,
     /// Incidents.
     pub incidents: Arc<dyn Incidents>,
+    /// What others are told.
+    pub notifications: Arc<dyn Notifications>,
 }
 
 /// Everything that an operation needs.

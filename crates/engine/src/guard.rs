@@ -6,8 +6,10 @@
 use std::collections::{BTreeMap, HashMap};
 
 use claviger_core::{
+    audit::AuditKind,
     id::CredentialId,
     model::CredentialState,
+    reference::Ref,
     saga::{Cause, SagaPlan},
     view::CredentialView,
 };
@@ -21,6 +23,9 @@ use crate::{
     progress::Progress,
     saga::{RunOptions, SagaOutcome},
 };
+
+/// Subjects that the audit log names when a guard keeps them back.
+const TOLD: usize = 50;
 
 /// Limits of what is carried out without anybody else's approval. Without one there is no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -160,15 +165,29 @@ impl Engine {
             answers.iter().zip(first).find(|(answer, _)| !ended_well(answer)).map(|(_, plan)| &plan.subject);
         match bad {
             None => answers.extend(carry_out(rest).await),
-            Some(bad) => answers.extend(rest.iter().map(|plan| {
+            Some(bad) => {
+                self.tell_canary(bad, rest).await;
+                answers.extend(rest.iter().map(|plan| {
                 Err(Error::Refused {
                     subject: plan.subject.clone(),
                     code: "canary",
                     reason: format!("it was not begun, as the canary {bad} did not end well: see what became of that first"),
                 })
-            })),
+            }));
+            }
         }
         answers
+    }
+
+    /// Nothing is begun either way: that it could not be told stops nobody.
+    async fn tell_canary(&self, bad: &Ref, rest: &[SagaPlan]) {
+        let reason = format!("the canary {bad} did not end well, and {} others were not begun", rest.len());
+        let subjects: Vec<_> = rest.iter().take(TOLD).map(|plan| &plan.subject).collect();
+        let detail = serde_json::json!({ "guard": "canary", "reason": reason, "subjects": subjects, "count": rest.len() });
+        let draft = self.said(AuditKind::GuardStopped, bad.as_str(), detail);
+        if let Err(error) = self.ports.audit.append(vec![draft]).await {
+            tracing::warn!(%error, "that a guard stopped a plan could not be told");
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Incidents: opened, worked on, closed. What became of their credentials is read from sagas and receipts.
 
 mod item;
+mod reported;
 mod runbook;
 
 use std::fmt;
@@ -14,6 +15,8 @@ use claviger_core::{
     saga::Cause,
 };
 use claviger_store::NewIncident;
+
+pub use self::reported::Reported;
 
 use crate::{Engine, Error, Result, approval::Admission, plan::Plan};
 
@@ -32,12 +35,19 @@ impl Engine {
             let reason = "`exposed` lies in the future".to_owned();
             return Err(Error::Incident { code: "future", reason });
         }
-        let new = NewIncident {
-            id: IncidentId::generate(self.clock.as_ref(), self.random.as_ref()),
-            title: title.to_owned(),
-            exposed_at,
-            actor: self.actor.clone(),
-        };
+        let id = IncidentId::generate(self.clock.as_ref(), self.random.as_ref());
+        self.open_incident_as(id, title, exposed_at, credentials).await
+    }
+
+    /// The same under an id that is known.
+    async fn open_incident_as(
+        &self,
+        id: IncidentId,
+        title: &str,
+        exposed_at: Option<DateTime<Utc>>,
+        credentials: &[(CredentialId, Ref)],
+    ) -> Result<IncidentId> {
+        let new = NewIncident { id, title: title.to_owned(), exposed_at, actor: self.actor.clone() };
         let concerned = credentials
             .iter()
             .map(|(credential, at)| Note::Concerned { credential: *credential, at: at.clone() });

@@ -322,15 +322,8 @@ fn matched(detail: &CredentialDetail, candidate: &Candidate, is_current: bool) -
         state => state,
     };
     let at = &credential.at;
-    let suggested = match state {
-        CredentialState::Superseded
-        | CredentialState::RevokedProven
-        | CredentialState::RevokedAttested
-        | CredentialState::Gone => format!("claviger show '{at}'"),
-        _ => format!("claviger revoke '{at}' --reason leaked --dry-run"),
-    };
     let present = detail.copies.iter().filter(|copy| copy.stage != CopyStage::Former);
-    TraceMatch {
+    let mut found = TraceMatch {
         credential: credential.id,
         at: at.clone(),
         state,
@@ -344,8 +337,13 @@ fn matched(detail: &CredentialDetail, candidate: &Candidate, is_current: bool) -
         owner: credential.owner.clone(),
         last_used_at: credential.last_used_at,
         seen: Vec::new(),
-        suggested,
-    }
+        suggested: String::new(),
+    };
+    found.suggested = match found.is_live() {
+        true => format!("claviger revoke '{at}' --reason leaked --dry-run"),
+        false => format!("claviger show '{at}'"),
+    };
+    found
 }
 
 fn unique(refs: impl Iterator<Item = Ref>) -> Vec<Ref> {

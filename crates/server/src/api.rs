@@ -16,6 +16,7 @@ mod idempotency;
 mod incident;
 mod input;
 mod list;
+mod notification;
 mod page;
 mod pause;
 mod plan;
@@ -27,6 +28,7 @@ mod route;
 mod saga;
 mod scan;
 mod schedule;
+mod webhook;
 mod work;
 
 use std::sync::Arc;
@@ -34,13 +36,13 @@ use std::sync::Arc;
 use axum::{Json, Router, extract::DefaultBodyLimit, middleware, routing::get};
 use claviger_core::signing::PrivateKey;
 use claviger_engine::{firing::Scheduler, saga::RunOptions};
-use claviger_store::{Requests, Tokens};
+use claviger_store::{Deliveries, Requests, Tokens};
 use utoipa::OpenApi as _;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub use self::authenticate::{Bearer, Unknown};
 pub(crate) use self::{problem::Problem, work::Work};
-use crate::{Current, Stop};
+use crate::{Current, Stop, webhook::Receiver};
 
 /// Longest body that is read, in bytes.
 const BODY: usize = 1 << 20;
@@ -56,6 +58,10 @@ pub struct Api {
     pub bearers: Vec<Arc<dyn Bearer>>,
     /// Signs exports of the audit log; without it none is made.
     pub signing: Option<Arc<PrivateKey>>,
+    /// Who may report leaks by a request.
+    pub receivers: Arc<Vec<Receiver>>,
+    /// Which of their requests were taken.
+    pub deliveries: Arc<dyn Deliveries>,
 }
 
 /// What the handlers share.
@@ -130,13 +136,19 @@ fn described() -> OpenApiRouter<Context> {
         .routes(routes!(pause::end))
         .routes(routes!(scan::begin))
         .routes(routes!(scan::newest))
+        .routes(routes!(notification::list))
         .routes(routes!(audit::verify))
         .routes(routes!(audit::export))
 }
 
+/// What lets somebody in by a signature, and by no token.
+fn signed() -> OpenApiRouter<Context> {
+    OpenApiRouter::new().routes(routes!(webhook::receive))
+}
+
 /// The description of the API.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    strict(described().into_openapi())
+    strict(described().merge(signed()).into_openapi())
 }
 
 /// What says of an enum's variants that nothing else is taken beside them, as their reading does.
@@ -156,11 +168,13 @@ fn strict(mut openapi: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
 
 /// Everything under `/api/v1`, and what describes it.
 pub(crate) fn router<S: Clone + Send + Sync + 'static>(context: Context) -> Router<S> {
-    let (router, description) = described().split_for_parts();
-    let description = Arc::new(strict(description));
+    let (router, _) = described().split_for_parts();
+    let description = Arc::new(openapi());
     router
         .route_layer(middleware::from_fn_with_state(context.clone(), idempotency::once))
         .route_layer(middleware::from_fn_with_state(context.clone(), authenticate::let_in))
+        // After the doors: these have their own.
+        .merge(signed().split_for_parts().0)
         .method_not_allowed_fallback(problem::no_method)
         .layer(DefaultBodyLimit::max(BODY))
         .route("/openapi.json", get(move || async move { Json(description.as_ref().clone()) }))
@@ -176,18 +190,32 @@ pub(crate) async fn nowhere() -> Problem {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::{openapi, route::ROUTES};
+    use super::{openapi, route::ROUTES, signed};
+
+    fn paths(document: &serde_json::Value) -> BTreeSet<(String, String)> {
+        let paths = document["paths"].as_object().expect("paths").iter();
+        let methods = |item: &serde_json::Value| item.as_object().expect("methods").keys().cloned().collect();
+        paths
+            .flat_map(|(path, item)| {
+                let methods: Vec<String> = methods(item);
+                methods.into_iter().map(|method| (method.to_uppercase(), path.clone()))
+            })
+            .collect()
+    }
 
     /// What is described, what has a route, and what it takes to be let in are one list.
     #[test]
     fn each_route_is_described_and_says_whom_it_lets_in() {
         let document = serde_json::to_value(openapi()).expect("JSON");
-        let mut described = BTreeSet::new();
-        for (path, item) in document["paths"].as_object().expect("paths") {
-            for method in item.as_object().expect("methods").keys() {
-                described.insert((method.to_uppercase(), path.clone()));
-            }
+        let mut described = paths(&document);
+        // These have a door of their own, and say so.
+        let own = paths(&serde_json::to_value(signed().into_openapi()).expect("JSON"));
+        for (method, path) in &own {
+            assert!(described.remove(&(method.clone(), path.clone())), "{method} {path}");
+            let operation = &document["paths"][path][method.to_lowercase()];
+            assert_eq!(operation["security"], serde_json::json!([{}]), "{operation:#}");
         }
+        assert_eq!(own.len(), 1);
         let listed: BTreeSet<_> =
             ROUTES.iter().map(|route| (route.method.to_owned(), route.path.to_owned())).collect();
         assert_eq!(listed.len(), ROUTES.len(), "each once");

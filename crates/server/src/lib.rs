@@ -8,6 +8,7 @@
 //! find. To add a duty: a file with its loop, and a line in `service.rs`. To add a metric: a line in `metrics.rs` and one in `metrics.md`.
 
 pub mod access;
+mod address;
 pub mod api;
 mod current;
 pub mod document;
@@ -15,6 +16,8 @@ mod drilling;
 mod health;
 mod http;
 mod metrics;
+pub mod notify;
+mod notifying;
 mod planning;
 mod probing;
 mod recovering;
@@ -27,6 +30,7 @@ mod settings;
 mod stop;
 mod tls;
 mod verifying;
+pub mod webhook;
 mod working;
 
 pub use self::{

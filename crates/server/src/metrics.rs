@@ -1,10 +1,10 @@
 //! What is measured. Every metric is declared in [`DECLARED`], and `metrics.md` documents the same list: a test compares both with what is exported.
 
-use std::{sync::atomic::AtomicU64, time::Duration};
+use std::{collections::BTreeMap, sync::atomic::AtomicU64, time::Duration};
 
 use chrono::{DateTime, Utc};
 use claviger_core::firing::FiringCounts;
-use claviger_store::FiringEnd;
+use claviger_store::{FiringEnd, NotificationEnd};
 use prometheus_client::{
     encoding::text::encode,
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
@@ -111,6 +111,18 @@ pub const DECLARED: &[Declared] = &[
         &[],
         "Credentials of our own backends that end and that this process cannot renew",
     ),
+    declare(
+        "claviger_notifications",
+        "gauge",
+        &["state"],
+        "What others are to be told and were not yet: pending, or dead, which was given up",
+    ),
+    declare(
+        "claviger_notifications_sent_total",
+        "counter",
+        &["result"],
+        "Attempts of this process to tell others something: sent, failed, dead",
+    ),
     declare("claviger_http_requests_total", "counter", &["route", "status"], "Answers over HTTP"),
     declare("claviger_http_request_seconds", "histogram", &["route"], "How long an answer took"),
 ];
@@ -137,6 +149,8 @@ pub struct Metrics {
     copies: Family<Labels, Gauge>,
     broken: Gauge,
     own_ending: Gauge,
+    notifications: Family<Labels, Gauge>,
+    notified: Family<Labels, Counter>,
     requests: Family<Labels, Counter>,
     took: Family<Labels, Histogram, fn() -> Histogram>,
 }
@@ -165,6 +179,8 @@ impl Default for Metrics {
             copies: Family::default(),
             broken: Gauge::default(),
             own_ending: Gauge::default(),
+            notifications: Family::default(),
+            notified: Family::default(),
             requests: Family::default(),
             took: Family::new_with_constructor(seconds),
         };
@@ -194,6 +210,10 @@ impl Default for Metrics {
                 "claviger_credentials_broken" => registry.register(short, *help, metrics.broken.clone()),
                 "claviger_own_credentials_ending" => {
                     registry.register(short, *help, metrics.own_ending.clone())
+                }
+                "claviger_notifications" => registry.register(short, *help, metrics.notifications.clone()),
+                "claviger_notifications_sent_total" => {
+                    registry.register(short, *help, metrics.notified.clone())
                 }
                 "claviger_http_requests_total" => registry.register(short, *help, metrics.requests.clone()),
                 "claviger_http_request_seconds" => registry.register(short, *help, metrics.took.clone()),
@@ -302,6 +322,21 @@ impl Metrics {
         self.broken.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
+    pub(crate) fn notifications(&self, counts: &BTreeMap<String, u64>) {
+        for (state, count) in counts {
+            self.notifications.get_or_create(&one("state", state)).set(whole(*count));
+        }
+    }
+
+    pub(crate) fn notified(&self, end: &NotificationEnd) {
+        let result = match end {
+            NotificationEnd::Sent => "sent",
+            NotificationEnd::Again { .. } => "failed",
+            NotificationEnd::Dead { .. } => "dead",
+        };
+        self.notified.get_or_create(&one("result", result)).inc();
+    }
+
     pub(crate) fn answered(&self, route: &str, status: u16, took: Duration) {
         let labels = vec![("route", route.to_owned()), ("status", status.to_string())];
         self.requests.get_or_create(&labels).inc();
@@ -343,6 +378,8 @@ mod tests {
         metrics.drilled(true, Some(1500));
         metrics.verified(true);
         metrics.copies(3, 1, 2);
+        metrics.notifications(&BTreeMap::from([("dead".to_owned(), 1)]));
+        metrics.notified(&NotificationEnd::Sent);
         metrics.answered("/healthz", 200, Duration::from_millis(3));
         let text = metrics.text();
         for declared in DECLARED {

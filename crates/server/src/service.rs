@@ -5,8 +5,9 @@ use std::sync::Arc;
 use tokio::{net::TcpListener, sync::Notify, task::JoinSet};
 
 use crate::{
-    Current, Health, Metrics, Settings, Stage, Stop, Stopper, Tls, api, drilling::Drilling, http, planning,
-    probing, recovering, renewing, reprobing::Reprobing, round, scanning, verifying::Verifying, working,
+    Current, Health, Metrics, Settings, Stage, Stop, Stopper, Tls, api, drilling::Drilling, http, notify,
+    notifying, planning, probing, recovering, renewing, reprobing::Reprobing, round, scanning,
+    verifying::Verifying, working,
 };
 
 /// How a service ended.
@@ -30,12 +31,14 @@ pub struct Service {
     pub api: Option<api::Api>,
     /// What the listener shows; without it it speaks in the clear.
     pub tls: Option<Tls>,
+    /// Who is told what happens, by whoever has the role of a worker.
+    pub notify: Arc<Vec<notify::Receiver>>,
 }
 
 impl Service {
     /// Runs until it is told to stop. `listener` answers health and metrics for every role, and goes on until all else has ended.
     pub async fn run(self, listener: TcpListener, stop: Stop) -> Ended {
-        let Self { current, settings, api, tls } = self;
+        let Self { current, settings, api, tls, notify } = self;
         let (health, metrics) = (Arc::new(Health::default()), Arc::new(Metrics::default()));
         let changed = Arc::new(Notify::new());
         let (roles, mut duties, mut beside) = (settings.roles, JoinSet::new(), JoinSet::new());
@@ -75,6 +78,7 @@ impl Service {
                 duties.spawn(round::run(drilling, *every, current.clone(), h(), stop.clone()));
             }
             duties.spawn(working::run(current.clone(), settings.clone(), h(), m(), stop.clone()));
+            duties.spawn(notifying::run(notify, settings.clone(), current.clone(), m(), stop.clone()));
             duties.spawn(recovering::run(current.clone(), settings.clone(), h(), m(), stop.clone()));
         }
         let work = api::Work::new(stop.clone());

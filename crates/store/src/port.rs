@@ -3,16 +3,19 @@
 mod access;
 mod approval;
 mod audit;
+mod delivery;
 mod firing;
 mod incident;
 mod inventory;
 mod journal;
+mod notification;
 mod own_key;
 
 pub use self::{
     access::{Answer, ApiToken, Known, Requests, Tokens},
     approval::{Approvals, Proposal},
     audit::AuditLog,
+    delivery::{Deliveries, Taken},
     firing::{Claimed, FiringEnd, Firings, NewPause, PlannedFiring, Replan, Wanted},
     incident::{Incidents, NewIncident},
     inventory::{
@@ -20,5 +23,6 @@ pub use self::{
         MergedCredential, MergedGrant, MergedIdentity, MergedPage, RotationEnd, ScanStart, Selection,
     },
     journal::{Append, Appended, Claim, Journal, NewSaga, SagaRecord, SealedRow},
+    notification::{Notification, NotificationEnd, Notifications, Queued},
     own_key::KeyTurn,
 };

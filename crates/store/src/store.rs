@@ -3,12 +3,14 @@
 mod access;
 mod approval;
 mod audit;
+mod delivery;
 mod firing;
 mod group;
 mod incident;
 mod inventory;
 mod journal;
 mod lease;
+mod notification;
 mod own_key;
 mod saga;
 mod schema;

@@ -37,6 +37,11 @@ on_both! {
         an_incident_is_read_back_with_its_notes_in_order,
         nothing_is_noted_of_one_that_is_closed_or_not_there,
         the_database_refuses_to_change_or_delete_one;
+    delivery:
+        a_delivery_is_acted_on_once_and_answered_alike,
+        a_delivery_whose_process_died_is_taken_over,
+        of_many_that_bring_one_delivery_one_acts_on_it,
+        what_a_window_keeps_out_is_forgotten_and_nothing_else;
     firing:
         a_pair_fires_once_and_not_before_its_time,
         workers_that_come_at_once_share_without_exceeding_a_budget,
@@ -51,6 +56,11 @@ on_both! {
         a_pause_holds_until_it_ends_and_both_are_told,
         a_duty_has_one_owner_at_a_time,
         a_probe_waits_for_what_an_append_waits_for;
+    notification:
+        a_receiver_begins_at_the_end_of_the_log_and_misses_nothing_after_it,
+        what_is_queued_is_claimed_once_until_its_lease_ends,
+        what_failed_comes_again_and_what_is_given_up_is_shown,
+        one_receiver_s_queue_is_nobody_else_s;
     audit:
         entries_are_chained_and_survive_the_database,
         appends_at_the_same_time_leave_one_unbroken_chain,

@@ -90,6 +90,18 @@ const DRILLS: &[Column] = &[
     Column::new("actor", "BY").wide(),
 ];
 
+const NOTIFICATIONS: &[Column] = &[
+    Column::new("id", "ID"),
+    Column::new("receiver", "RECEIVER"),
+    Column::new("event", "EVENT"),
+    Column::new("state", "STATE"),
+    Column::new("attempts", "ATTEMPTS").shown(Shown::Number),
+    Column::new("next_at", "NEXT").shown(Shown::Time),
+    Column::new("last_error", "ERROR"),
+    Column::new("queued_at", "QUEUED").shown(Shown::Time).wide(),
+    Column::new("audit_seq", "AUDIT").shown(Shown::Number).wide(),
+];
+
 const CONNECTIONS: &[Column] = &[
     Column::new("backend", "BACKEND"),
     Column::new("ref", "REF").shown(Shown::Ref),
@@ -145,6 +157,7 @@ pub(crate) fn shape(thing: Thing) -> Option<(list::Thing, &'static [Column])> {
         Thing::Revocations => (list::Thing::Revocations, SAGAS),
         Thing::Swaps => (list::Thing::Swaps, SAGAS),
         Thing::Drills => (list::Thing::Drills, DRILLS),
+        Thing::Notifications => (list::Thing::Notifications, NOTIFICATIONS),
         Thing::Schedules => (list::Thing::Schedules, SCHEDULES),
     })
 }

@@ -21,7 +21,7 @@ use tokio::{
 use crate::{
     args::{Global, RoleName, ServeArgs},
     compose::{Composed, Needs, assemble, compose},
-    config::{Fixed, Loaded, access},
+    config::{Fixed, Loaded, access, notify, webhook},
     error::{Exit, Failure, Result},
     output,
     reviewer::Reviewer,
@@ -68,13 +68,15 @@ pub(super) async fn run(global: &Global, args: &ServeArgs) -> Result<Exit> {
     })?;
     let tls = tls(&composed).await?;
     let api = api(&composed, &settings, signing, (args.listen.ip(), tls.is_some())).await?;
+    let notify =
+        Arc::new(if settings.roles.worker { notify::receivers(&composed.loaded)? } else { Vec::new() });
     let address = listener.local_addr().unwrap_or(args.listen);
     output::remark(
         global,
         &format!("listening on {}://{address}", if tls.is_some() { "https" } else { "http" }),
     );
     let (renewal, current) = Renewal::new(composed.scheduler()?);
-    let service = Service { current, settings, api, tls };
+    let service = Service { current, settings, api, tls, notify };
     let stopper = Stopper::default();
     let running = service.run(listener, stopper.listener());
     tokio::pin!(running);
@@ -165,7 +167,14 @@ async fn api(
         bearers.push(Arc::new(Reviewer::of(&composed.loaded, cluster).await?));
     }
     let store = &composed.store;
-    Ok(Some(Api { tokens: store.clone(), requests: store.clone(), bearers, signing }))
+    Ok(Some(Api {
+        tokens: store.clone(),
+        requests: store.clone(),
+        bearers,
+        signing,
+        receivers: Arc::new(webhook::receivers(&composed.loaded)?),
+        deliveries: store.clone(),
+    }))
 }
 
 type Reading<'a> = Pin<Box<dyn Future<Output = Result<Scheduler>> + 'a>>;

@@ -17,13 +17,13 @@ pub(super) async fn run(global: &Global, client: &Client, args: &ListArgs) -> Re
     let (thing, columns) = list::shape(args.thing).ok_or_else(|| super::elsewhere("list connections"))?;
     let mut query = Vec::new();
     let words = args.selector.join(" ");
-    // Nothing chooses a drill: what is given is not looked at, here as there.
-    if !words.trim().is_empty() && thing != Thing::Drills {
+    // Nothing chooses a drill or a notification: what is given is not looked at, here as there.
+    if !words.trim().is_empty() && !matches!(thing, Thing::Drills | Thing::Notifications) {
         query.push(("selector", words));
     }
-    query.extend(args.condition.condition.clone().map(|condition| ("where", condition)));
-    if args.gone {
-        query.push(("gone", "true".to_owned()));
+    if thing != Thing::Notifications {
+        query.extend(args.condition.condition.clone().map(|condition| ("where", condition)));
+        query.extend(args.gone.then(|| ("gone", "true".to_owned())));
     }
     let items = client.items(&[thing.name()], &query).await?;
     output::list(global, thing.name(), columns, &items)?;

@@ -12,7 +12,7 @@ use crate::{leak, secret::SecretValue};
 
 const TIMESTAMP: &str = "X-Claviger-Timestamp";
 const SIGNATURE: &str = "X-Claviger-Signature";
-/// How far a request's time may be from ours, either way.
+/// How far a request's time may be from ours, either way, where nothing else is said.
 pub const WINDOW: TimeDelta = TimeDelta::minutes(5);
 
 /// The signature's header for a body: for senders and tests.
@@ -28,16 +28,16 @@ fn mac(secret: &SecretValue, timestamp: &str, body: &[u8]) -> Hmac<Sha256> {
     mac
 }
 
-/// Takes a report. `secrets` are those that may be in use: two while one follows the other. `is_known` knows the ids that were taken within the
-/// time that they are to be remembered.
+/// Takes a report. `secrets` are those that may be in use: two while one follows the other. Its time may be so far from `now` as `window` says, either
+/// way; until it no longer is, its id has to be remembered. Repeat: the same id.
 ///
 /// # Errors
-/// It is not signed with one of them, not of this time, was taken already, or cannot be read.
+/// It is not signed with one of them, not of this time, or cannot be read.
 pub fn receive(
     request: Request<'_>,
     secrets: &[&SecretValue],
     now: DateTime<Utc>,
-    is_known: impl Fn(&DeliveryId) -> bool,
+    window: TimeDelta,
 ) -> Result<Delivery, Refused> {
     let (timestamp, signature) = (request.header(TIMESTAMP)?, request.header(SIGNATURE)?);
     let given = signature.strip_prefix("sha256=").and_then(|digits| hex::decode(digits).ok());
@@ -52,14 +52,11 @@ pub fn receive(
     }
     let at = timestamp.parse().ok().and_then(|seconds| DateTime::from_timestamp(seconds, 0));
     let at = at.ok_or(Refused::Stale)?;
-    if (now - at).abs() > WINDOW {
+    if (now - at).abs() > window {
         return Err(Refused::Stale);
     }
     let id = DeliveryId::of("signed", &[timestamp.as_bytes(), b".", request.body].concat());
-    if is_known(&id) {
-        return Err(Refused::Repeated);
-    }
-    Ok(Delivery { id, remember_until: Some(at + WINDOW), leaks: leak::parse_report(request.body)? })
+    Ok(Delivery { id, remember_until: Some(at + window), leaks: leak::parse_report(request.body)? })
 }
 
 #[cfg(test)]
@@ -85,7 +82,7 @@ mod tests {
     }
 
     fn refused(headers: &[(String, String)], body: &[u8], now: i64) -> Option<Refused> {
-        receive(Request { headers, body }, &[&secret("old"), &secret("s")], at(now), |_| false).err()
+        receive(Request { headers, body }, &[&secret("old"), &secret("s")], at(now), WINDOW).err()
     }
 
     #[test]
@@ -93,11 +90,14 @@ mod tests {
         let headers = signed(BODY);
         let request = Request { headers: &headers, body: BODY };
         let taken =
-            receive(request, &[&secret("s")], at(1100), |_| false).unwrap_or_else(|error| panic!("{error}"));
+            receive(request, &[&secret("s")], at(1100), WINDOW).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(taken.leaks.leaks[0].value.expose(), b"hunter22");
         assert_eq!(taken.remember_until, Some(at(1300)));
-        let again = receive(request, &[&secret("s")], at(1200), |id| *id == taken.id);
-        assert_eq!(again.err(), Some(Refused::Repeated));
+        let again =
+            receive(request, &[&secret("s")], at(1200), WINDOW).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(again.id, taken.id, "the same request");
+        let narrow = receive(request, &[&secret("s")], at(1100), TimeDelta::seconds(99));
+        assert_eq!(narrow.err(), Some(Refused::Stale));
         for (now, expected) in
             [(700, None), (1300, None), (699, Some(Refused::Stale)), (1301, Some(Refused::Stale))]
         {
@@ -136,8 +136,8 @@ mod tests {
         // An empty secret signs nothing, and without any nobody can.
         let none = headers("1000", sign(&secret(""), 1000, BODY));
         let request = Request { headers: &none, body: BODY };
-        assert_eq!(receive(request, &[&secret("")], at(1000), |_| false).err(), Some(Refused::Forged));
-        assert_eq!(receive(request, &[], at(1000), |_| false).err(), Some(Refused::Forged));
+        assert_eq!(receive(request, &[&secret("")], at(1000), WINDOW).err(), Some(Refused::Forged));
+        assert_eq!(receive(request, &[], at(1000), WINDOW).err(), Some(Refused::Forged));
     }
 
     #[test]

@@ -22,7 +22,7 @@ use claviger_store::{
 
 use super::{
     context::{Context, Ran, Trouble},
-    outcome::SagaOutcome,
+    outcome::{self, SagaOutcome},
     step,
 };
 use crate::{Engine, Error, Result, progress::Progress};
@@ -388,10 +388,16 @@ impl Engine {
         event: Event,
         append: &mut Append,
     ) -> Result<()> {
+        let stood = before.state.needs_operator();
         let after = before.apply(&record.plan, &event).map_err(claviger_store::Error::from)?;
-        if after.state.is_rest() {
+        let mut detail = serde_json::json!({
+            "kind": record.plan.kind, "state": after.state.word(), "reason": after.state.reason(),
+        });
+        if after.state.needs_operator() && !stood {
+            append.audit.push(self.draft(record, AuditKind::SagaStopped, None, detail));
+        } else if after.state.is_rest() {
             append.shred = true;
-            let detail = serde_json::json!({ "state": after.state.word(), "reason": after.state.reason() });
+            detail["verdict"] = serde_json::json!(outcome::verdict(&record.plan, &after));
             append.audit.push(self.draft(record, AuditKind::Shredded, None, serde_json::json!({})));
             append.audit.push(self.draft(record, AuditKind::SagaFinished, None, detail));
         }

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use claviger_core::{
     id::{CredentialId, SagaId},
     reference::Ref,
-    saga::{Event, Next, StepState},
+    saga::{Event, Next, Progress, SagaPlan, StepState},
     view::ReceiptView,
 };
 use claviger_store::port::SagaRecord;
@@ -108,7 +108,7 @@ impl SagaOutcome {
             state: record.progress.state.word().to_owned(),
             reason: record.progress.state.reason(),
             steps: steps(record),
-            old: serde_json::json!({ "handle": sealed("old"), "verdict": fact("prove-refused", "verdict").or_else(|| fact("conclude", "verdict")).or_else(|| fact("attest", "verdict")).or_else(|| fact("attest-root", "verdict")).or_else(|| fact("conclude-scrub", "verdict")).or_else(|| fact("prove-anchor", "verdict")).or_else(|| fact("prove-cut", "verdict")).or_else(|| fact("attest-ended", "verdict")) }),
+            old: serde_json::json!({ "handle": sealed("old"), "verdict": verdict(&record.plan, &record.progress) }),
             new: serde_json::json!({ "handle": new.or_else(|| sealed("new")), "ref": added }),
             left: super::step::left_in(record).into_iter().map(|(at, reason)| Left { at, reason }).collect(),
             wakes_at: match record.progress.next(&record.plan) {
@@ -118,6 +118,24 @@ impl SagaOutcome {
             receipts,
         }
     }
+}
+
+/// What the trial of the old value came to, by the step that tried it.
+pub(super) fn verdict(plan: &SagaPlan, progress: &Progress) -> Option<serde_json::Value> {
+    const TRIALS: [&str; 8] = [
+        "prove-refused",
+        "conclude",
+        "attest",
+        "attest-root",
+        "conclude-scrub",
+        "prove-anchor",
+        "prove-cut",
+        "attest-ended",
+    ];
+    TRIALS.into_iter().find_map(|trial| {
+        let output = progress.output(plan, |step| step.action.name() == trial)?;
+        output.facts.get("verdict").cloned()
+    })
 }
 
 fn steps(record: &SagaRecord) -> Vec<StepView> {

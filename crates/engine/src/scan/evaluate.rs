@@ -69,13 +69,14 @@ pub async fn evaluate(engine: &Engine) -> Result<()> {
                 noting.end().await?;
             }
             let (inventory, findings) = (Arc::clone(inventory), std::mem::take(&mut findings));
-            noting = Some(Job::start(async move { inventory.note_findings(now, findings).await }));
+            let actor = engine.actor.clone();
+            noting = Some(Job::start(async move { inventory.note_findings(now, &actor, findings).await }));
         }
     }
     if let Some(noting) = noting {
         noting.end().await?;
     }
-    inventory.note_findings(now, findings).await?;
+    inventory.note_findings(now, &engine.actor, findings).await?;
     let mut selection = Selection { limit: Some(PAGE), ..Selection::default() };
     loop {
         let page = inventory.identities(&selection).await?;
@@ -88,7 +89,7 @@ pub async fn evaluate(engine: &Engine) -> Result<()> {
                 }
             }
         }
-        inventory.note_findings(now, findings).await?;
+        inventory.note_findings(now, &engine.actor, findings).await?;
         advance(&mut selection, last)?;
     }
     let mut findings = Vec::new();
@@ -118,7 +119,7 @@ pub async fn evaluate(engine: &Engine) -> Result<()> {
             }
         }
     }
-    inventory.note_findings(now, findings).await?;
+    inventory.note_findings(now, &engine.actor, findings).await?;
     let slugs: Vec<&str> = RULES.iter().map(|rule| rule.slug).collect();
     inventory.close_findings(now, &slugs).await?;
     Ok(())

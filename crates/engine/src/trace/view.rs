@@ -69,6 +69,19 @@ pub struct TraceMatch {
     pub suggested: String,
 }
 
+impl TraceMatch {
+    /// True if the leaked value is believed to open something still: what is said of it next is to revoke it.
+    pub fn is_live(&self) -> bool {
+        !matches!(
+            self.state,
+            CredentialState::Superseded
+                | CredentialState::RevokedProven
+                | CredentialState::RevokedAttested
+                | CredentialState::Gone
+        )
+    }
+}
+
 /// What became of one of the values that were given.
 #[derive(Debug, Clone, Serialize)]
 pub struct TracedValue {

@@ -87,6 +87,7 @@ async fn scheduler(
         audit: store.clone(),
         approvals: store.clone(),
         incidents: store.clone(),
+        notifications: store.clone(),
     };
     let keys =
         Arc::new(Keys { fingerprint: FingerprintKey::new([1; 32]), sealing: SealingKey::new([2; 32]) });

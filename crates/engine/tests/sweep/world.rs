@@ -527,6 +527,7 @@ pub(crate) async fn open_with(
         audit: Arc::new(store.clone()),
         approvals: Arc::new(store.clone()),
         incidents: Arc::new(store.clone()),
+        notifications: Arc::new(store.clone()),
     };
     let keys =
         Arc::new(Keys { fingerprint: FingerprintKey::new([1; 32]), sealing: SealingKey::new([2; 32]) });

@@ -15,7 +15,7 @@ use jsonwebtoken::{
     decode, decode_header,
     jwk::{JwkSet, PublicKeyUse},
 };
-use reqwest::{Certificate, Client, Url, redirect};
+use reqwest::{Certificate, Client, redirect};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::{sync::Mutex, time::Instant};
@@ -24,7 +24,10 @@ use super::{
     Principal,
     rule::{Rule, grants},
 };
-use crate::api::{Bearer, Unknown};
+use crate::{
+    address::safe,
+    api::{Bearer, Unknown},
+};
 
 /// With which a token may be signed: never with a secret that both have, and never with nothing.
 const ALGORITHMS: [Algorithm; 9] = [
@@ -240,22 +243,5 @@ pub fn audiences(token: &str) -> Vec<String> {
         Value::String(one) => vec![one.clone()],
         Value::Array(all) => all.iter().filter_map(|one| one.as_str().map(str::to_owned)).collect(),
         _ => Vec::new(),
-    }
-}
-
-/// `https`, or plain HTTP to this machine.
-fn safe(address: &str) -> Result<(), String> {
-    let url = Url::parse(address).map_err(|_| format!("`{address}` is no address"))?;
-    let local = match url.host_str() {
-        Some("localhost" | "[::1]") => true,
-        Some(host) => host.parse::<std::net::Ipv4Addr>().is_ok_and(|ip| ip.is_loopback()),
-        None => false,
-    };
-    match url.scheme() {
-        "https" => Ok(()),
-        "http" if local => Ok(()),
-        _ => Err(format!(
-            "`{address}` is neither https nor on this machine: keys that anybody on the way can change prove nothing"
-        )),
     }
 }

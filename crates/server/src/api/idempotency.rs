@@ -107,7 +107,7 @@ fn key(request: &Request) -> Answer<String> {
     Ok(text.to_owned())
 }
 
-fn replayed(kept: Kept) -> Response {
+pub(super) fn replayed(kept: Kept) -> Response {
     let status = StatusCode::from_u16(kept.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = (status, kept.body).into_response();
     response.headers_mut().remove(header::CONTENT_TYPE);

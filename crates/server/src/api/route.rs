@@ -50,6 +50,7 @@ pub(super) const ROUTES: &[Route] = &[
     to("POST", "/api/v1/pauses/{id}/end", &[Verb::Schedule]),
     to("POST", "/api/v1/scans", &[Verb::Scan]),
     to("GET", "/api/v1/scans/newest", &[Verb::Read]),
+    to("GET", "/api/v1/notifications", &[Verb::Audit]),
     to("GET", "/api/v1/audit/verification", &[Verb::Audit]),
     to("GET", "/api/v1/audit/export", &[Verb::Audit]),
 ];

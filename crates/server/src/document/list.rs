@@ -43,6 +43,8 @@ pub enum Thing {
     Schedules,
     /// Drills.
     Drills,
+    /// What others are to be told, and were not yet.
+    Notifications,
 }
 
 impl Thing {
@@ -59,6 +61,7 @@ impl Thing {
             Self::Swaps => "swaps",
             Self::Schedules => "schedules",
             Self::Drills => "drills",
+            Self::Notifications => "notifications",
         }
     }
 
@@ -72,6 +75,7 @@ impl Thing {
             Self::Rotations | Self::Revocations | Self::Swaps => &["rotation_id"],
             Self::Schedules => &["credential"],
             Self::Drills => &["drill_id"],
+            Self::Notifications => &["receiver", "id"],
         }
     }
 }
@@ -106,6 +110,9 @@ pub async fn items(engine: &Engine, thing: Thing, asked: &Asked, sight: Sight<'_
             drills.retain(|drill| sight.covers(&crate::access::Subject::Backend(&drill.backend)));
             values(&drills)
         }
+        // They tell of all of the estate.
+        Thing::Notifications if !sight.covers(&crate::access::Subject::Estate) => Ok(Vec::new()),
+        Thing::Notifications => values(&engine.ports.notifications.open_notifications().await?),
     }
 }
 

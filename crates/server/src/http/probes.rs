@@ -32,6 +32,10 @@ pub(super) async fn metrics(State(shared): State<Shared>) -> Response {
     if let Ok(Ok(counts)) = tokio::time::timeout(COUNT, shared.scheduler.firings.firing_counts(now)).await {
         shared.metrics.firings(&counts, now);
     }
+    let notifications = &shared.scheduler.engine.ports.notifications;
+    if let Ok(Ok(counts)) = tokio::time::timeout(COUNT, notifications.notification_counts()).await {
+        shared.metrics.notifications(&counts);
+    }
     let kind = [(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")];
     (kind, shared.metrics.text()).into_response()
 }

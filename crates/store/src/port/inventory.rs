@@ -304,8 +304,14 @@ pub trait Inventory: Send + Sync {
     async fn by_fingerprint(&self, fingerprints: &[Fingerprint]) -> Result<Vec<(Fingerprint, CredentialId)>>;
 
     /// Notes findings that hold at `at`: new ones get `first_seen = at`, known ones keep theirs. An evaluation calls it page by page with one
-    /// `at`, then [`Inventory::close_findings`]. Repeating a page changes nothing.
-    async fn note_findings(&self, at: DateTime<Utc>, findings: Vec<FindingView>) -> Result<MergeSummary>;
+    /// `at`, then [`Inventory::close_findings`]. New ones of the highest severity are told in the audit log, by one entry of `actor`'s, in the same
+    /// transaction. Repeating a page changes nothing.
+    async fn note_findings(
+        &self,
+        at: DateTime<Utc>,
+        actor: &str,
+        findings: Vec<FindingView>,
+    ) -> Result<MergeSummary>;
 
     /// Ends an evaluation: closes the findings of `rules` that were last noted before `at`. Gives how many.
     async fn close_findings(&self, at: DateTime<Utc>, rules: &[&str]) -> Result<u64>;

@@ -121,8 +121,13 @@ impl Inventory for SeaStore {
         self.database.watched(self.find_fingerprints(fingerprints)).await
     }
 
-    async fn note_findings(&self, at: DateTime<Utc>, findings: Vec<FindingView>) -> Result<MergeSummary> {
-        self.database.watched(self.keep_findings(at, findings)).await
+    async fn note_findings(
+        &self,
+        at: DateTime<Utc>,
+        actor: &str,
+        findings: Vec<FindingView>,
+    ) -> Result<MergeSummary> {
+        self.database.watched(self.keep_findings(at, actor, findings)).await
     }
 
     async fn close_findings(&self, at: DateTime<Utc>, rules: &[&str]) -> Result<u64> {

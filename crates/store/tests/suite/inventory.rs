@@ -276,7 +276,7 @@ pub(crate) async fn findings_keep_when_they_began_and_close(bench: Bench) -> Res
         let mut sum = MergeSummary::default();
         // In pages, the last one twice.
         for finding in findings.iter().chain(findings.last()) {
-            let noted = bench.store.note_findings(bench.now(), vec![finding.clone()]).await?;
+            let noted = bench.store.note_findings(bench.now(), "scan", vec![finding.clone()]).await?;
             sum.appeared += noted.appeared;
             sum.changed += noted.changed;
             sum.unchanged += noted.unchanged;
@@ -289,7 +289,7 @@ pub(crate) async fn findings_keep_when_they_began_and_close(bench: Bench) -> Res
     let high = finding("owner", Severity::High, "nobody");
     assert_eq!(put(vec![low.clone(), high.clone()]).await?.appeared, 2);
     let foreign = finding("other", Severity::Info, "from another run");
-    bench.store.note_findings(bench.now(), vec![foreign]).await?;
+    bench.store.note_findings(bench.now(), "scan", vec![foreign]).await?;
     let slugs: Vec<_> = bench.store.findings().await?.into_iter().map(|one| one.slug).collect();
     assert_eq!(slugs, ["owner", "age", "other"], "worst first");
     assert_eq!(bench.credentials().await?[0].findings, ["age", "other", "owner"]);

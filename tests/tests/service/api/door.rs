@@ -21,6 +21,11 @@ async fn without_a_token_nothing_is_told_but_how_it_is() -> Result<()> {
     let mut asked = 0;
     for (path, item) in description["paths"].as_object().context("paths")? {
         for method in item.as_object().context("methods")?.keys() {
+            // What is signed has a door of its own.
+            if item[method]["security"] == serde_json::json!([{}]) {
+                ensure!(path == "/api/v1/webhooks/{name}", "{path} lets anybody in");
+                continue;
+            }
             let method: Method = method.to_uppercase().parse()?;
             let path = path.replace("{id}", "x").replace("{hash}", "x");
             let answer = nobody.send(method.clone(), &path, &[], Some("{}")).await?;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
 use claviger_core::{
+    audit::{AuditDraft, AuditKind},
     finding::rule,
     fingerprint::Fingerprint,
     view::{FindingView, FrameworkId, Severity},
@@ -14,7 +15,7 @@ use uuid::Uuid;
 
 use super::{
     super::{
-        SeaStore, sql,
+        SeaStore, audit, sql,
         text::{from_json, micros, text, to_json},
     },
     key,
@@ -23,6 +24,9 @@ use crate::{
     Error, MergeSummary, Result,
     entity::{finding, link_cache},
 };
+
+/// New findings that one entry of the audit log names.
+const TOLD: usize = 20;
 
 fn worst_first(severity: Severity) -> i16 {
     match severity {
@@ -85,6 +89,20 @@ fn row(view: FindingView, at: DateTime<Utc>) -> finding::Model {
     }
 }
 
+/// One entry for all of a page, however many: the first scan of an estate finds all at once.
+fn told(actor: &str, mut opened: Vec<serde_json::Value>) -> AuditDraft {
+    let count = opened.len();
+    opened.truncate(TOLD);
+    AuditDraft {
+        kind: AuditKind::FindingsOpened,
+        actor: actor.to_owned(),
+        subject: "findings".to_owned(),
+        saga: None,
+        step: None,
+        detail: serde_json::json!({ "opened": opened, "count": count }),
+    }
+}
+
 #[derive(FromQueryResult)]
 struct Known {
     id: Uuid,
@@ -96,9 +114,15 @@ impl SeaStore {
     pub(super) async fn keep_findings(
         &self,
         at: DateTime<Utc>,
+        actor: &str,
         findings: Vec<FindingView>,
     ) -> Result<MergeSummary> {
         let at = micros(at);
+        let titles: HashMap<Uuid, String> = findings
+            .iter()
+            .filter(|view| view.severity == Severity::Critical)
+            .map(|view| (key::finding(&view.slug, &text(view.subject.as_str())), view.title.clone()))
+            .collect();
         let rows: BTreeMap<Uuid, finding::Model> =
             findings.into_iter().map(|view| row(view, at)).map(|row| (row.id, row)).collect();
         let ids: Vec<Uuid> = rows.keys().copied().collect();
@@ -109,7 +133,7 @@ impl SeaStore {
         .await?;
         let mut known: HashMap<Uuid, Known> = known.into_iter().map(|known| (known.id, known)).collect();
         let mut sum = MergeSummary::default();
-        let (mut write, mut same) = (Vec::new(), Vec::new());
+        let (mut write, mut same, mut opened) = (Vec::new(), Vec::new(), Vec::new());
         for (id, mut row) in rows {
             match known.remove(&id) {
                 Some(known) if known.digest == row.digest => {
@@ -121,7 +145,12 @@ impl SeaStore {
                     sum.changed += 1;
                     row.first_seen = known.first_seen;
                 }
-                None => sum.appeared += 1,
+                None => {
+                    sum.appeared += 1;
+                    opened.extend(titles.get(&id).map(|title| {
+                        serde_json::json!({ "slug": row.slug, "subject": row.subject, "title": title })
+                    }));
+                }
             }
             write.push(row);
         }
@@ -134,6 +163,9 @@ impl SeaStore {
              view = excluded.view, first_seen = excluded.first_seen, last_seen = excluded.last_seen, \
              closed_at = excluded.closed_at";
         sql::insert::<finding::Entity, _>(&transaction, write, &[], again).await?;
+        if !opened.is_empty() {
+            audit::chain_one(&transaction, micros(self.clock.now()), told(actor, opened)).await?;
+        }
         transaction.commit().await?;
         Ok(sum)
     }
