@@ -7,6 +7,7 @@ mod cluster;
 mod database;
 mod demo;
 mod file;
+mod forge;
 mod planted;
 mod secret_store;
 
@@ -26,6 +27,7 @@ pub use self::{
     database::{Database, Password, Role, Session},
     demo::demo,
     file::{EstateError, EstateFile},
+    forge::{Forge, ForgeMarker, ForgeSecret},
     planted::Planted,
     secret_store::{Connection, Entity, KvEntry, KvVersion, SecretStore, StaticRole, VaultToken},
 };
@@ -49,7 +51,7 @@ pub struct Settings {
     pub tokens_are_told: bool,
     /// Characters that the database refuses in a password.
     pub refused_characters: String,
-    /// Parts that do not answer: `db`, `iam`, `kv`, `auth`, `k8s`.
+    /// Parts that do not answer: `db`, `iam`, `kv`, `auth`, `k8s`, `forge`.
     pub unavailable: BTreeSet<String>,
 }
 
@@ -61,7 +63,7 @@ pub struct Effect {
     pub seq: u64,
     /// When, by the backend's clock.
     pub at: DateTime<Utc>,
-    /// `issue`, `restore`, `disable`, `enable`, `revoke`, `end_derived`, `write`, `erase`, `destroy`, `refresh`, `repoint`,
+    /// `issue`, `restore`, `disable`, `enable`, `revoke`, `end_derived`, `write`, `post`, `erase`, `destroy`, `refresh`, `repoint`,
     /// `end`, `remake`, `cut`.
     pub operation: String,
     /// What was changed.
@@ -95,6 +97,9 @@ pub struct Estate {
     /// Namespaces and what is in them.
     #[serde(default)]
     pub cluster: Cluster,
+    /// Repositories with secrets that are shown to nobody.
+    #[serde(default)]
+    pub forge: Forge,
     /// What has been changed through a backend.
     #[serde(default)]
     pub effects: Vec<Effect>,
@@ -112,6 +117,7 @@ impl Estate {
             cloud: Cloud::default(),
             secret_store: SecretStore::default(),
             cluster: Cluster::default(),
+            forge: Forge::default(),
             effects: Vec::new(),
         }
     }
