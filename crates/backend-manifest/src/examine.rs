@@ -17,12 +17,16 @@ use crate::{
     folder::{Entry, reason},
     format::Format,
     kubernetes::{self, Index},
+    pipeline,
     sighting::{Home, file_ref},
     workflow,
 };
 
 /// Larger files are not read.
 pub(crate) const LARGEST: u64 = 2 * 1024 * 1024;
+
+/// What GitLab's pipeline files are called, or end with.
+const GITLAB: &str = ".gitlab-ci.yml";
 
 /// Why a file was not read, or not wholly.
 #[derive(Debug, PartialEq, Eq)]
@@ -107,8 +111,14 @@ pub(crate) fn examine(
         Format::Workflow => {
             let documents = document::parse(text)?;
             let home = home(Place::Literal);
-            Ok(documents.iter().flat_map(|document| workflow::observe(&home, repository, document)).collect())
+            let observed = |document| workflow::observe(&home, repository, document);
+            let mut found: Vec<Observation> = documents.iter().flat_map(observed).collect();
+            if entry.relative.ends_with(GITLAB) {
+                found.extend(pipeline::gitlab(&home, repository, &documents));
+            }
+            Ok(found)
         }
+        Format::Jenkinsfile => Ok(pipeline::jenkins(&home(Place::Literal), text)),
         Format::Dotenv => Ok(environment::observe(&home(Place::Literal), environment::dotenv(text))),
         Format::TerraformVariables => {
             Ok(environment::observe(&home(Place::Literal), environment::terraform(text)))

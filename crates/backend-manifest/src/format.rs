@@ -7,6 +7,8 @@ pub(crate) enum Format {
     Document,
     /// A CI workflow.
     Workflow,
+    /// A pipeline of Jenkins.
+    Jenkinsfile,
     /// `NAME=value` lines.
     Dotenv,
     /// Docker's `config.json` or `.dockercfg`.
@@ -42,6 +44,12 @@ impl Format {
             "credentials" | "aws_credentials" | ".aws_credentials" => Self::AwsCredentials,
             "config" if parent == ".aws" => Self::AwsCredentials,
             "id_rsa" | "id_dsa" | "id_ecdsa" | "id_ed25519" => Self::Pem,
+            _ if lower == "jenkinsfile"
+                || lower.starts_with("jenkinsfile.")
+                || extension == "jenkinsfile" =>
+            {
+                Self::Jenkinsfile
+            }
             _ if is_yaml && is_workflow(folder, &lower) => Self::Workflow,
             _ if lower.starts_with(".env.") || extension == "env" => Self::Dotenv,
             _ if lower.ends_with(".tfvars.json") || lower.ends_with(".tfstate.backup") => Self::TerraformJson,
@@ -61,6 +69,7 @@ impl Format {
         match self {
             Self::Document => "document",
             Self::Workflow => "workflow",
+            Self::Jenkinsfile => "jenkinsfile",
             Self::Dotenv => "dotenv",
             Self::DockerConfig => "docker-config",
             Self::Kubeconfig => "kubeconfig",
@@ -94,6 +103,9 @@ mod tests {
             ("k8s/db.yaml", Some(Format::Document)),
             ("app/.github/workflows/ci.yml", Some(Format::Workflow)),
             (".gitlab-ci.yml", Some(Format::Workflow)),
+            ("Jenkinsfile", Some(Format::Jenkinsfile)),
+            ("ci/Jenkinsfile.nightly", Some(Format::Jenkinsfile)),
+            ("ci/deploy.jenkinsfile", Some(Format::Jenkinsfile)),
             (".env.production", Some(Format::Dotenv)),
             ("prod.env", Some(Format::Dotenv)),
             (".docker/config.json", Some(Format::DockerConfig)),

@@ -1,7 +1,7 @@
 //! A folder as a backend: an audit without access to anything.
 //!
 //! It reads Kubernetes YAML (several documents, `List`s, output of Helm and Kustomize), kubeconfigs, `.env` files, Docker configurations, cloud
-//! credential files, PEM and SSH keys, CI workflows, Terraform variables and states, and other YAML and JSON for what says by itself that it
+//! credential files, PEM and SSH keys, CI workflows, Jenkinsfiles, Terraform variables and states, and other YAML and JSON for what says by itself that it
 //! is a secret. It reads only: nothing in it is ever written, and a link out of the folder is never followed. It must not know a
 //! cluster, a database or what becomes of an observation.
 //!
@@ -16,6 +16,7 @@
 //! | an environment file | `<NAME>` |
 //! | a cloud credential file | `<profile>/<key>` |
 //! | a workflow | as it stands in the document: `jobs/build/env/<NAME>` |
+//! | a Jenkinsfile | `stages/<stage>`, `credentials/<id>`; `credentials/*` where the id is not known |
 //! | a file that is one value (PEM, kubeconfig, Docker configuration, state, other YAML and JSON) | none; what is found within is appended |
 //!
 //! A `#` in a file's name is written `%23`.
@@ -31,7 +32,7 @@
 //!
 //! | on | key | type | meaning |
 //! | --- | --- | --- | --- |
-//! | copy | `format` | string | `kubernetes`, `kustomization`, `kubeconfig`, `docker-config`, `dotenv`, `aws-credentials`, `pem`, `workflow`, `terraform`, `document` |
+//! | copy | `format` | string | `kubernetes`, `kustomization`, `kubeconfig`, `docker-config`, `dotenv`, `aws-credentials`, `pem`, `workflow`, `jenkinsfile`, `terraform`, `document` |
 //! | copy in an object | `object_kind` | string | the object's kind |
 //! | copy in a Secret | `secret_type` | string | the Secret's type |
 //! | copy in a Secret or ConfigMap | `immutable` | bool | as the object says |
@@ -39,7 +40,10 @@
 //! | consumer | `unresolved` | bool | what it reads is not in the folder |
 //! | consumer | `sub_path` | string | mounted so that it never follows a change |
 //! | consumer | `ci_secret` | string | name of the CI system's own secret that a workflow refers to |
-//! | consumer that is a job of Actions | | | as `claviger_core::workflow::Job::facts` has it |
+//! | consumer that is a job or a stage | | | as `claviger_core::workflow::Job::facts` has it |
+//! | consumer that is a job of GitLab's | `elsewhere` | strings | parts of the pipeline that lie in other files |
+//! | | `vault` | string | mount, path and field that GitLab reads of a Vault for it |
+//! | consumer that is a stage of Jenkins' | `unknown` | strings | why it may ask for more than is known |
 //!
 //! To add a format: a line in [`format::Format::of`], a reader beside the others, its arm in `examine`.
 
@@ -51,6 +55,7 @@ mod examine;
 mod folder;
 mod format;
 mod kubernetes;
+mod pipeline;
 mod sighting;
 mod words;
 mod workflow;

@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use claviger_backend::{
     Anchors, Authority, Backend, BackendInfo, Capability, Decoys, Effect as Outcome, Eraser, Error,
-    ErrorKind, Federation, Issuer, Offspring, Operation, Permission, PermissionStatus, Phase, Result, Retry,
-    Runtime, ScanSink, Store, Trusting, Turns, Workloads,
+    ErrorKind, Federation, Issuer, Letterbox, Offspring, Operation, Permission, PermissionStatus, Phase,
+    Result, Retry, Runtime, ScanSink, Store, Trusting, Turns, Workloads,
 };
 use claviger_core::{clock::Clock, model::Scope, reference::Ref};
 
@@ -101,7 +101,7 @@ impl SimulatedBackend {
             write_together: true,
             pending: false,
             write_keeps_former: true,
-            post: false,
+            post: true,
             refresh: true,
             adopted: true,
             repoint: true,
@@ -341,7 +341,7 @@ impl Backend for SimulatedBackend {
             );
         }
         for flow in ["rotate", "revoke"] {
-            for part in ["db", "kv", "k8s", "iam", "auth"] {
+            for part in ["db", "kv", "k8s", "iam", "auth", "forge"] {
                 let status = if estate.settings.unavailable.contains(part) {
                     PermissionStatus::Unknown(format!("`{part}` does not answer"))
                 } else {
@@ -378,6 +378,10 @@ impl Backend for SimulatedBackend {
     }
 
     fn store(&self) -> Option<&dyn Store> {
+        Some(self)
+    }
+
+    fn letterbox(&self) -> Option<&dyn Letterbox> {
         Some(self)
     }
 

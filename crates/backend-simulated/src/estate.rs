@@ -7,6 +7,7 @@ mod cluster;
 mod database;
 mod demo;
 mod file;
+mod forge;
 mod planted;
 mod secret_store;
 
@@ -26,6 +27,7 @@ pub use self::{
     database::{Database, Password, Role, Session},
     demo::demo,
     file::{EstateError, EstateFile},
+    forge::{Forge, ForgeMarker, ForgeSecret},
     planted::Planted,
     secret_store::{
         Connection, Entity, KubernetesRole, KvEntry, KvVersion, SecretStore, StaticRole, VaultToken,
@@ -53,7 +55,7 @@ pub struct Settings {
     pub refused_characters: String,
     /// Roles and policies that short-lived identities do not get, though the static credential has them.
     pub identities_lack: BTreeSet<String>,
-    /// Parts that do not answer: `db`, `iam`, `kv`, `auth`, `k8s`.
+    /// Parts that do not answer: `db`, `iam`, `kv`, `auth`, `k8s`, `forge`.
     pub unavailable: BTreeSet<String>,
 }
 
@@ -65,7 +67,7 @@ pub struct Effect {
     pub seq: u64,
     /// When, by the backend's clock.
     pub at: DateTime<Utc>,
-    /// `issue`, `restore`, `disable`, `enable`, `revoke`, `end_derived`, `write`, `erase`, `destroy`, `refresh`, `repoint`,
+    /// `issue`, `restore`, `disable`, `enable`, `revoke`, `end_derived`, `write`, `post`, `erase`, `destroy`, `refresh`, `repoint`,
     /// `end`, `remake`, `cut`, `federate`, `unfederate`, `bind`.
     pub operation: String,
     /// What was changed.
@@ -99,6 +101,9 @@ pub struct Estate {
     /// Namespaces and what is in them.
     #[serde(default)]
     pub cluster: Cluster,
+    /// Repositories with secrets that are shown to nobody.
+    #[serde(default)]
+    pub forge: Forge,
     /// What has been changed through a backend.
     #[serde(default)]
     pub effects: Vec<Effect>,
@@ -116,6 +121,7 @@ impl Estate {
             cloud: Cloud::default(),
             secret_store: SecretStore::default(),
             cluster: Cluster::default(),
+            forge: Forge::default(),
             effects: Vec::new(),
         }
     }

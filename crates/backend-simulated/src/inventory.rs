@@ -1,6 +1,7 @@
 //! What a scan of the estate shows. It is small, so each scope is one page.
 
 mod cluster;
+mod forge;
 mod issuers;
 mod kv;
 
@@ -53,6 +54,7 @@ pub(crate) async fn stores(backend: &SimulatedBackend, estate: &Estate, sink: &m
     for (path, _) in estate.secret_store.paths.iter().filter(|(_, entry)| entry.denied) {
         deny(sink, &Scope::new("kv", path.clone())).await?;
     }
+    forge::copies(backend, estate, sink).await?;
     for (name, namespace) in &estate.cluster.namespaces {
         let parts = [
             ("secrets", cluster::secrets(backend, estate, name, namespace)),

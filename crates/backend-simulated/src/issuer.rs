@@ -486,6 +486,7 @@ fn revoke(estate: &mut Estate, target: &Target, now: DateTime<Utc>) {
         Target::StaticRole(_)
         | Target::Connection(_)
         | Target::Kv { .. }
+        | Target::ForgeSecret { .. }
         | Target::ServiceAccount { .. }
         | Target::Pod { .. }
         | Target::Entity(_)

@@ -2,8 +2,8 @@
 //!
 //! It stands for a database, a cloud account, a secret store and a cluster at once, with the rules that matter for rotation kept true to
 //! the systems: a role has one password and setting it ends the old one, and two roles can take
-//! turns; a path keeps its former versions and takes check-and-set; a
-//! legacy token is a function of its Secret's name and its ServiceAccount's uid, so that the same name gives the same token again; pods go
+//! turns; a path keeps its former versions and takes check-and-set; a forge takes a
+//! value, shows a marker and compares nothing; a legacy token is a function of its Secret's name and its ServiceAccount's uid, so that the same name gives the same token again; pods go
 //! on with what they read when they started. It must not know the engine, the journal or any real system. **It holds its values in the
 //! clear**: it plays the target, and a target knows its own secrets.
 //!
@@ -18,6 +18,7 @@
 //! | `sim/k8s/<namespace>/ServiceAccount/<name>`, `…/Deployment/<name>` | the same |
 //! | `sim/k8s/<namespace>/Pod/<name>` | a pod to which tokens are bound |
 //! | `sim/auth/kubernetes/role/<name>` | a role of Vault's Kubernetes auth method |
+//! | `sim/forge/<owner>/<repository>/actions/secrets/<name>` | a secret of a forge, which shows its value to nobody |
 //! | `sim/identity/entity/<name>` | an entity of the secret store, with its tokens |
 //! | `sim/k8s/*/ClusterRoleBinding/<name>` | a binding of users and groups |
 //! | `sim/k8s/<namespace>/Deployment/<name>#containers/<container>/env/<NAME>` | a literal |
@@ -42,6 +43,7 @@
 //! | legacy token | `legacy` | bool | a token Secret |
 //! | legacy token | `auto`, `manual` | bool | made by the control plane, or by hand |
 //! | copy | `immutable` | bool | cannot be written |
+//! | copy | `write_only` | bool | its value is shown to nobody |
 //! | copy | `managed_by` | string | who writes this place |
 //! | copy in a Secret | `secret_type` | string | the Secret's type |
 //! | consumer | `replicas` | number | pods wanted |
@@ -60,6 +62,7 @@ pub mod fault;
 mod federation;
 mod inventory;
 mod issuer;
+mod letterbox;
 pub mod observer;
 mod root;
 mod runtime;

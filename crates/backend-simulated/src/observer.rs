@@ -106,6 +106,12 @@ impl Observer {
                 }
             }
         }
+        for (repository, secrets) in &estate.forge.repositories {
+            for (name, secret) in secrets {
+                let at = Ref::new(&self.name, ["forge", repository, "actions", "secrets", name]);
+                look(at, CopyStage::Current, &secret.value);
+            }
+        }
         for (namespace, held) in &estate.cluster.namespaces {
             let at = |kind: &str, name: &str| Ref::new(&self.name, ["k8s", namespace, kind, name]);
             for (name, secret) in &held.secrets {

@@ -57,6 +57,13 @@ pub enum Target {
     Entity(String),
     /// `auth/kubernetes/role/<name>`.
     KubernetesRole(String),
+    /// `forge/<owner>/<repository>/actions/secrets/<name>`.
+    ForgeSecret {
+        /// `<owner>/<repository>`.
+        repository: String,
+        /// The name.
+        name: String,
+    },
     /// `k8s/*/ClusterRoleBinding/<name>`.
     UserBinding(String),
     /// `k8s/<namespace>/Deployment/<name>`.
@@ -95,6 +102,10 @@ impl Target {
             (["auth", "token", "accessor", accessor], None) => Some(Self::Token((*accessor).to_owned())),
             (["auth", "kubernetes", "role", name], None) => Some(Self::KubernetesRole((*name).to_owned())),
             (["identity", "entity", name], None) => Some(Self::Entity((*name).to_owned())),
+            (["forge", owner, repository, "actions", "secrets", name], None) => Some(Self::ForgeSecret {
+                repository: format!("{owner}/{repository}"),
+                name: (*name).to_owned(),
+            }),
             (["database", "static-roles", name], None) => Some(Self::StaticRole((*name).to_owned())),
             (["database", "config", name], None) => Some(Self::Connection((*name).to_owned())),
             (["kv", path @ ..], Some(key)) if !path.is_empty() => {
@@ -109,7 +120,7 @@ impl Target {
         })
     }
 
-    /// The part of the estate: `db`, `iam`, `kv`, `auth`, `k8s`.
+    /// The part of the estate: `db`, `iam`, `kv`, `auth`, `k8s`, `forge`.
     pub fn part(&self) -> &'static str {
         match self {
             Self::Role(_) => "db",
@@ -117,6 +128,7 @@ impl Target {
             Self::AccessKey { .. } => "iam",
             Self::Token(_) | Self::Entity(_) | Self::KubernetesRole(_) => "auth",
             Self::Kv { .. } => "kv",
+            Self::ForgeSecret { .. } => "forge",
             Self::Object { .. }
             | Self::ServiceAccount { .. }
             | Self::Pod { .. }
@@ -174,6 +186,11 @@ mod tests {
                 variable: "KEY".into()
             })
         );
+        assert_eq!(
+            parse("sim/forge/acme/shop/actions/secrets/KEY"),
+            Some(Target::ForgeSecret { repository: "acme/shop".into(), name: "KEY".into() })
+        );
+        assert_eq!(parse("sim/forge/acme/shop/actions/secrets/KEY#x"), None);
         assert_eq!(parse("sim/kv/a/b"), None);
         assert_eq!(parse("sim/k8s/shop/Job/web"), None);
         assert_eq!(parse("sim/k8s/shop/Deployment/web#containers/app/env/KEY/more"), None);

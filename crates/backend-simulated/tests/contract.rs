@@ -16,7 +16,7 @@ use claviger_backend::{
 };
 use claviger_backend_simulated::{
     EstateFile, SimulatedBackend, SimulatedConfig,
-    estate::{Connection, EnvSource, Estate, Password, Planted, StaticRole, demo},
+    estate::{Connection, EnvSource, Estate, ForgeSecret, Password, Planted, StaticRole, demo},
     observer::Observer,
 };
 use claviger_core::{
@@ -57,6 +57,10 @@ fn bench(file: &EstateFile, told: bool) -> (Arc<SimulatedBackend>, Fixture) {
     role.password = Some(Password::scram(held.expose(), &[4; 16]));
     estate.database.roles.insert("engine".into(), role);
     estate.secret_store.connections.insert("pg".into(), Connection { role: "engine".into(), value: held });
+    let posted =
+        ForgeSecret { value: Planted::text("posted-0123456789"), created_at: now, writes: 0, marker: None };
+    let secrets = [("DB_PASSWORD".to_owned(), posted)].into();
+    estate.forge.repositories.insert("acme/shop".to_owned(), secrets);
     file.create(&estate).expect("an estate");
     let config = SimulatedConfig { path: file.path().to_owned() };
     let backend = SimulatedBackend::open("sim", config, Arc::new(ManualClock::new(now))).expect("opens");
@@ -75,9 +79,8 @@ fn fixture(file: &EstateFile, estate: &Estate) -> Fixture {
     let observer = |file: &EstateFile| Observer::new("sim", file.clone());
     let (rollouts, changes, named) = (observer(file), observer(file), observer(file));
     Fixture {
-        // It shows every value that it takes.
-        posted: None,
-        absent_posted: None,
+        posted: Some(at("sim/forge/acme/shop/actions/secrets/DB_PASSWORD")),
+        absent_posted: Some(at("sim/forge/acme/shop/actions/secrets/NOTHING")),
         credential: Some(Subject { at: at("sim/db/role/payments_app"), value: password() }),
         mintable: Some(mintable(estate)),
         nameable: Some(Subject { at: at("sim/k8s/shop/Secret/prometheus-token"), value: scraped() }),
@@ -120,7 +123,7 @@ fn fixture(file: &EstateFile, estate: &Estate) -> Fixture {
             }
         })),
         changes: Some(Box::new(move || changes.effective_mutations().expect("reads"))),
-        secrets: vec![password(), token()],
+        secrets: vec![password(), token(), SecretValue::from_text("posted-0123456789".into())],
     }
 }
 

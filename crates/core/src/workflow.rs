@@ -1,7 +1,11 @@
-//! Workflow files of GitHub and Gitea Actions: which secrets each job reads by name, what it runs that others wrote, and what it may do.
+//! Workflow files of GitHub and Gitea Actions: which secrets each job reads by name, what it runs that others wrote, and what it may do. Pipelines of
+//! GitLab are read in [`gitlab`], Jenkinsfiles in [`jenkins`]; what is found there is told in the same words.
 //!
 //! Format: GitHub's "Workflow syntax for GitHub Actions"; Gitea reads the same. Nothing is evaluated: a name that an expression computes
 //! (`secrets[format(…)]`) is not known, and the job is said to read all.
+
+pub mod gitlab;
+pub mod jenkins;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +15,7 @@ use yaml_serde::Value;
 use crate::{format::yaml_text, model::Attributes};
 
 /// A workflow.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Workflow {
     /// What starts it: `push`, `pull_request_target`, …
     pub triggers: BTreeSet<String>,

@@ -22,6 +22,7 @@ mod minted;
 mod named;
 mod pains;
 mod pair;
+mod posted;
 mod rollback;
 mod root;
 mod swap;
@@ -34,7 +35,7 @@ use futures::{StreamExt as _, stream};
 
 use crate::{
     journal::CommitFault,
-    world::{Ended, Saga, Stopped, Trial, World},
+    world::{Case, Ended, Saga, Stopped, Trial, World},
 };
 
 const ESTATE_FAULTS: &[Fault] = &[
@@ -49,7 +50,8 @@ const COMMIT_FAULTS: &[CommitFault] =
     &[CommitFault::CrashBefore, CommitFault::CrashAfter, CommitFault::ErrorBefore, CommitFault::ErrorAfter];
 
 /// What was explored; nothing where the database is not installed, which is a counted skip.
-async fn sweep(saga: Saga, kind: Kind) -> String {
+async fn sweep(case: impl Into<Case>, kind: Kind) -> String {
+    let saga = case.into();
     let Some(world) = World::prepare(saga, kind).await.expect("the world can be made") else {
         return String::new();
     };
@@ -128,8 +130,8 @@ async fn pairs(saga: Saga) -> String {
 }
 
 /// The saga's state after each of its mutations was refused for good.
-async fn denied(saga: Saga) -> Vec<String> {
-    let world = World::prepare(saga, Kind::Sqlite).await.expect("the world can be made");
+async fn denied(case: impl Into<Case>) -> Vec<String> {
+    let world = World::prepare(case, Kind::Sqlite).await.expect("the world can be made");
     let world = world.expect("SQLite is built in");
     let clean = world.run(Trial::default()).await.expect("a run without faults");
     let mut states = Vec::new();
@@ -305,6 +307,40 @@ async fn no_crash_in_a_rotation_of_a_root_locks_its_engine_out_on_postgres() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refused_rotation_of_a_root_unwinds() {
     assert_eq!(denied(Saga::RootCopied).await, ["unwound"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_crash_leaves_a_former_value_where_nobody_can_read_it_back() {
+    for saga in [Saga::Rotation, Saga::Told] {
+        println!("{}", sweep(saga.posted(), Kind::Sqlite).await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "minutes: part of the campaign"]
+async fn no_crash_in_any_saga_leaves_a_former_value_where_nobody_can_read_it_back() {
+    for kind in [Kind::Sqlite, Kind::Postgres] {
+        for saga in posted::SAGAS {
+            println!("{}", sweep(saga.posted(), kind).await);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "minutes: part of the campaign"]
+async fn no_crash_in_a_rollback_leaves_a_newer_value_where_nobody_can_read_it_back() {
+    for stopped in [Stopped::Rotation, Stopped::Told] {
+        println!("{}", sweep(Saga::Rollback(stopped).posted(), Kind::Sqlite).await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_post_waits_for_an_operator() {
+    // Told: making and the first copy unwind; the posted copy and the end of the old token wait.
+    assert_eq!(denied(Saga::Told.posted()).await, ["unwound", "unwound", "paused", "paused"]);
+    let states = denied(Saga::Rotation.posted()).await;
+    assert_eq!(states[0], "unwound");
+    assert!(states.len() == 7 && states[1..].iter().all(|state| state == "paused"), "{states:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,7 +1,7 @@
 //! One estate and one database, prepared once by a scan, copied for each trial.
 
 use std::{
-    fs,
+    fmt, fs,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -19,7 +19,7 @@ use claviger_core::{
     id::SagaId,
     random::{Random, SeededRandom},
     reference::Ref,
-    saga::{Cause, SagaPlan},
+    saga::{Cause, SagaKind, SagaPlan},
     seal::SealingKey,
 };
 use claviger_engine::{
@@ -38,7 +38,7 @@ use tempfile::TempDir;
 use crate::{
     alternating, asked, bound, certificate, ending, invariants,
     journal::{CommitFault, FaultyJournal, Watch},
-    minted, named, root, swap,
+    minted, named, posted, root, swap,
 };
 
 /// Which saga is swept.
@@ -126,6 +126,37 @@ impl Saga {
     }
 }
 
+/// A saga, and where the copies lie.
+#[derive(Clone, Copy)]
+pub(crate) struct Case {
+    pub(crate) saga: Saga,
+    /// One more copy lies where values are taken and shown to nobody.
+    pub(crate) posted: bool,
+}
+
+impl Saga {
+    pub(crate) const fn shown(self) -> Case {
+        Case { saga: self, posted: false }
+    }
+
+    pub(crate) const fn posted(self) -> Case {
+        Case { saga: self, posted: true }
+    }
+}
+
+impl From<Saga> for Case {
+    fn from(saga: Saga) -> Self {
+        saga.shown()
+    }
+}
+
+impl fmt::Debug for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let posted = if self.posted { " with a posted copy" } else { "" };
+        write!(f, "{:?}{posted}", self.saga)
+    }
+}
+
 /// One fault.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Trial {
@@ -164,6 +195,9 @@ pub(crate) struct World {
     pub(crate) template: TempDir,
     pub(crate) database: TestDatabase,
     saga: Saga,
+    posted: bool,
+    /// How many sagas had come to rest before.
+    before: usize,
     pub(crate) plan: SagaPlan,
     /// The value before.
     pub(crate) old: Vec<u8>,
@@ -181,7 +215,8 @@ pub(crate) struct Process {
 
 impl World {
     /// `None` where the database is not installed.
-    pub(crate) async fn prepare(saga: Saga, kind: Kind) -> Result<Option<Self>> {
+    pub(crate) async fn prepare(case: impl Into<Case>, kind: Kind) -> Result<Option<Self>> {
+        let Case { saga, posted } = case.into();
         let made = TestDatabase::new(kind, Arc::new(SystemClock), Arc::new(SeededRandom::new(11))).await?;
         let Some(database) = made else { return Ok(None) };
         let template = tempfile::tempdir()?;
@@ -202,6 +237,9 @@ impl World {
         if saga.first() == Saga::Alternating {
             alternating::plant(&mut estate);
         }
+        if posted {
+            posted::plant(&mut estate, saga.first(), template.path())?;
+        }
         estate.settings.tokens_are_told = saga.first() == Saga::Told;
         if saga == Saga::Revocation {
             // Longer than a dead owner's lease, or the takeover alone would wait long enough.
@@ -210,6 +248,10 @@ impl World {
         EstateFile::new(template.path().join("estate.json")).create(&estate)?;
         let mut process = open(template.path(), &database, Trial::default()).await?;
         process.engine.scan(&ScanOptions::default(), &Silent).await?;
+        if posted && saga.first() == Saga::Rotation {
+            posted::rotate_once(&process).await?;
+        }
+        let before = process.store.list(SagaKind::Rotation, None).await?.len();
         let plan = match saga.first() {
             Saga::Rollback(_) => unreachable!("a rollback is planned from a rotation"),
             Saga::Rotation => {
@@ -273,7 +315,8 @@ impl World {
         let plan = plan.subjects.into_iter().next().context("a plan")?;
         let old = value(&process, &plan, saga.first()).await?;
         process.store.close().await;
-        let mut world = Self { template, database, saga: saga.first(), plan, old, stopped: None };
+        let mut world =
+            Self { template, database, saga: saga.first(), posted, before, plan, old, stopped: None };
         if matches!(saga, Saga::Rollback(_)) {
             // The last effect is refused for good, so that all that can be done behind the pivot has been done.
             let last = world.run(Trial::default()).await?.estate_boundaries - 1;
@@ -338,7 +381,8 @@ impl World {
                 outcome.steps
             );
         }
-        let began = !recovered.store.list(self.kind(), None).await?.is_empty();
+        let before = if self.kind() == SagaKind::Rotation { self.before } else { 0 };
+        let began = recovered.store.list(self.kind(), None).await?.len() > before;
         self.at_rest(&recovered, &database, dir.path(), began).await?;
         recovered.store.close().await;
         database.remove().await?;
@@ -346,6 +390,9 @@ impl World {
     }
 
     pub(crate) async fn nothing_lost(&self, process: &Process, dir: &Path) -> Result<()> {
+        if self.posted {
+            posted::nothing_lost(self, process, dir).await?;
+        }
         match self.saga {
             Saga::Rotation => invariants::nothing_lost(self, process, dir).await,
             Saga::Asked => asked::nothing_lost(self, process, dir).await,
@@ -377,6 +424,9 @@ impl World {
         dir: &Path,
         began: bool,
     ) -> Result<()> {
+        if self.posted {
+            posted::at_rest(self, process, dir, began).await?;
+        }
         match self.saga {
             Saga::Rotation | Saga::Asked => invariants::rotation(self, process, database, dir, began).await,
             Saga::Dual | Saga::Told => invariants::dual(self, process, database, dir, began).await,
@@ -422,6 +472,9 @@ impl World {
 
     /// After the saga unwound: what it follows is in force, and nothing that it made is left.
     pub(crate) async fn as_before(&self, process: &Process, dir: &Path) -> Result<()> {
+        if self.posted {
+            posted::as_before(self, process, dir).await?;
+        }
         match self.saga {
             Saga::Dual | Saga::Told => invariants::one_token(self, dir, &self.old),
             Saga::Minted => minted::unwound(self, process, dir).await,
@@ -519,6 +572,7 @@ pub(crate) async fn open_with(
     let inner: Arc<dyn Journal> = Arc::new(store.clone());
     let journal = Arc::new(FaultyJournal::new(inner, commit).watched(watch));
     let mut estate = Estate::default();
+    estate.declared = posted::declared(dir);
     let guarded = Guarded::new(backend.clone(), LayerConfig::default());
     estate.add(Member { backend: Arc::new(guarded), labels: Default::default(), link_by_login: false });
     let ports = Ports {
@@ -556,7 +610,8 @@ pub(crate) fn policy(
     })
 }
 
-async fn value(process: &Process, plan: &SagaPlan, saga: Saga) -> Result<Vec<u8>> {
+/// What the first of the copies holds.
+pub(crate) async fn value(process: &Process, plan: &SagaPlan, saga: Saga) -> Result<Vec<u8>> {
     let at = match saga.first() {
         Saga::Rotation | Saga::Asked | Saga::Alternating | Saga::Rollback(_) => {
             "sim/kv/payments/db#password".to_owned()
