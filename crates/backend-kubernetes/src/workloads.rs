@@ -122,6 +122,7 @@ impl Workloads for KubernetesBackend {
             consumer: consumer.clone(),
             account: named(account),
             reads,
+            notes: Vec::new(),
             changeable,
         };
         let resource = match changeable(&place.kind) {
@@ -142,7 +143,15 @@ impl Workloads for KubernetesBackend {
         let fields = self.fields(object, &place.namespace, &secret).await?;
         let reads = reads(&pointing, &secret, &fields);
         let changeable = self.may_repoint(consumer, object).await?;
-        Ok(holder(&account, reads, changeable))
+        let automounts =
+            pointing.template().and_then(|(_, template)| template.spec.automount_service_account_token);
+        let mut holder = holder(&account, reads, changeable);
+        if automounts != Some(false) {
+            holder.notes.push(format!(
+                "unless ServiceAccount {account} says otherwise, every container of {consumer} is given a token of it beside this at /var/run/secrets/kubernetes.io/serviceaccount: where nothing reads that, set automountServiceAccountToken: false"
+            ));
+        }
+        Ok(holder)
     }
 
     async fn assertion(&self, account: &Ref, audience: Option<&str>, seconds: u32) -> Result<SecretValue> {
