@@ -112,6 +112,7 @@ impl Workloads for SimulatedBackend {
                 consumer: consumer.clone(),
                 account: self.at(["k8s", namespace, "ServiceAccount", account]),
                 reads: reads(deployment, &from),
+                notes: Vec::new(),
                 changeable,
             })
         })

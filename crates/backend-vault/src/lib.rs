@@ -58,6 +58,7 @@ mod check;
 mod client;
 mod config;
 mod eraser;
+mod federation;
 mod inventory;
 mod issuer;
 mod kv;

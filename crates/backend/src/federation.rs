@@ -22,6 +22,8 @@ pub struct Holder {
     pub account: Ref,
     /// How it reads the object.
     pub reads: Reads,
+    /// What the reader of a plan should know of it.
+    pub notes: Vec<String>,
     /// May we change its manifest? Where another system owns that, the change is written down for it.
     pub changeable: StoreState,
 }

@@ -157,6 +157,7 @@ async fn plan(
     notes.extend(ending.notes);
     for one in &turned {
         notes.extend(one.proposal.notes.iter().cloned());
+        notes.extend(one.holder.notes.iter().cloned());
         notes.extend(
             one.proposal
                 .by_hand

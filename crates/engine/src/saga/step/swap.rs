@@ -23,7 +23,7 @@ const NAMED: usize = 5;
 const LOOKS: u32 = 20;
 
 /// A manifest that somebody else has to change is looked at so often with a second in between: its owner may be quick.
-const QUICK: u32 = 10;
+const QUICK: u32 = 3;
 /// Then after this long, which nobody sits out; and whenever the saga is taken up.
 const PAUSE: TimeDelta = TimeDelta::minutes(5);
 
