@@ -7,6 +7,7 @@
 mod alternating;
 mod asked;
 mod bound;
+mod case;
 mod certificate;
 mod comeback;
 mod ending;
