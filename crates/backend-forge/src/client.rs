@@ -10,7 +10,10 @@ use std::time::Duration;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use claviger_backend::{Error, ErrorKind, Result};
 use claviger_core::secret::SecretValue;
-use reqwest::{Method, Url, header::HeaderValue};
+use reqwest::{
+    Method, Url,
+    header::{HeaderMap, HeaderValue},
+};
 use serde::{Deserialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
@@ -49,6 +52,15 @@ pub(crate) struct Api {
     shown: String,
     token: Option<SecretValue>,
     login: Option<Login>,
+    /// What stands before a token in `Authorization`.
+    word: &'static str,
+}
+
+/// What a request has besides: another type of body than JSON, headers of one product.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Extra<'a> {
+    pub(crate) content_type: Option<&'a str>,
+    pub(crate) headers: &'a [(&'a str, &'a str)],
 }
 
 /// One request. Path segments may hold any character.
@@ -79,6 +91,7 @@ pub(crate) struct Answer {
     /// `X-Total-Count`: how long the whole list is.
     total: Option<usize>,
     retry_after: Option<Duration>,
+    headers: HeaderMap,
 }
 
 #[derive(Deserialize)]
@@ -96,6 +109,18 @@ impl Answer {
     /// True if it is an error as this API writes it, not a page of something in between.
     pub(crate) fn is_the_apis(&self) -> bool {
         serde_json::from_slice::<Refusal>(&self.body).is_ok_and(|refusal| !refusal.message.is_empty())
+    }
+
+    /// A header, where it is text.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The cookies that came with it, as they go back.
+    pub(crate) fn cookies(&self) -> String {
+        let given = self.headers.get_all("set-cookie").iter().filter_map(|cookie| cookie.to_str().ok());
+        let pairs: Vec<&str> = given.filter_map(|cookie| cookie.split(';').next()).collect();
+        pairs.join("; ")
     }
 
     /// Itself when the status is 2xx.
@@ -141,7 +166,8 @@ impl Api {
                 .with_hint("write https://host:port, without user, password, query or fragment"));
         }
         let shown = base.as_str().trim_end_matches('/').to_owned();
-        let path = format!("{}/{below}/", base.path().trim_end_matches('/'));
+        let above = base.path().trim_end_matches('/');
+        let path = if below.is_empty() { format!("{above}/") } else { format!("{above}/{below}/") };
         base.set_path(&path);
         let builder = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
@@ -166,7 +192,12 @@ impl Api {
             wrong("no TLS client could be made")
                 .with_hint("set `ca`, or install the machine's certificate authorities")
         })?;
-        Ok(Self { http, base, shown, token, login })
+        Ok(Self { http, base, shown, token, login, word: "token" })
+    }
+
+    /// The same, with another word before a token: `Bearer` of RFC 6750.
+    pub(crate) fn with_word(self, word: &'static str) -> Self {
+        Self { word, ..self }
     }
 
     /// The address without user and password, as it may be printed.
@@ -191,6 +222,16 @@ impl Api {
 
     /// Sends one request; any status is an answer.
     pub(crate) async fn send(&self, call: Call<'_>, request: Request<'_>) -> Result<Answer> {
+        self.send_with(call, request, Extra::default()).await
+    }
+
+    /// The same with what only some products want.
+    pub(crate) async fn send_with(
+        &self,
+        call: Call<'_>,
+        request: Request<'_>,
+        extra: Extra<'_>,
+    ) -> Result<Answer> {
         let mut url = self.base.clone();
         {
             let mut segments = url
@@ -211,7 +252,14 @@ impl Api {
         let mut sent = self.http.request(request.method.clone(), url).header("accept", "application/json");
         sent = sent.header("authorization", self.authorization(call, request.who)?);
         if let Some(body) = request.body {
-            sent = sent.header("content-type", "application/json").body(body.to_vec());
+            let kind = extra.content_type.unwrap_or("application/json");
+            sent = sent.header("content-type", kind).body(body.to_vec());
+        }
+        for (name, value) in extra.headers {
+            let unfit = || Error::new(ErrorKind::Invalid, call.operation, "a header cannot be sent");
+            let mut value = HeaderValue::from_str(value).map_err(|_| unfit())?;
+            value.set_sensitive(true);
+            sent = sent.header(*name, value);
         }
         let mut response = sent.send().await.map_err(|error| call.unanswered(&error))?;
         let number =
@@ -219,16 +267,18 @@ impl Api {
         let retry_after = number("retry-after").map(Duration::from_secs);
         let total = number("x-total-count").and_then(|total| usize::try_from(total).ok());
         let status = response.status().as_u16();
+        let headers = response.headers().clone();
         let mut body = Zeroizing::new(Vec::with_capacity(16 * 1024));
         while let Some(chunk) = response.chunk().await.map_err(|error| call.unanswered(&error))? {
             body.extend_from_slice(&chunk);
         }
-        Ok(Answer { status, body, total, retry_after })
+        Ok(Answer { status, body, total, retry_after, headers })
     }
 
     fn authorization(&self, call: Call<'_>, who: As<'_>) -> Result<HeaderValue> {
-        let bearer =
-            |token: &SecretValue| token.expose_text().map(|text| Zeroizing::new(format!("token {text}")));
+        let bearer = |token: &SecretValue| {
+            token.expose_text().map(|text| Zeroizing::new(format!("{} {text}", self.word)))
+        };
         let basic = |login: &Login| {
             let password = login.password.expose_text()?;
             let pair = Zeroizing::new(format!("{}:{password}", login.user));

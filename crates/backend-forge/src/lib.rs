@@ -36,13 +36,69 @@
 //! alone. Whoever edits the value in the web form keeps the description, and nobody can see that. There is no compare-and-set: what is expected is looked
 //! at right before the write. Tokens are listed, made and deleted with user and password only, of other users by a site administrator. A deploy key is
 //! proven through the SSH server, whose host key must be known. One key may be registered for several repositories: while it is, it is let in.
+//!
+//! # GitLab
+//! **No server was there: everything was run on a fake built from GitLab's own REST documents** (`doc/api` of its repository, GitLab 17 to 19; the fake is in
+//! `tests/src/lab/gitlab`). Refs: `<path>/variables/<KEY>@<scope>`, `<path>/hidden-variables/<KEY>@<scope>` (`-` in place of the path: the instance's) ·
+//! `<path>/access-tokens/<id>`, `…/deploy-tokens/<id>`, `…/triggers/<id>` · `users/<user>/access-tokens/<id>`, `users/<user>/impersonation-tokens/<id>` ·
+//! `-/runners/<id>` · `<path>/pipelines/<file>#jobs/<job>`. A path is a group's or a project's, with all groups above it.
+//!
+//! A token is replaced by another one beside it. `POST …/rotate` is never sent: it ends the old token before anybody holds the new one, and sent twice it
+//! ends both. What an answer was lost of is found by the operation's key in the token's name.
+//!
+//! ## Scopes
+//! Phase `Issuers`: `instance`: `users`, `groups`, `projects`, `runners`; `users/<user>`: `access-tokens`, `impersonation-tokens`; `<path>`: `access-tokens`,
+//! `deploy-tokens`, `triggers`. Phase `Stores`: `instance`: `groups`, `projects`; `<path>` and `-`: `variables`, `hidden-values`; `<project>`: `pipelines`,
+//! `trigger-values`. Without an administrator's token the lists of the instance end `denied`: only what its user is in is read.
+//!
+//! ## Attributes
+//! | subject | key | value |
+//! | --- | --- | --- |
+//! | user (identity) | `site_admin` | boolean, where GitLab tells |
+//! | identity of a token, trigger or runner | `access_token`, `deploy_token`, `trigger`, `runner` | boolean |
+//! | token | `name`, `description`, `username`, `scopes`, `no_expiry`, `own` | as at Gitea |
+//! | runner's token | `runner_type`, `status` | string |
+//! | variable (copy) | `variable_type`, `environment_scope` | string |
+//! | | `protected`, `masked`, `write_only` | boolean |
+//! | pipeline's job (consumer) | | [`claviger_core::workflow::Job::facts`], and `elsewhere`: parts of the pipeline that lie in other files |
+//!
+//! ## Known limits
+//! GitLab compares nothing when a variable is written: what is expected is looked at right before. A version of a shown variable is a keyed digest of its value;
+//! of a hidden one, the marker in its description. A variable that is not raw is expanded, so a value with `$` is refused for it; a masked one takes no
+//! short value and none with spaces. Deploy tokens, triggers and runners cannot be tried without an effect, so their end is attested, not proven. Whose a
+//! leaked token is, GitLab tells administrators of a server of their own only. Jobs of included files are not known.
+//!
+//! # Jenkins
+//! **No server was there: everything was run on a fake built from the Credentials plugin's own documents** (`docs/user.adoc`; the fake is in
+//! `tests/src/lab/jenkins.rs`). Refs: `<store>/<domain>/<id>#<element>`: the store is `system`, or `job/<folder>[/job/<folder>…]` of a folder; the domain `_` is
+//! the global one; the element is the one in the credential's XML whose content Jenkins redacts: `secret`, `password`, `privateKeySource/privateKey`.
+//!
+//! ## Scopes
+//! Phase `Issuers`: `instance`: `api-tokens`, always `unreadable`: Jenkins lists them to nobody, so none is known here and none is made or ended. Phase `Stores`:
+//! `instance` and `<store>`: `folders`; `<store>`: `domains`, `credentials/<domain>`, `values/<domain>`, which is `unreadable` wherever there is one.
+//!
+//! ## Attributes
+//! | subject | key | value |
+//! | --- | --- | --- |
+//! | credential (copy) | `write_only` | boolean |
+//! | | `class`, `description`, `credential_scope` | string |
+//!
+//! ## Known limits
+//! A credential is written as a whole, so one with two redacted elements takes no value of ours. Jenkins compares nothing: what is expected is looked at right
+//! before the write. Whoever changes the value and leaves the description is not noticed. Stores of users, and jobs that read a credential, are not read;
+//! Jenkinsfiles are, by the backend of files.
 
 mod client;
 mod marker;
+mod owners;
 mod product;
 mod ssh;
 
 pub use self::{
     client::Login,
-    product::gitea::{GiteaBackend, GiteaConfig},
+    product::{
+        gitea::{GiteaBackend, GiteaConfig},
+        gitlab::{GitlabBackend, GitlabConfig},
+        jenkins::{JenkinsBackend, JenkinsConfig},
+    },
 };

@@ -1,3 +1,5 @@
 //! One module per product.
 
 pub(crate) mod gitea;
+pub(crate) mod gitlab;
+pub(crate) mod jenkins;

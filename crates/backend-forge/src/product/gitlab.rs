@@ -1,0 +1,16 @@
+//! GitLab.
+
+mod backend;
+mod check;
+mod config;
+mod inventory;
+mod issuer;
+mod letterbox;
+mod names;
+mod pages;
+mod store;
+mod token;
+mod variable;
+mod wire;
+
+pub use self::{backend::GitlabBackend, config::GitlabConfig};
