@@ -10,6 +10,7 @@ mod guard;
 mod policy;
 mod secret;
 mod service;
+pub(crate) mod telemetry;
 
 use std::{
     collections::BTreeMap,
@@ -75,6 +76,8 @@ pub(crate) struct Config {
     pub(crate) verify: service::Round,
     /// The service.
     pub(crate) service: service::Service,
+    /// To which collector traces are sent.
+    pub(crate) telemetry: telemetry::Telemetry,
     /// Who is let in to its API by what an identity provider says, in file order.
     pub(crate) access: Vec<access::Access>,
 }

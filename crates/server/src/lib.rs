@@ -13,6 +13,7 @@ mod current;
 pub mod document;
 mod drilling;
 mod health;
+mod hinting;
 mod http;
 mod metrics;
 mod planning;
@@ -32,6 +33,7 @@ mod working;
 pub use self::{
     current::{Current, Renewal},
     health::{Check, Health, Report},
+    http::Joins,
     metrics::{DECLARED, Declared, Metrics},
     service::{Ended, Service},
     settings::{Role, Roles, Settings},

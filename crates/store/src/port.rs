@@ -4,6 +4,7 @@ mod access;
 mod approval;
 mod audit;
 mod firing;
+mod hint;
 mod incident;
 mod inventory;
 mod journal;
@@ -14,11 +15,12 @@ pub use self::{
     approval::{Approvals, Proposal},
     audit::AuditLog,
     firing::{Claimed, FiringEnd, Firings, NewPause, PlannedFiring, Replan, Wanted},
+    hint::{Hint, Hints},
     incident::{Incidents, NewIncident},
     inventory::{
         CopyLink, Inventory, LinkEvidence, MergeSummary, Merged, MergedConsumer, MergedCopy,
         MergedCredential, MergedGrant, MergedIdentity, MergedPage, RotationEnd, ScanStart, Selection,
     },
     journal::{Append, Appended, Claim, Journal, NewSaga, SagaRecord, SealedRow},
-    own_key::KeyTurn,
+    own_key::{FormerlySealed, KeyTurn, Resealed},
 };

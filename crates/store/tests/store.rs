@@ -50,6 +50,11 @@ on_both! {
         a_pause_holds_until_it_ends_and_both_are_told,
         a_duty_has_one_owner_at_a_time,
         a_probe_waits_for_what_an_append_waits_for;
+    reseal:
+        what_a_former_key_has_sealed_is_put_anew_once;
+    hint:
+        what_leaves_work_is_told_to_others_with_its_commit,
+        a_lost_connection_is_made_anew_and_nothing_is_missed;
     audit:
         entries_are_chained_and_survive_the_database,
         appends_at_the_same_time_leave_one_unbroken_chain,

@@ -10,7 +10,7 @@ use crate::args::Global;
 pub(crate) struct Fixed {
     keys: PathBuf,
     /// The others, in words that can be compared.
-    others: [(&'static str, String); 5],
+    others: [(&'static str, String); 6],
 }
 
 impl Fixed {
@@ -25,6 +25,7 @@ impl Fixed {
                 ("lease_seconds", format!("{:?}", config.lease_seconds)),
                 ("[scan]", format!("{:?}", config.scan)),
                 ("[service]", format!("{:?}", config.service)),
+                ("[telemetry]", format!("{:?}", config.telemetry)),
             ],
         }
     }

@@ -8,6 +8,7 @@ use claviger_core::{
     saga::{Cause, SagaKind, SagaPlan},
 };
 use claviger_store::{Claimed, FiringEnd, Wanted};
+use tracing::Instrument as _;
 
 use super::{Held, Scheduler, settle};
 use crate::{Error, Result, plan::RotateOptions, progress::Progress, saga::RunOptions};
@@ -40,9 +41,12 @@ impl Scheduler {
         options: &RunOptions,
         progress: &dyn Progress,
     ) -> Option<FiringEnd> {
+        let span = tracing::info_span!(
+            "firing", firing.id = %claim.id, firing.subject = %claim.subject, firing.due_at = %claim.due_at, firing.tries = claim.attempts,
+        );
         // Side by side: a renewal that waited for the database's one writer while nobody drove the work that has it would wait for ever.
         let end = tokio::select! {
-            end = self.carry(claim, options, progress) => end,
+            end = self.carry(claim, options, progress).instrument(span) => end,
             () = self.keep(claim, options.lease) => return None,
         };
         let end = end.unwrap_or_else(|error| self.again(claim, "failed", Some(error.to_string())));
