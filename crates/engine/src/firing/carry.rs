@@ -15,6 +15,8 @@ use crate::{Error, Result, plan::RotateOptions, progress::Progress, saga::RunOpt
 
 /// How long after a plan that wants approvals it is looked at again.
 const APPROVAL: TimeDelta = TimeDelta::minutes(15);
+/// How long after the database could not be written it is looked at again. No try is counted.
+const NO_DATABASE: TimeDelta = TimeDelta::seconds(10);
 
 impl Scheduler {
     /// Takes firings that may start.
@@ -49,7 +51,14 @@ impl Scheduler {
             end = self.carry(claim, options, progress).instrument(span) => end,
             () = self.keep(claim, options.lease) => return None,
         };
-        let end = end.unwrap_or_else(|error| self.again(claim, "failed", Some(error.to_string())));
+        let end = end.unwrap_or_else(|error| match error {
+            // Nothing is wrong with the firing: it is as due as before, and goes on when there is a database.
+            Error::Store(claviger_store::Error::Unavailable(why)) => {
+                tracing::warn!(subject = %claim.subject, why, "a firing has lost its database");
+                FiringEnd::Later { at: self.engine.clock.now() + NO_DATABASE, pause: None }
+            }
+            error => self.again(claim, "failed", Some(error.to_string())),
+        });
         match self.firings.settle(self.engine.clock.now(), &[(claim.clone(), end.clone())]).await {
             Ok(ours) if ours.first() == Some(&true) => {}
             Ok(_) => return None,
