@@ -26,6 +26,7 @@ mod m20251128_010000_access;
 mod m20251128_030000_own_key;
 mod m20251128_031000_agreement;
 mod m20251128_034000_urgency;
+mod m20261128_060000_ranked;
 mod sql;
 
 pub use sea_orm_migration::{MigrationTrait, MigratorTrait};
@@ -59,6 +60,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20251128_030000_own_key::Migration),
             Box::new(m20251128_031000_agreement::Migration),
             Box::new(m20251128_034000_urgency::Migration),
+            Box::new(m20261128_060000_ranked::Migration),
         ]
     }
 }
