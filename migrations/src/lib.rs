@@ -28,6 +28,7 @@ mod m20251128_031000_agreement;
 mod m20251128_034000_urgency;
 mod m20261128_050000_webhook_delivery;
 mod m20261128_050100_notification;
+mod m20261128_060000_ranked;
 mod sql;
 
 pub use sea_orm_migration::{MigrationTrait, MigratorTrait};
@@ -63,6 +64,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20251128_034000_urgency::Migration),
             Box::new(m20261128_050000_webhook_delivery::Migration),
             Box::new(m20261128_050100_notification::Migration),
+            Box::new(m20261128_060000_ranked::Migration),
         ]
     }
 }

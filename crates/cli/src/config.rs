@@ -11,6 +11,7 @@ pub(crate) mod notify;
 mod policy;
 mod secret;
 mod service;
+pub(crate) mod telemetry;
 pub(crate) mod webhook;
 
 use std::{
@@ -77,6 +78,8 @@ pub(crate) struct Config {
     pub(crate) verify: service::Round,
     /// The service.
     pub(crate) service: service::Service,
+    /// To which collector traces are sent.
+    pub(crate) telemetry: telemetry::Telemetry,
     /// Who is let in to its API by what an identity provider says, in file order.
     pub(crate) access: Vec<access::Access>,
     /// Who may report leaks to it by a request.

@@ -16,6 +16,7 @@ mod progress;
 mod registry;
 mod remote;
 mod reviewer;
+mod telemetry;
 mod witness;
 
 use std::process::ExitCode;
@@ -33,10 +34,6 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return error::usage(&error),
     };
-    logging::start(&cli.global);
-    if let Err(error) = confined {
-        tracing::warn!(%error, "this process could not be kept from being dumped: a core dump would hold values");
-    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -47,7 +44,17 @@ fn main() -> ExitCode {
         }
     };
     let color = error::color(&cli.global);
-    match runtime.block_on(commands::run(cli)) {
+    let telemetry = match telemetry::Telemetry::of(&cli.global, runtime.handle()) {
+        Ok(telemetry) => telemetry,
+        Err(failure) => return error::render(&failure, color),
+    };
+    logging::start(&cli.global, &telemetry);
+    if let Err(error) = confined {
+        tracing::warn!(%error, "this process could not be kept from being dumped: a core dump would hold values");
+    }
+    let done = runtime.block_on(commands::run(cli));
+    telemetry.end();
+    match done {
         Ok(exit) => exit.into(),
         Err(failure) => error::render(&failure, color),
     }

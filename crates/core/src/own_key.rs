@@ -4,6 +4,7 @@
 //! the files' names before or after it, and a file that holds another key is recognised before it is used.
 
 mod backup;
+mod recipient;
 mod succession;
 
 use std::fmt;
@@ -14,7 +15,8 @@ use serde::{Deserialize, Serialize, Serializer};
 use sha2::Sha256;
 
 pub use self::{
-    backup::{Backup, BackupError},
+    backup::{Backup, BackupError, Opener},
+    recipient::{Identity, Recipient, RecipientError},
     succession::{Succession, trusts},
 };
 use crate::signing::PublicKey;

@@ -49,6 +49,16 @@ impl Slot {
             Self::Restore => "restore".to_owned(),
         }
     }
+
+    /// Reads the word.
+    pub fn parse(word: &str) -> Option<Self> {
+        match word {
+            "old" => Some(Self::Old),
+            "stale" => Some(Self::Stale),
+            "restore" => Some(Self::Restore),
+            _ => word.strip_prefix("new:")?.parse().ok().map(Self::New),
+        }
+    }
 }
 
 /// A sealed value cannot be opened: wrong key, another row's bytes, or damage. Nothing more is said on purpose.
@@ -137,6 +147,31 @@ impl SealingKey {
         sealed.extend_from_slice(&nonce);
         sealed.extend_from_slice(&text);
         Ok(sealed)
+    }
+
+    /// By what this key is known.
+    pub fn id(&self) -> KeyId {
+        self.id
+    }
+
+    /// How everything begins that this key has sealed: the version and the key's id.
+    pub fn head(&self) -> [u8; 9] {
+        let mut head = [VERSION; 9];
+        head[1..].copy_from_slice(&self.id.0);
+        head
+    }
+
+    /// Seals anew, with this key, what a former one has sealed for the same frame.
+    ///
+    /// # Errors
+    /// As [`SealingKey::open`].
+    pub fn reseal(
+        &self,
+        frame: &Frame<'_>,
+        sealed: &[u8],
+        random: &dyn Random,
+    ) -> Result<Vec<u8>, SealError> {
+        self.seal(frame, &self.open(frame, sealed)?, random)
     }
 
     /// Opens what [`SealingKey::seal`] made for the same frame.
@@ -263,6 +298,19 @@ mod tests {
             b"hunter2"
         );
         assert_eq!(SealingKey::sealed_by(&nameless), None);
+        // Sealed anew it wants the former key no more, and is what it was, in its own row alone.
+        for sealed in [&before, &nameless] {
+            let anew = key.reseal(&frame(), sealed, &random).unwrap_or_else(|error| panic!("{error}"));
+            assert!(anew.starts_with(&key.head()) && key.id() == KeyId::of(KeyKind::Sealing, &[8; 32]));
+            let alone = SealingKey::new([8; 32]).open(&frame(), &anew);
+            assert_eq!(alone.unwrap_or_else(|error| panic!("{error}")).expose(), b"hunter2");
+            let other = Frame { slot: Slot::Stale, ..frame() };
+            assert!(key.reseal(&other, sealed, &random).is_err(), "another row's");
+        }
+        for slot in [Slot::Old, Slot::New(0), Slot::New(17), Slot::Stale, Slot::Restore] {
+            assert_eq!(Slot::parse(&slot.word()), Some(slot));
+        }
+        assert_eq!((Slot::parse("new:"), Slot::parse("other")), (None, None));
         assert!(SealingKey::new([9; 32]).open(&frame(), &nameless).is_err());
     }
 }

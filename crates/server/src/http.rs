@@ -7,12 +7,14 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Router,
     extract::{DefaultBodyLimit, Request, State},
+    http::HeaderMap,
     middleware::{self, Next},
     response::Response,
     routing::get,
 };
 use claviger_engine::firing::Scheduler;
 use tokio::{net::TcpListener, time::Instant};
+use tracing::{Instrument as _, Span, field::Empty};
 
 use crate::{Health, Metrics, Stage, Stop, Tls, api};
 
@@ -27,19 +29,21 @@ pub(crate) struct Shared {
     pub(crate) scheduler: Scheduler,
     pub(crate) health: Arc<Health>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) joins: Option<Joins>,
 }
+
+/// Makes a span part of the trace that a request says it belongs to, by its headers.
+pub type Joins = Arc<dyn Fn(&HeaderMap, &Span) + Send + Sync>;
 
 /// Answers until it is told to stop; requests that are under way then have a moment to end.
 pub(crate) async fn run(
     listener: TcpListener,
-    scheduler: Scheduler,
-    health: Arc<Health>,
-    metrics: Arc<Metrics>,
+    shared: Shared,
     context: Option<api::Context>,
     tls: Option<Tls>,
     stop: Stop,
 ) {
-    let router = router(Shared { scheduler, health, metrics }, context);
+    let router = router(shared, context);
     let stopped = stop.clone();
     let serving = async {
         let Some(tls) = tls else {
@@ -96,7 +100,25 @@ async fn counted(State(shared): State<Shared>, request: Request, next: Next) -> 
         .get::<axum::extract::MatchedPath>()
         .map_or("none", |path| path.as_str())
         .to_owned();
-    let answer = next.run(request).await;
+    // What is asked every few seconds, and by nobody in particular, is no part of any trace.
+    let answer = if route.starts_with("/api/") {
+        let span = tracing::info_span!(
+            "request",
+            otel.name = route,
+            otel.kind = "server",
+            http.route = route,
+            http.request.method = request.method().as_str(),
+            http.response.status_code = Empty,
+        );
+        if let Some(joins) = &shared.joins {
+            joins(request.headers(), &span);
+        }
+        let answer = next.run(request).instrument(span.clone()).await;
+        span.record("http.response.status_code", answer.status().as_u16());
+        answer
+    } else {
+        next.run(request).await
+    };
     shared.metrics.answered(&route, answer.status().as_u16(), begun.elapsed());
     answer
 }

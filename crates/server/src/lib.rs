@@ -14,6 +14,7 @@ mod current;
 pub mod document;
 mod drilling;
 mod health;
+mod hinting;
 mod http;
 mod metrics;
 pub mod notify;
@@ -36,6 +37,7 @@ mod working;
 pub use self::{
     current::{Current, Renewal},
     health::{Check, Health, Report},
+    http::Joins,
     metrics::{DECLARED, Declared, Metrics},
     service::{Ended, Service},
     settings::{Role, Roles, Settings},

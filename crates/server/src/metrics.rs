@@ -67,6 +67,12 @@ pub const DECLARED: &[Declared] = &[
         &["waits_for"],
         "Unfinished rotations and revocations when this process last looked: time or operator",
     ),
+    declare(
+        "claviger_hints_total",
+        "counter",
+        &["kind"],
+        "Hints of work that this process heard from the database: firing, saga, plan",
+    ),
     declare("claviger_undecided", "gauge", &[], "Credentials of which cannot be decided when they are due"),
     declare(
         "claviger_scans_total",
@@ -140,6 +146,7 @@ pub struct Metrics {
     settled: Family<Labels, Counter>,
     running: Gauge,
     unfinished: Family<Labels, Gauge>,
+    hints: Family<Labels, Counter>,
     undecided: Gauge,
     scans: Family<Labels, Counter>,
     revoked: Family<Labels, Gauge>,
@@ -170,6 +177,7 @@ impl Default for Metrics {
             settled: Family::default(),
             running: Gauge::default(),
             unfinished: Family::default(),
+            hints: Family::default(),
             undecided: Gauge::default(),
             scans: Family::default(),
             revoked: Family::default(),
@@ -196,6 +204,7 @@ impl Default for Metrics {
                 "claviger_firings_settled_total" => registry.register(short, *help, metrics.settled.clone()),
                 "claviger_firings_running" => registry.register(short, *help, metrics.running.clone()),
                 "claviger_sagas_unfinished" => registry.register(short, *help, metrics.unfinished.clone()),
+                "claviger_hints_total" => registry.register(short, *help, metrics.hints.clone()),
                 "claviger_undecided" => registry.register(short, *help, metrics.undecided.clone()),
                 "claviger_scans_total" => registry.register(short, *help, metrics.scans.clone()),
                 "claviger_revoked" => registry.register(short, *help, metrics.revoked.clone()),
@@ -273,6 +282,10 @@ impl Metrics {
     pub(crate) fn unfinished(&self, time: u64, operator: u64) {
         self.unfinished.get_or_create(&one("waits_for", "time")).set(whole(time));
         self.unfinished.get_or_create(&one("waits_for", "operator")).set(whole(operator));
+    }
+
+    pub(crate) fn hinted(&self, kind: &'static str) {
+        self.hints.get_or_create(&one("kind", kind)).inc();
     }
 
     pub(crate) fn undecided(&self, count: usize) {
@@ -373,6 +386,7 @@ mod tests {
         metrics.firings(&FiringCounts::default(), DateTime::UNIX_EPOCH);
         metrics.settled(None);
         metrics.unfinished(1, 2);
+        metrics.hinted("saga");
         metrics.scanned(Some(true));
         metrics.reprobed(3, 0, 1);
         metrics.drilled(true, Some(1500));

@@ -2,12 +2,18 @@
 
 use std::sync::Arc;
 
-use tokio::{net::TcpListener, sync::Notify, task::JoinSet};
+use claviger_store::Hints;
+use tokio::{net::TcpListener, task::JoinSet};
 
 use crate::{
-    Current, Health, Metrics, Settings, Stage, Stop, Stopper, Tls, api, drilling::Drilling, http, notify,
-    notifying, planning, probing, recovering, renewing, reprobing::Reprobing, round, scanning,
-    verifying::Verifying, working,
+    Current, Health, Joins, Metrics, Settings, Stage, Stop, Stopper, Tls, api,
+    drilling::Drilling,
+    hinting::{self, Wakes},
+    http, notify, notifying, planning, probing, recovering, renewing,
+    reprobing::Reprobing,
+    round, scanning,
+    verifying::Verifying,
+    working,
 };
 
 /// How a service ended.
@@ -27,6 +33,10 @@ pub struct Service {
     pub current: Current,
     /// How.
     pub settings: Settings,
+    /// Who tells of work at once; without it each duty finds it by looking.
+    pub hints: Option<Arc<dyn Hints>>,
+    /// Who takes over what a request says of its trace.
+    pub joins: Option<Joins>,
     /// What the API needs, for whoever has that role.
     pub api: Option<api::Api>,
     /// What the listener shows; without it it speaks in the clear.
@@ -38,9 +48,9 @@ pub struct Service {
 impl Service {
     /// Runs until it is told to stop. `listener` answers health and metrics for every role, and goes on until all else has ended.
     pub async fn run(self, listener: TcpListener, stop: Stop) -> Ended {
-        let Self { current, settings, api, tls, notify } = self;
+        let Self { current, settings, hints, joins, api, tls, notify } = self;
         let (health, metrics) = (Arc::new(Health::default()), Arc::new(Metrics::default()));
-        let changed = Arc::new(Notify::new());
+        let wakes = Wakes::default();
         let (roles, mut duties, mut beside) = (settings.roles, JoinSet::new(), JoinSet::new());
         let (h, m) = (|| Arc::clone(&health), || Arc::clone(&metrics));
         if roles.scheduler {
@@ -49,7 +59,7 @@ impl Service {
                 settings.clone(),
                 h(),
                 m(),
-                Arc::clone(&changed),
+                Arc::clone(&wakes.plan),
                 stop.clone(),
             ));
             if let Some(every) = settings.scan_every {
@@ -58,7 +68,7 @@ impl Service {
                     every,
                     h(),
                     m(),
-                    Arc::clone(&changed),
+                    Arc::clone(&wakes.plan),
                     stop.clone(),
                 ));
             }
@@ -77,9 +87,13 @@ impl Service {
                 let drilling = Drilling::new(backend, run, m());
                 duties.spawn(round::run(drilling, *every, current.clone(), h(), stop.clone()));
             }
-            duties.spawn(working::run(current.clone(), settings.clone(), h(), m(), stop.clone()));
+            let (firing, saga) = (Arc::clone(&wakes.firing), Arc::clone(&wakes.saga));
+            duties.spawn(working::run(current.clone(), settings.clone(), h(), m(), firing, stop.clone()));
             duties.spawn(notifying::run(notify, settings.clone(), current.clone(), m(), stop.clone()));
-            duties.spawn(recovering::run(current.clone(), settings.clone(), h(), m(), stop.clone()));
+            duties.spawn(recovering::run(current.clone(), settings.clone(), h(), m(), saga, stop.clone()));
+        }
+        if let Some(hints) = hints.filter(|_| roles.scheduler || roles.worker) {
+            duties.spawn(hinting::run(hints, wakes, m(), stop.clone()));
         }
         let work = api::Work::new(stop.clone());
         let context = api.filter(|_| roles.api).map(|api| api::Context {
@@ -102,7 +116,8 @@ impl Service {
         let last = Stopper::default();
         let scheduler = current.now();
         beside.spawn(probing::run(scheduler.clone(), h(), m(), last.listener()));
-        beside.spawn(http::run(listener, scheduler, h(), m(), context, tls, last.listener()));
+        let shared = http::Shared { scheduler, health: h(), metrics: m(), joins };
+        beside.spawn(http::run(listener, shared, context, tls, last.listener()));
         let ended = tokio::select! {
             Some(ended) = duties.join_next() => Some(early("a duty", ended)),
             Some(ended) = beside.join_next() => Some(early("the listener or the probe", ended)),

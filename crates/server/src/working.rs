@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use tokio::task::JoinSet;
+use tokio::{sync::Notify, task::JoinSet};
 
 use crate::{Current, Health, Metrics, Settings, Stage, Stop};
 
+/// `hinted`: there may be something to be taken at once.
 pub(crate) async fn run(
     current: Current,
     settings: Settings,
     health: Arc<Health>,
     metrics: Arc<Metrics>,
+    hinted: Arc<Notify>,
     stop: Stop,
 ) {
     let mut running = JoinSet::new();
@@ -39,6 +41,7 @@ pub(crate) async fn run(
         metrics.running(running.len());
         tokio::select! {
             () = tokio::time::sleep(settings.tick) => {}
+            () = hinted.notified() => {}
             Some(ended) = running.join_next(), if !running.is_empty() => report(ended),
             () = stop.reached(Stage::Draining) => {}
         }

@@ -1,7 +1,8 @@
 //! How fast schedules are: `cargo run --release -p claviger-store --example schedule -- [SCHEDULES] [DATABASE-URL]`.
 //!
 //! Plans SCHEDULES firings (1,000,000 without an argument) of which a hundredth is due, asks for what is due while nothing is and while that hundredth is, and
-//! claims it in batches with one worker and with four. Prints `name value unit`. The database must be new; without an address it is a PostgreSQL that is
+//! claims it in batches with one worker and with four. A tenth is exposed, so that its rank comes a week before its start. Then all that is left is made due in one
+//! second, and four workers take of it within budgets for three simulated minutes, which none of them may exceed. Prints `name value unit`. The database must be new; without an address it is a PostgreSQL that is
 //! started for this and ended.
 
 use std::{
@@ -17,10 +18,11 @@ use claviger_core::{
     id::CredentialId,
     random::OsRandom,
     reference::Ref,
-    schedule::Budget,
+    schedule::{Budget, Urgency},
 };
 use claviger_store::{Claimed, FiringEnd, Firings as _, Replan, SeaStore, Wanted};
 use claviger_testkit::database::{Kind, TestDatabase};
+use sea_orm::{ConnectionTrait as _, DbBackend, FromQueryResult, Statement};
 use uuid::Uuid;
 
 const BATCH: usize = 200;
@@ -35,7 +37,7 @@ fn wanted(number: u64, due: u64, now: DateTime<Utc>) -> Replan {
         u128::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c834),
     ));
     Replan::Put(Wanted {
-        urgency: claviger_core::schedule::Urgency::Usual,
+        urgency: if number % 10 == 3 { Urgency::High } else { Urgency::Usual },
         credential: id,
         due_at,
         subject: Ref::from_text(format!("b{}/role/app_{number}", number % 4)),
@@ -98,6 +100,82 @@ async fn asked(store: &SeaStore, now: DateTime<Utc>, most: usize) -> Result<(f64
     }
     took.sort_by(f64::total_cmp);
     Ok((took[took.len() / 2], took[took.len() - 1]))
+}
+
+/// Firings of a backend at a time, and in a minute.
+const AT_ONCE: usize = 32;
+const PER_MINUTE: u32 = 600;
+
+#[derive(FromQueryResult)]
+struct Counted {
+    n: i64,
+}
+
+/// Makes all that is planned due in one second, and takes of it.
+async fn rush<F: Future<Output = claviger_store::Result<SeaStore>>>(
+    store: &SeaStore,
+    url: &str,
+    now: DateTime<Utc>,
+    connect: impl Fn() -> F,
+) -> Result<()> {
+    let raw = sea_orm::Database::connect(url).await?;
+    let count = async |query: String| -> Result<Vec<Counted>> {
+        let rows = raw.query_all_raw(Statement::from_string(DbBackend::Postgres, query)).await?;
+        Ok(rows.iter().map(|row| Counted::from_query_result(row, "")).collect::<Result<_, _>>()?)
+    };
+    let second = now.timestamp() * 1_000_000;
+    raw.execute_unprepared("update firing set state = 'done' where state = 'claimed'").await?;
+    let due = format!("update firing set starts_at = {second}, rank = {second} where state = 'planned'");
+    let due = raw.execute_unprepared(&due).await?.rows_affected();
+    say("due_in_one_second", per_second(usize::try_from(due)?, Duration::from_secs(1)), "firings");
+    let budgets: Vec<Budget> = budgets()
+        .into_iter()
+        .map(|budget| Budget { concurrency: AT_ONCE, per_minute: Some(PER_MINUTE), ..budget })
+        .collect();
+    let mut workers = Vec::new();
+    for _ in 0..4 {
+        workers.push(connect().await?);
+    }
+    let (mut starts, mut most, mut took) = (Vec::<(i64, String)>::new(), 0, Vec::new());
+    for at in 0..180 {
+        let moment = now + TimeDelta::seconds(at);
+        let mut claims = tokio::task::JoinSet::new();
+        for (number, worker) in workers.iter().cloned().enumerate() {
+            let budgets = budgets.clone();
+            claims.spawn(async move {
+                let begun = Instant::now();
+                let taken = worker.claim(moment, &format!("r{number}"), LEASE, &budgets, BATCH).await;
+                (taken, begun.elapsed())
+            });
+        }
+        let mut all = Vec::new();
+        while let Some(claimed) = claims.join_next().await {
+            let (taken, lasted) = claimed?;
+            took.push(lasted.as_secs_f64() * 1000.0);
+            all.extend(taken?);
+        }
+        let under_way = "select count(*) as n from firing where state = 'claimed' group by backend";
+        most = count(under_way.to_owned()).await?.iter().map(|one| one.n).fold(most, i64::max);
+        starts.extend(all.iter().map(|claim| (at, claim.backend.clone())));
+        let saga = claviger_core::id::SagaId(Uuid::nil());
+        let ends: Vec<_> = all.into_iter().map(|claim| (claim, FiringEnd::Done { saga })).collect();
+        store.settle(moment, &ends).await?;
+    }
+    ensure!(most <= i64::try_from(AT_ONCE)?, "{most} of one backend at a time");
+    let mut fullest = 0;
+    for backend in budgets.iter().map(|budget| budget.backend.as_str()) {
+        for first in 0..180 {
+            let within = |(at, of): &&(i64, String)| of == backend && (first..first + 60).contains(at);
+            fullest = fullest.max(starts.iter().filter(within).count());
+        }
+    }
+    ensure!(fullest <= usize::try_from(PER_MINUTE)?, "{fullest} of one backend within a minute");
+    ensure!(starts.len() > 4 * usize::try_from(PER_MINUTE)?, "only {} were taken", starts.len());
+    took.sort_by(f64::total_cmp);
+    say("rush_claim", took[took.len() / 2], "ms");
+    say("rush_most_at_a_time", per_second(usize::try_from(most)?, Duration::from_secs(1)), "firings");
+    say("rush_most_in_a_minute", per_second(fullest, Duration::from_secs(1)), "firings");
+    Ok(())
 }
 
 #[tokio::main]
@@ -164,5 +242,6 @@ async fn main() -> Result<()> {
     all.dedup();
     ensure!(all.len() == claimed, "{} were claimed twice", claimed - all.len());
     say("claims_four_workers", per_second(claimed, took), "claims/s");
+    rush(&store, &url, later, connect).await?;
     Ok(())
 }

@@ -68,6 +68,11 @@ impl Database {
         }
     }
 
+    /// How a connection that hears notifications is made; `None`: this database sends none.
+    pub(crate) fn listening(&self) -> Option<PgConnectOptions> {
+        self.pulse.as_ref().map(|pulse| pulse.options())
+    }
+
     /// What it was told, as it says itself.
     pub(crate) async fn settings(&self) -> Result<BTreeMap<String, String>> {
         let sqlite = ["journal_mode", "synchronous", "foreign_keys"].as_slice();

@@ -5,6 +5,7 @@ mod approval;
 mod audit;
 mod delivery;
 mod firing;
+mod hint;
 mod incident;
 mod inventory;
 mod journal;
@@ -17,6 +18,7 @@ pub use self::{
     audit::AuditLog,
     delivery::{Deliveries, Taken},
     firing::{Claimed, FiringEnd, Firings, NewPause, PlannedFiring, Replan, Wanted},
+    hint::{Hint, Hints},
     incident::{Incidents, NewIncident},
     inventory::{
         CopyLink, Inventory, LinkEvidence, MergeSummary, Merged, MergedConsumer, MergedCopy,
@@ -24,5 +26,5 @@ pub use self::{
     },
     journal::{Append, Appended, Claim, Journal, NewSaga, SagaRecord, SealedRow},
     notification::{Notification, NotificationEnd, Notifications, Queued},
-    own_key::KeyTurn,
+    own_key::{FormerlySealed, KeyTurn, Resealed},
 };

@@ -6,12 +6,14 @@ mod audit;
 mod delivery;
 mod firing;
 mod group;
+mod hint;
 mod incident;
 mod inventory;
 mod journal;
 mod lease;
 mod notification;
 mod own_key;
+mod reseal;
 mod saga;
 mod schema;
 mod sql;
@@ -22,7 +24,8 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use claviger_core::{clock::Clock, own_key::KeyId, random::Random, secret::SecretValue};
+use claviger_core::{clock::Clock, id::new_id, own_key::KeyId, random::Random, secret::SecretValue};
+use uuid::Uuid;
 
 pub use self::schema::{MigrationState, SchemaStatus};
 use crate::{Result, database::Database};
@@ -35,6 +38,8 @@ pub struct SeaStore {
     random: Arc<dyn Random>,
     group: Arc<group::Group>,
     fingerprint_key: Arc<OnceLock<KeyId>>,
+    /// Of which hints it is itself the origin.
+    origin: Arc<OnceLock<Uuid>>,
 }
 
 impl SeaStore {
@@ -54,7 +59,14 @@ impl SeaStore {
         random: Arc<dyn Random>,
     ) -> Result<Self> {
         let database = Database::open(url, password.as_ref()).await?;
-        Ok(Self { database, clock, random, group: Arc::default(), fingerprint_key: Arc::default() })
+        Ok(Self {
+            database,
+            clock,
+            random,
+            group: Arc::default(),
+            fingerprint_key: Arc::default(),
+            origin: Arc::default(),
+        })
     }
 
     /// The settings of the database on which its promises rest, by the database's own names: `journal_mode`, `synchronous` and
@@ -64,6 +76,11 @@ impl SeaStore {
     /// When it cannot be read.
     pub async fn settings(&self) -> Result<BTreeMap<String, String>> {
         self.database.settings().await
+    }
+
+    /// Whose hints are its own.
+    fn origin(&self) -> Uuid {
+        *self.origin.get_or_init(|| new_id(self.clock.as_ref(), self.random.as_ref()))
     }
 
     /// Closes the connections, after what runs has ended. Calls after it fail with [`Error::Unavailable`](crate::Error::Unavailable).

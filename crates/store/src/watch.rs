@@ -33,6 +33,11 @@ impl Pulse {
         Self { options, newest: Mutex::new(None) }
     }
 
+    /// How the server is connected to.
+    pub(crate) fn options(&self) -> PgConnectOptions {
+        self.options.clone()
+    }
+
     /// The result of `call`, or [`Error::Unavailable`] if the server does not answer any more. Whether what was given up has happened is not known.
     pub(crate) async fn watch<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
         if self.is_gone() {

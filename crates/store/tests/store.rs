@@ -61,6 +61,11 @@ on_both! {
         what_is_queued_is_claimed_once_until_its_lease_ends,
         what_failed_comes_again_and_what_is_given_up_is_shown,
         one_receiver_s_queue_is_nobody_else_s;
+    reseal:
+        what_a_former_key_has_sealed_is_put_anew_once;
+    hint:
+        what_leaves_work_is_told_to_others_with_its_commit,
+        a_lost_connection_is_made_anew_and_nothing_is_missed;
     audit:
         entries_are_chained_and_survive_the_database,
         appends_at_the_same_time_leave_one_unbroken_chain,

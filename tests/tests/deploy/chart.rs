@@ -26,6 +26,9 @@ const FLOWS: [(&str, &str); 7] = [
     ("mitigate", "mitigate"),
 ];
 
+/// What has it answer the API.
+const API: [&str; 2] = ["roles={scheduler,worker,api}", "api.tokenReview=true"];
+
 fn helm(arguments: &[&str]) -> Result<std::process::Output> {
     let home = tempfile::tempdir()?;
     let mut command: Command = bare_command(assets::path("helm")?, home.path());
@@ -73,7 +76,7 @@ fn as_pod(deployment: &Value) -> Value {
 }
 
 /// What holds of every way to deploy it.
-fn hardened(kubernetes: &Kubernetes, objects: &[Value]) -> Result<()> {
+fn hardened(kubernetes: &Kubernetes, objects: &[Value], scheme: &str) -> Result<()> {
     let deployments = of_kind(objects, "Deployment");
     ensure!(deployments.len() == 1, "{} Deployments", deployments.len());
     let spec = &deployments[0]["spec"]["template"]["spec"];
@@ -102,8 +105,12 @@ fn hardened(kubernetes: &Kubernetes, objects: &[Value]) -> Result<()> {
     for (probe, path) in
         [("livenessProbe", "/healthz"), ("readinessProbe", "/readyz"), ("startupProbe", "/healthz")]
     {
-        ensure!(main[probe]["httpGet"]["path"] == path, "{probe}: {}", main[probe]);
+        let asked = &main[probe]["httpGet"];
+        ensure!(asked["path"] == path && asked["scheme"] == scheme, "{probe}: {asked}");
+        ensure!(asked["port"] == main["ports"][0]["name"], "{probe}: {asked}");
     }
+    let service = &of_kind(objects, "Service")[0]["spec"]["ports"][0];
+    ensure!(service["targetPort"] == main["ports"][0]["name"] && service["port"] == 8470, "{service}");
     ensure!(!of_kind(objects, "NetworkPolicy").is_empty(), "no NetworkPolicy");
     ensure!(!of_kind(objects, "PodDisruptionBudget").is_empty(), "no PodDisruptionBudget");
     // No Secret is made of anything, least of all of values.
@@ -153,7 +160,7 @@ async fn the_chart_is_taken_and_gives_each_flow_its_role_and_no_other() -> Resul
     ensure!(linted.status.success(), "{}", String::from_utf8_lossy(&linted.stdout));
 
     let least = taken(&kubernetes, &rendered("claviger", &[])?)?;
-    hardened(&kubernetes, &least)?;
+    hardened(&kubernetes, &least, "HTTP")?;
     let (roles, bound) = access(&least)?;
     let names = |words: &[&str]| words.iter().map(|word| ((*word).to_owned(), None)).collect::<Vec<_>>();
     ensure!(bound == names(&["claviger-scan", "claviger-scan-cluster"]), "{bound:?}");
@@ -212,6 +219,8 @@ fn what_cannot_be_meant_is_refused() -> Result<()> {
         ("replicaCount=0", "replicaCount"),
         ("image.digest=latest", "digest"),
         ("roles={boss}", "roles"),
+        ("roles={api}", "the API wants a certificate"),
+        ("api.plaintext=true", "plaintext"),
     ] {
         let output = helm(&["template", "claviger", "--set", setting])?;
         let said = String::from_utf8_lossy(&output.stderr);
@@ -228,37 +237,84 @@ async fn the_kustomizations_are_taken_and_say_what_the_chart_says() -> Result<()
         kubernetes.kubectl(&["kustomize", &shipped(&format!("kustomize{name}")).display().to_string()], None)
     };
     let base = taken(&kubernetes, &built("/base")?)?;
-    hardened(&kubernetes, &base)?;
+    hardened(&kubernetes, &base, "HTTP")?;
     let least = access(&taken(&kubernetes, &rendered("claviger", &[])?)?)?;
     // All roles are there to be bound; two are.
     ensure!(access(&base)?.1 == least.1, "{:?}", access(&base)?.1);
 
     let whole = taken(&kubernetes, &built("")?)?;
-    hardened(&kubernetes, &whole)?;
+    hardened(&kubernetes, &whole, "HTTP")?;
     let settings: Vec<String> = FLOWS.iter().map(|(flow, _)| format!("flows.{flow}=true")).collect();
     let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
     let chart = access(&taken(&kubernetes, &rendered("claviger", &settings)?)?)?;
-    ensure!(access(&whole)? == chart, "{:?}\n{:?}", access(&whole)?, chart);
+    // The API's role lies there too, bound to nobody.
+    let (mut roles, bound) = access(&whole)?;
+    ensure!(roles.remove("claviger-review").is_some(), "{roles:?}");
+    ensure!((&roles, &bound) == (&chart.0, &chart.1), "{roles:?} {bound:?}\n{chart:?}");
 
-    // The same pod, but for what a release is named after.
-    let pod = |objects: &[Value]| {
-        let mut spec = of_kind(objects, "Deployment")[0]["spec"]["template"]["spec"].clone();
-        for volume in spec["volumes"].as_array_mut().into_iter().flatten() {
-            volume["name"] = Value::Null;
-            volume["configMap"]["name"] = Value::Null;
-        }
-        for kind in ["initContainers", "containers"] {
-            for container in spec[kind].as_array_mut().into_iter().flatten() {
-                for mount in container["volumeMounts"].as_array_mut().into_iter().flatten() {
-                    mount["name"] = Value::Null;
-                }
+    let theirs = taken(&kubernetes, &rendered("claviger", &settings)?)?;
+    ensure!(pod(&whole) == pod(&theirs), "kustomize: {:#}\nchart: {:#}", pod(&whole), pod(&theirs));
+
+    // And with the API.
+    let service = taken(&kubernetes, &built("/service")?)?;
+    hardened(&kubernetes, &service, "HTTPS")?;
+    let api = [API.as_slice(), &["api.certificateSecret=claviger-tls"], &settings].concat();
+    let theirs = taken(&kubernetes, &rendered("claviger", &api)?)?;
+    ensure!(access(&service)? == access(&theirs)?, "{:?}\n{:?}", access(&service)?, access(&theirs)?);
+    ensure!(pod(&service) == pod(&theirs), "kustomize: {:#}\nchart: {:#}", pod(&service), pod(&theirs));
+    Ok(())
+}
+
+/// The same pod, but for what a release is named after.
+fn pod(objects: &[Value]) -> Value {
+    let mut spec = of_kind(objects, "Deployment")[0]["spec"]["template"]["spec"].clone();
+    for volume in spec["volumes"].as_array_mut().into_iter().flatten() {
+        volume["name"] = Value::Null;
+        volume["configMap"]["name"] = Value::Null;
+    }
+    for kind in ["initContainers", "containers"] {
+        for container in spec[kind].as_array_mut().into_iter().flatten() {
+            for mount in container["volumeMounts"].as_array_mut().into_iter().flatten() {
+                mount["name"] = Value::Null;
             }
         }
-        spec["topologySpreadConstraints"] = Value::Null;
-        sorted(spec)
+    }
+    spec["topologySpreadConstraints"] = Value::Null;
+    sorted(spec)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_api_speaks_tls_alone_and_only_to_whom_is_named() -> Result<()> {
+    require_lab!(assets::path("helm"), Ok(()));
+    let kubernetes = require_lab!(server().await, Ok(()));
+    let whom = "networkPolicy.ingressFrom[0].namespaceSelector.matchLabels.team=platform";
+    let settings = [API.as_slice(), &["api.certificateSecret=front-tls", whom]].concat();
+    let objects = taken(&kubernetes, &rendered("claviger", &settings)?)?;
+    hardened(&kubernetes, &objects, "HTTPS")?;
+    let spec = &of_kind(&objects, "Deployment")[0]["spec"]["template"]["spec"];
+    let main = &spec["containers"][0];
+    ensure!(main["args"].to_string().contains("--roles=scheduler,worker,api"), "{}", main["args"]);
+    let value = |name: &str| -> Value {
+        let all = main["env"].as_array().into_iter().flatten();
+        all.into_iter().find(|one| one["name"] == name).map_or(Value::Null, |one| one["value"].clone())
     };
-    let (ours, theirs) = (pod(&whole), pod(&taken(&kubernetes, &rendered("claviger", &settings)?)?));
-    ensure!(ours == theirs, "kustomize: {ours:#}\nchart: {theirs:#}");
+    ensure!(value("CLAVIGER_SERVICE__CERTIFICATE") == "/etc/claviger/tls/tls.crt", "{}", main["env"]);
+    ensure!(value("CLAVIGER_SERVICE__KEY") == "/etc/claviger/tls/tls.key", "{}", main["env"]);
+    let volumes = spec["volumes"].as_array().context("volumes")?;
+    let secret = volumes.iter().find(|volume| volume["name"] == "certificate").context("its volume")?;
+    ensure!(secret["secret"]["secretName"] == "front-tls", "{secret}");
+    let rule = &of_kind(&objects, "NetworkPolicy")[0]["spec"]["ingress"];
+    ensure!(
+        rule[0]["ports"][0]["port"] == "https" && rule[0]["from"][0]["namespaceSelector"].is_object(),
+        "{rule}"
+    );
+    ensure!(access(&objects)?.1.contains(&("claviger-review".to_owned(), None)), "{:?}", access(&objects)?.1);
+
+    // Without the look at tokens there is no such right, and without the API there is none whatever is said.
+    let without = rendered("claviger", &["roles={api}", "api.certificateSecret=front-tls"])?;
+    ensure!(!without.contains("tokenreviews"), "{without}");
+    let none = rendered("claviger", &["api.tokenReview=true", "api.certificateSecret=front-tls"])?;
+    ensure!(!none.contains("tokenreviews") && !none.contains("front-tls"), "{none}");
     Ok(())
 }
 
@@ -273,6 +329,7 @@ fn sorted(mut spec: Value) -> Value {
     for kind in ["initContainers", "containers"] {
         for container in spec[kind].as_array_mut().into_iter().flatten() {
             by_text(&mut container["volumeMounts"]);
+            by_text(&mut container["env"]);
         }
     }
     spec

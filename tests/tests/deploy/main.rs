@@ -6,6 +6,7 @@ mod doctor;
 mod flow;
 mod grant;
 mod policy;
+mod review;
 mod robot;
 mod role;
 mod unit;

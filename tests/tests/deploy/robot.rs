@@ -99,6 +99,11 @@ impl Robot {
         .await
     }
 
+    /// Where its configuration lies.
+    pub(crate) fn directory(&self) -> &std::path::Path {
+        self.directory.path()
+    }
+
     /// Runs claviger as it.
     pub(crate) async fn run(&self, arguments: &[&str]) -> Result<Ran> {
         let mut command = tokio::process::Command::from(binary::command(self.directory.path())?);

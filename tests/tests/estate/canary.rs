@@ -1,6 +1,11 @@
 //! None of the planted values, in any of the forms that a leak has, occurs in anything that claviger writes.
 
-use std::fs;
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    net::{TcpListener, TcpStream},
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use anyhow::{Result, ensure};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -46,10 +51,64 @@ fn contains(haystack: &[u8], needle: &[u8]) -> bool {
     haystack.iter().enumerate().any(|(at, byte)| *byte == first && haystack[at..].starts_with(needle))
 }
 
+/// Takes what is sent to it by HTTP, says that it is fine, and keeps it.
+struct Collector {
+    address: String,
+    bodies: Arc<Mutex<Vec<Vec<u8>>>>,
+}
+
+impl Collector {
+    fn start() -> Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let address = format!("http://{}", listener.local_addr()?);
+        let bodies = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&bodies);
+        // It ends with the process.
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let kept = Arc::clone(&kept);
+                std::thread::spawn(move || take(stream, &kept));
+            }
+        });
+        Ok(Self { address, bodies })
+    }
+
+    fn received(&self) -> Vec<Vec<u8>> {
+        self.bodies.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// One request after the other, until the connection ends.
+fn take(mut stream: TcpStream, bodies: &Mutex<Vec<Vec<u8>>>) {
+    let (mut held, mut piece) = (Vec::new(), [0_u8; 8192]);
+    loop {
+        let whole = held.windows(4).position(|four| four == b"\r\n\r\n").and_then(|end| {
+            let head = String::from_utf8_lossy(&held[..end]).to_lowercase();
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length:"))?;
+            let end = end + 4 + length.trim().parse::<usize>().ok()?;
+            (held.len() >= end).then_some(end)
+        });
+        if let Some(end) = whole {
+            // With its head: what is shown there must be clean as well.
+            bodies.lock().unwrap_or_else(PoisonError::into_inner).push(held.drain(..end).collect());
+            if stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").is_err() {
+                return;
+            }
+            continue;
+        }
+        match stream.read(&mut piece) {
+            Ok(0) | Err(_) => return,
+            Ok(read) => held.extend_from_slice(&piece[..read]),
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn no_planted_value_is_in_anything_that_is_written() -> Result<()> {
     let estate = require_lab!(Estate::start().await, Ok(()));
-    let place = Place::new(estate.directory(), "canary.db");
+    let collector = Collector::start()?;
+    let mut place = Place::new(estate.directory(), "canary.db");
+    place.environment.push(("OTEL_EXPORTER_OTLP_ENDPOINT".to_owned(), collector.address.clone()));
     let out = tempfile::tempdir()?;
     let written = std::cell::RefCell::new(Vec::<(String, Vec<u8>)>::new());
     let run = |name: &str, arguments: &[&str], input: Option<&[u8]>| -> Result<()> {
@@ -90,6 +149,16 @@ async fn no_planted_value_is_in_anything_that_is_written() -> Result<()> {
         if name.starts_with("canary.db") {
             written.borrow_mut().push((name, fs::read(entry.path())?));
         }
+    }
+    let traces = collector.received();
+    ensure!(
+        traces.iter().any(|body| contains(body, b"backend.call")),
+        "no trace of {} was looked at",
+        traces.len()
+    );
+    ensure!(traces.iter().any(|body| contains(body, b"db/role/app")), "the rotation is in no trace");
+    for (number, body) in traces.into_iter().enumerate() {
+        written.borrow_mut().push((format!("trace {number}"), body));
     }
     let written = written.into_inner();
     ensure!(

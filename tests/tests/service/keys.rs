@@ -233,14 +233,14 @@ fn a_backup_brings_back_what_is_missing_and_overwrites_nothing() -> Result<()> {
     Ok(())
 }
 
-/// A rotation that is killed after its values were sealed and before anything was changed.
-fn killed_before_its_pivot(house: &House) -> Result<String> {
+/// Rotations that are killed after values of them were sealed and before anything was changed.
+fn killed(house: &House, selector: &str) -> Result<()> {
     // Readers take no lock: what reads goes on, what writes waits.
     let lock =
         fs::OpenOptions::new().create(true).append(true).open(house.path().join("estate.json.lock"))?;
     lock.lock()?;
     let mut child = binary::command(house.path())?
-        .args(["rotate", ROLE, "--yes"])
+        .args(["rotate", selector, "--yes"])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -256,6 +256,12 @@ fn killed_before_its_pivot(house: &House) -> Result<String> {
     lock.unlock()?;
     // Its lease ends.
     std::thread::sleep(Duration::from_secs(4));
+    Ok(())
+}
+
+/// The same with one of them; gives its id.
+fn killed_before_its_pivot(house: &House) -> Result<String> {
+    killed(house, ROLE)?;
     let rotations = house.items(&["list", "rotations"])?;
     let id = rotations.first().and_then(|one| one["rotation_id"].as_str()).context("a rotation")?;
     ensure!(rotations[0]["state"] == "running", "{rotations:#?}");
@@ -343,5 +349,84 @@ fn what_was_sealed_before_a_rotation_of_the_key_is_opened_after_it() -> Result<(
         house.ok(&["keys", "prune"])?;
         ensure!(!house.keys("sealing.1.key").exists(), "its file is still there");
     }
+    Ok(())
+}
+
+/// How many values are sealed by the key of this state; 0 where there is none.
+fn left(house: &House, state: &str) -> u64 {
+    house.key("sealing", state).ok().and_then(|key| key["left"].as_u64()).unwrap_or(0)
+}
+
+#[test]
+fn what_a_former_key_has_sealed_is_sealed_anew_wherever_that_is_cut_off() -> Result<()> {
+    let house = House::new(4, DATABASE, "[guards]\nmax_targets = 1000\nmax_share = 1.0\ncanary = 0\n")?;
+    house.ok(&["scan"])?;
+    killed(&house, "sim/db/role/app_*")?;
+    let all = left(&house, "current");
+    ensure!(all >= 3, "only {all} are sealed");
+    house.ok(&["keys", "rotate", "sealing"])?;
+    ensure!((left(&house, "former"), left(&house, "current")) == (all, 0), "before");
+    // One value, and no more.
+    let said = house.run(&["keys", "reseal", "--at-most", "1", "-o", "json"])?;
+    let document: Value = serde_json::from_str(&said.stdout)?;
+    ensure!(said.code == 3 && document["resealed"] == 1 && document["left"] == all - 1, "{document:#}");
+    ensure!((left(&house, "former"), left(&house, "current")) == (all - 1, 1), "one of them");
+    house.ok(&["keys", "prune"])?;
+    ensure!(left(&house, "former") == all - 1, "pruned although it is needed");
+    // Killed at any moment, each value is sealed by the one or by the other.
+    for wait in [0, 20, 60, 120] {
+        let mut child = binary::command(house.path())?
+            .args(["keys", "reseal", "--at-most", "1"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        std::thread::sleep(Duration::from_millis(wait));
+        child.kill()?;
+        child.wait()?;
+        ensure!(left(&house, "former") + left(&house, "current") == all, "one is lost after {wait} ms");
+    }
+    let done = house.json(&["keys", "reseal"])?;
+    ensure!(done["left"] == 0 && done["unreadable"] == 0, "{done:#}");
+    ensure!((left(&house, "former"), left(&house, "current")) == (0, all), "all of them");
+    ensure!(house.json(&["keys", "reseal"])?["resealed"] == 0, "a repeat does nothing");
+    house.ok(&["keys", "prune"])?;
+    ensure!(!house.keys("sealing.1.key").exists(), "its file is still there");
+    // The new key alone brings all of them to their end.
+    house.ok(&["resume"])?;
+    let rotations = house.items(&["list", "rotations"])?;
+    ensure!(rotations.iter().all(|one| one["state"] == "done"), "{rotations:#?}");
+    house.agrees()?;
+    println!("{all} values sealed anew");
+    Ok(())
+}
+
+#[test]
+fn a_backup_for_a_recipient_is_read_by_nobody_else() -> Result<()> {
+    let house = house(1)?;
+    let made = house.ok(&["keys", "recipient", "--out", "dana.key"])?;
+    let public = made.stdout.trim().to_owned();
+    ensure!(public.starts_with("x25519:"), "{public}");
+    house.refused(&["keys", "recipient", "--out", "dana.key"], 2, "CLV0693")?;
+    let private = fs::read_to_string(house.path().join("dana.key"))?;
+    ensure!(!made.stdout.contains(private.trim()) && !made.stderr.contains(private.trim()), "it is shown");
+    house.ok(&["keys", "recipient", "--out", "eve.key"])?;
+    house.refused(&["keys", "backup", "--out", "b", "--to", "dana"], 2, "CLV0792")?;
+    house.ok(&["keys", "backup", "--out", "keys.backup", "--to", &public])?;
+    let backup = fs::read_to_string(house.path().join("keys.backup"))?;
+    for name in ["fingerprint.key", "sealing.key", "signing.key"] {
+        let key = fs::read_to_string(house.keys(name))?;
+        ensure!(!backup.contains(key.trim()), "{name} is in it in the clear");
+    }
+    ensure!(house.run(&["audit", "export"])?.stdout.contains(&public), "nobody says for whom it was made");
+    fs::rename(house.path().join("keys"), house.path().join("away"))?;
+    fs::write(house.path().join("phrase"), "correct horse battery staple\n")?;
+    house.refused(&["keys", "restore", "keys.backup", "--passphrase-file", "phrase"], 1, "CLV0695")?;
+    house.refused(&["keys", "restore", "keys.backup", "--identity", "eve.key"], 1, "CLV0695")?;
+    house.refused(&["keys", "restore", "keys.backup", "--identity", "phrase"], 4, "CLV0112")?;
+    ensure!(!house.path().join("keys").exists(), "something was written");
+    house.ok(&["keys", "restore", "keys.backup", "--identity", "dana.key"])?;
+    ensure!(matched(&house.traced("app_000")?) == [ROLE], "it is known again");
+    house.ok(&["audit", "checkpoint", "--out", "noted"])?;
     Ok(())
 }

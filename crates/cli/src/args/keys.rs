@@ -26,13 +26,22 @@ pub(crate) enum KeysCommand {
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
     },
+    /// Seal anew, with the key in force, what former keys have sealed; services have to be started again before
+    Reseal {
+        /// Stop after so many values
+        #[arg(long, value_name = "N")]
+        at_most: Option<u64>,
+    },
     /// Take away former keys of which nothing is left
     Prune,
-    /// Write all keys into one file that only a passphrase opens
+    /// Write all keys into one file that only a passphrase opens, or only one recipient
     Backup {
         /// Where to write it; must not exist
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
+        /// For whom: `x25519:…`, as `keys recipient` prints it; no passphrase is needed then, and who makes it cannot read it
+        #[arg(long, value_name = "KEY", conflicts_with_all = ["passphrase_file", "passphrase_command"])]
+        to: Option<String>,
         #[command(flatten)]
         passphrase: PassphraseArgs,
     },
@@ -40,8 +49,17 @@ pub(crate) enum KeysCommand {
     Restore {
         /// What `keys backup` wrote
         file: PathBuf,
+        /// The private key of the recipient for whom it was made
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["passphrase_file", "passphrase_command"])]
+        identity: Option<PathBuf>,
         #[command(flatten)]
         passphrase: PassphraseArgs,
+    },
+    /// Make a key for somebody who may read backups, and print its public half; needs no configuration
+    Recipient {
+        /// Where to write the private half; must not exist
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
     },
     /// Go on with new keys where the old ones are lost for good
     Adopt {

@@ -2,6 +2,7 @@
 
 mod adopt;
 mod backup;
+mod reseal;
 mod rotate;
 
 use claviger_core::{
@@ -35,9 +36,15 @@ pub(super) async fn run(global: &Global, args: &KeysArgs) -> Result<Exit> {
     match &args.command {
         KeysCommand::List => list(global).await,
         KeysCommand::Rotate { kind, reason } => rotate::run(global, (*kind).into(), reason.as_deref()).await,
+        KeysCommand::Reseal { at_most } => reseal::run(global, *at_most).await,
         KeysCommand::Prune => rotate::prune(global).await,
-        KeysCommand::Backup { out, passphrase } => backup::run(global, out, passphrase).await,
-        KeysCommand::Restore { file, passphrase } => backup::restore(global, file, passphrase),
+        KeysCommand::Backup { out, to, passphrase } => {
+            backup::run(global, out, to.as_deref(), passphrase).await
+        }
+        KeysCommand::Restore { file, identity, passphrase } => {
+            backup::restore(global, file, identity.as_deref(), passphrase)
+        }
+        KeysCommand::Recipient { out } => backup::recipient(out),
         KeysCommand::Adopt { reason } => adopt::run(global, reason).await,
     }
 }

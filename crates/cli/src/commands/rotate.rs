@@ -1,6 +1,7 @@
 use claviger_core::saga::Cause;
 use claviger_engine::plan::RotateOptions;
 use claviger_server::document::change;
+use claviger_store::{Hint, Hints as _};
 
 use super::{
     guard::Gate,
@@ -74,6 +75,10 @@ pub(super) async fn run(global: &Global, args: &RotateArgs) -> Result<Exit> {
                 Ok(id) => engine.outcome(id).await,
                 Err(error) => Err(error),
             });
+        }
+        // Told or not, a worker finds it.
+        if let Err(error) = composed.store.tell(Hint::Saga).await {
+            tracing::debug!(%error, "workers were not told of it");
         }
     } else {
         let reason = args.reason.as_deref();

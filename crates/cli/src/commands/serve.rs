@@ -12,7 +12,7 @@ use claviger_server::{
     access::oidc::Oidc,
     api::{Api, Bearer},
 };
-use claviger_store::SeaStore;
+use claviger_store::{Hints, SeaStore};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -25,6 +25,7 @@ use crate::{
     error::{Exit, Failure, Result},
     output,
     reviewer::Reviewer,
+    telemetry::Telemetry,
 };
 
 /// Runs the service until it is told to stop: SIGTERM or SIGINT once for a clean end, twice to cut it off. SIGHUP has it read its configuration anew.
@@ -75,8 +76,10 @@ pub(super) async fn run(global: &Global, args: &ServeArgs) -> Result<Exit> {
         global,
         &format!("listening on {}://{address}", if tls.is_some() { "https" } else { "http" }),
     );
+    let hints = composed.loaded.config.service.hears().then(|| Arc::clone(&composed.store));
+    let hints = hints.map(|store| store as Arc<dyn Hints>);
     let (renewal, current) = Renewal::new(composed.scheduler()?);
-    let service = Service { current, settings, api, tls, notify };
+    let service = Service { current, settings, hints, joins: Telemetry::joins(), api, tls, notify };
     let stopper = Stopper::default();
     let running = service.run(listener, stopper.listener());
     tokio::pin!(running);

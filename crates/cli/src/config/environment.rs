@@ -20,7 +20,10 @@ pub(super) fn overlay(table: &mut toml::Table, variables: impl Iterator<Item = (
 fn known(path: &[String]) -> bool {
     match path {
         [one] => matches!(one.as_str(), "database" | "keys" | "lease_seconds"),
-        [first, second] => matches!((first.as_str(), second.as_str()), ("operator", "key")),
+        [first, second] => matches!(
+            (first.as_str(), second.as_str()),
+            ("operator", "key") | ("service", "certificate" | "key")
+        ),
         [first, ..] => matches!(first.as_str(), "backends" | "policies") && path.len() >= 3,
         [] => false,
     }
@@ -55,12 +58,16 @@ mod tests {
             ("CLAVIGER_DATABASE", "postgres://db/claviger"),
             ("CLAVIGER_BACKENDS__PROD__CONTEXT", "blue"),
             ("CLAVIGER_LEASE_SECONDS", "5"),
+            ("CLAVIGER_SERVICE__KEY", "/etc/claviger/tls/tls.key"),
+            // A Service of that name makes such a variable in every pod.
+            ("CLAVIGER_SERVICE_HOST", "10.0.0.1"),
             ("CLAVIGER_SOMETHING_ELSE", "x"),
         ];
         overlay(&mut table, variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())));
         assert_eq!(table["database"].as_str(), Some("postgres://db/claviger"));
         assert_eq!(table["backends"]["Prod"]["context"].as_str(), Some("blue"));
         assert_eq!(table["lease_seconds"].as_integer(), Some(5));
-        assert!(!table.contains_key("something_else"));
+        assert_eq!(table["service"]["key"].as_str(), Some("/etc/claviger/tls/tls.key"));
+        assert!(!table.contains_key("something_else") && !table.contains_key("service_host"));
     }
 }

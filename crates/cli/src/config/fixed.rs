@@ -10,7 +10,7 @@ use crate::args::Global;
 pub(crate) struct Fixed {
     keys: PathBuf,
     /// The others, in words that can be compared.
-    others: [(&'static str, String); 7],
+    others: [(&'static str, String); 8],
 }
 
 impl Fixed {
@@ -27,6 +27,7 @@ impl Fixed {
                 ("[service]", format!("{:?}", config.service)),
                 ("[webhooks]", format!("{:?}", config.webhooks)),
                 ("[notify]", format!("{:?}", config.notify)),
+                ("[telemetry]", format!("{:?}", config.telemetry)),
             ],
         }
     }

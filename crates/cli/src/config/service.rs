@@ -29,6 +29,8 @@ pub(crate) struct Round {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Service {
     at_once: Option<NonZeroUsize>,
+    /// Whether notifications of PostgreSQL are heard; they are where nothing is said.
+    hints: Option<bool>,
     /// The API may listen beyond this machine without TLS.
     pub(crate) plaintext: bool,
     /// Chain of certificates that the service shows, in PEM.
@@ -39,6 +41,13 @@ pub(crate) struct Service {
     pub(crate) oidc: Option<super::access::Oidc>,
     /// Whose ServiceAccounts are known.
     pub(crate) kubernetes: Option<super::access::Cluster>,
+}
+
+impl Service {
+    /// Are hints of other processes heard?
+    pub(crate) fn hears(&self) -> bool {
+        self.hints.unwrap_or(true)
+    }
 }
 
 pub(super) fn budgets(config: &Config) -> Result<Vec<schedule::Budget>> {

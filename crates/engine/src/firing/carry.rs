@@ -8,12 +8,15 @@ use claviger_core::{
     saga::{Cause, SagaKind, SagaPlan},
 };
 use claviger_store::{Claimed, FiringEnd, Wanted};
+use tracing::Instrument as _;
 
 use super::{Held, Scheduler, settle};
 use crate::{Error, Result, plan::RotateOptions, progress::Progress, saga::RunOptions};
 
 /// How long after a plan that wants approvals it is looked at again.
 const APPROVAL: TimeDelta = TimeDelta::minutes(15);
+/// How long after the database could not be written it is looked at again. No try is counted.
+const NO_DATABASE: TimeDelta = TimeDelta::seconds(10);
 
 impl Scheduler {
     /// Takes firings that may start.
@@ -40,12 +43,22 @@ impl Scheduler {
         options: &RunOptions,
         progress: &dyn Progress,
     ) -> Option<FiringEnd> {
+        let span = tracing::info_span!(
+            "firing", firing.id = %claim.id, firing.subject = %claim.subject, firing.due_at = %claim.due_at, firing.tries = claim.attempts,
+        );
         // Side by side: a renewal that waited for the database's one writer while nobody drove the work that has it would wait for ever.
         let end = tokio::select! {
-            end = self.carry(claim, options, progress) => end,
+            end = self.carry(claim, options, progress).instrument(span) => end,
             () = self.keep(claim, options.lease) => return None,
         };
-        let end = end.unwrap_or_else(|error| self.again(claim, "failed", Some(error.to_string())));
+        let end = end.unwrap_or_else(|error| match error {
+            // Nothing is wrong with the firing: it is as due as before, and goes on when there is a database.
+            Error::Store(claviger_store::Error::Unavailable(why)) => {
+                tracing::warn!(subject = %claim.subject, why, "a firing has lost its database");
+                FiringEnd::Later { at: self.engine.clock.now() + NO_DATABASE, pause: None }
+            }
+            error => self.again(claim, "failed", Some(error.to_string())),
+        });
         match self.firings.settle(self.engine.clock.now(), &[(claim.clone(), end.clone())]).await {
             Ok(ours) if ours.first() == Some(&true) => {}
             Ok(_) => return None,

@@ -1,6 +1,7 @@
 mod lease;
 mod orphan;
 mod reconcile;
+mod span;
 mod undo;
 
 use std::time::Duration;
@@ -19,6 +20,8 @@ use claviger_store::{
     Claimed,
     port::{Append, NewSaga, SagaRecord, SealedRow},
 };
+
+use tracing::Instrument as _;
 
 use super::{
     context::{Context, Ran, Trouble},
@@ -132,13 +135,16 @@ impl Engine {
         progress: &dyn Progress,
     ) -> Result<SagaOutcome> {
         let Some(mut owned) = self.own(id, options, patience).await? else { return self.outcome(id).await };
-        let result = self.run(&mut owned, options, progress).await;
+        let span = span::of_saga(id);
+        let result = self.run(&mut owned, options, progress).instrument(span.clone()).await;
         // Given up in any case: the next owner need not wait for the lease.
         if !matches!(result, Err(Error::Store(claviger_store::Error::Fenced))) {
             self.ports.journal.release(&owned.claim).await?;
         }
         result?;
         let outcome = self.outcome(id).await?;
+        span.record("saga.state", outcome.state.as_str());
+        drop(span);
         if outcome.state == "paused"
             && let Some(why) = self.fallen(id, options).await?
         {
@@ -210,6 +216,7 @@ impl Engine {
     async fn run(&self, owned: &mut Owned, options: &RunOptions, progress: &dyn Progress) -> Result<()> {
         // Read once: each append is fenced, so that nobody else can have written since.
         let mut record = self.load_owned(owned).await?;
+        span::tell(&record);
         let mut looked = false;
         loop {
             owned.catch_up(&mut record)?;
@@ -228,16 +235,21 @@ impl Engine {
                     {
                         tokio::time::sleep(backoff(attempt)).await;
                     }
-                    self.run_step(owned, options, &record, index, attempt, progress).await?;
+                    let span = span::of_step(&record, index, "run", attempt);
+                    let run = self.run_step(owned, options, &record, index, attempt, progress);
+                    run.instrument(span).await?;
                 }
                 Next::Reconcile(index) => {
-                    self.reconcile_step(owned, options, &record, index, progress).await?
+                    let span = span::of_step(&record, index, "reconcile", 1);
+                    self.reconcile_step(owned, options, &record, index, progress).instrument(span).await?;
                 }
                 // What somebody else has to do may be done: whoever takes the saga up looks, whatever the time.
                 Next::Wait(index, _) if !looked && is_somebody_else_s(&record.plan.steps[index]) => {
                     looked = true;
                     let attempt = waited(&record.progress.steps[index]);
-                    self.run_step(owned, options, &record, index, attempt, progress).await?;
+                    let span = span::of_step(&record, index, "run", attempt);
+                    let run = self.run_step(owned, options, &record, index, attempt, progress);
+                    run.instrument(span).await?;
                 }
                 Next::Wait(_, until) if until - self.clock.now() > linger(options) => return Ok(()),
                 Next::Wait(index, until) => {
@@ -245,9 +257,14 @@ impl Engine {
                         return Ok(());
                     }
                     let attempt = waited(&record.progress.steps[index]);
-                    self.run_step(owned, options, &record, index, attempt, progress).await?;
+                    let span = span::of_step(&record, index, "run", attempt);
+                    let run = self.run_step(owned, options, &record, index, attempt, progress);
+                    run.instrument(span).await?;
                 }
-                Next::Undo(index) => self.undo_step(owned, options, &record, index, progress).await?,
+                Next::Undo(index) => {
+                    let span = span::of_step(&record, index, "undo", 1);
+                    self.undo_step(owned, options, &record, index, progress).instrument(span).await?;
+                }
             }
         }
     }
@@ -283,6 +300,7 @@ impl Engine {
         let result = tokio::time::timeout(options.deadline(), step::run(&context, step)).await;
         let event = match result {
             Ok(Ok(Ran::Done(done))) => {
+                span::ended("succeeded", true);
                 progress.step_finished(record.plan.subject.as_str(), &step.id, &done.output.detail);
                 return self
                     .succeed(
@@ -317,6 +335,10 @@ impl Engine {
                 }
             }
         };
+        match &event {
+            Event::Failed { .. } => span::ended("failed", false),
+            _ => span::ended("waits", true),
+        }
         self.settle(owned, record, index, event, Vec::new(), progress).await
     }
 

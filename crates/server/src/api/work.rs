@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::Serialize;
 use serde_json::Value;
 use tokio::task::JoinSet;
+use tracing::{Instrument as _, Span};
 use utoipa::ToSchema;
 
 use super::problem::Answer;
@@ -43,7 +44,10 @@ impl Work {
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         // Those that are over are let go.
         while tasks.try_join_next().is_some() {}
-        tasks.spawn(task);
+        // It goes on when the request is over: a trace of its own, which names the request's.
+        let span = tracing::info_span!(parent: None, "work");
+        span.follows_from(Span::current());
+        tasks.spawn(task.instrument(span));
         Ok(())
     }
 

@@ -1,6 +1,8 @@
 use claviger_core::{
     audit::AuditDraft,
+    id::{CredentialId, SagaId},
     own_key::{KeyId, KeyKind, KeyState, Succession},
+    seal::SagaSalt,
     signing::PublicKey,
 };
 
@@ -20,4 +22,27 @@ pub struct KeyTurn {
     pub succession: Option<Succession>,
     /// The entry of the audit log.
     pub audit: AuditDraft,
+}
+
+/// A value that another key than the one in force has sealed, as it lies there.
+#[derive(Clone)]
+pub struct FormerlySealed {
+    /// Its saga.
+    pub saga: SagaId,
+    /// The saga's credential.
+    pub credential: CredentialId,
+    /// The slot's word.
+    pub slot: String,
+    /// The saga's salt.
+    pub salt: SagaSalt,
+    /// The sealed bytes.
+    pub sealed: Vec<u8>,
+}
+
+/// The same value under the key in force.
+pub struct Resealed {
+    /// What it was made of.
+    pub of: FormerlySealed,
+    /// The sealed bytes.
+    pub sealed: Vec<u8>,
 }

@@ -18,6 +18,16 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 
+{{/* Not empty where this release answers the API. */}}
+{{- define "claviger.api" -}}
+{{- if has "api" .Values.roles }}api{{ end }}
+{{- end }}
+
+{{/* The port's name says what is spoken there. */}}
+{{- define "claviger.port" -}}
+{{- ternary "https" "http" (has "api" .Values.roles) }}
+{{- end }}
+
 {{/* Flow of the values -> files of its roles. */}}
 {{- define "claviger.flows" -}}
 scan: [scan]

@@ -71,7 +71,7 @@ pub(super) async fn run(global: &Global, kind: KeyKind, reason: Option<&str>) ->
                 "services that run have to be started again; the next scan takes along what it sees, and the former key stays for what it does not"
             }
             KeyKind::Sealing => {
-                "what is sealed stays readable until it is shredded; services that run have to be started again"
+                "what is sealed stays readable; start services that run again, and `claviger keys reseal` seals it anew"
             }
             KeyKind::Signing => {
                 "give `keys/signing.pub` and `keys/signing.history` to those who verify exports; services that run have to be started again"

@@ -5,9 +5,11 @@ use uuid::Uuid;
 
 use super::number;
 use crate::{
-    Result,
+    Hint, Result,
     store::{
-        SeaStore, audit, sql,
+        SeaStore, audit,
+        hint::notify,
+        sql,
         text::{micros, text},
     },
 };
@@ -39,6 +41,7 @@ impl SeaStore {
             return Ok(Vec::new());
         }
         audit::chain_one(&transaction, micros(now), draft).await?;
+        notify(&transaction, Hint::Firing).await?;
         transaction.commit().await?;
         let mut found: Vec<CredentialId> =
             found.into_iter().map(|row| CredentialId(row.credential_id)).collect();

@@ -145,7 +145,8 @@ impl SeaStore {
         for budget in budgets {
             let startable: Vec<One> = sql::rows(
                 reader,
-                "select 1 as one from firing where state = 'planned' and pause_id is null and backend = $1 and starts_at <= $2 limit 1",
+                // The order says by which index: without statistics, as of a table that was just filled, the one by rank is taken as well, all of it.
+                "select 1 as one from firing where state = 'planned' and pause_id is null and backend = $1 and starts_at <= $2 order by starts_at limit 1",
                 vec![text(&budget.backend).into(), number(now).into()],
             )
             .await?;

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sea_orm::{DbBackend, FromQueryResult};
+use sea_orm::{DatabaseTransaction, DbBackend, FromQueryResult};
 
 use super::{instant, millis, number};
 use crate::{
@@ -63,6 +63,8 @@ impl SeaStore {
 
     pub(super) async fn probe_writing(&self, now: DateTime<Utc>) -> Result<i64> {
         let transaction = self.database.begin().await?;
+        // Before any lock is held.
+        self.find_room(&transaction).await?;
         // What an append to the audit log takes first. On SQLite the begin took the one lock that there is.
         let lock = match self.database.kind() {
             DbBackend::Postgres => "select seq from audit_head where id = 1 for update",
@@ -85,6 +87,20 @@ impl SeaStore {
         let told =
             told.first().ok_or_else(|| Error::inconsistent("service_duty", "the probe's row is missing"))?;
         Ok(told.lease_until - now.timestamp_millis())
+    }
+}
+
+impl SeaStore {
+    /// Is there room for more? What was just updated fits where its last version was: a full disk shows only to what needs a new piece of it. At PostgreSQL
+    /// a sort that does not fit into its memory takes a few hundred KiB of the database's disk and gives them back. On SQLite the commit itself grows a file.
+    async fn find_room(&self, transaction: &DatabaseTransaction) -> Result<()> {
+        if self.database.kind() != DbBackend::Postgres {
+            return Ok(());
+        }
+        sql::run(transaction, "select set_config('work_mem', '64kB', true)", Vec::new()).await?;
+        let sort = "select count(*) as n from (select md5(cast(i as text)) from generate_series(1, 4000) as i order by 1 offset 0) as sorted";
+        sql::run(transaction, sort, Vec::new()).await?;
+        Ok(())
     }
 }
 

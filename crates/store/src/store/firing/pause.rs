@@ -4,9 +4,11 @@ use sea_orm::FromQueryResult;
 use uuid::Uuid;
 
 use crate::{
-    NewPause, Result,
+    Hint, NewPause, Result,
     store::{
-        SeaStore, audit, sql,
+        SeaStore, audit,
+        hint::notify,
+        sql,
         text::{micros, text},
     },
 };
@@ -37,6 +39,7 @@ impl SeaStore {
         )
         .await?;
         audit::chain_one(&transaction, now, draft).await?;
+        notify(&transaction, Hint::Plan).await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -57,6 +60,9 @@ impl SeaStore {
         sql::run(&transaction, "update firing set pause_id = null where pause_id = $1", vec![id.0.into()])
             .await?;
         audit::chain_one(&transaction, now, draft).await?;
+        for hint in [Hint::Firing, Hint::Plan] {
+            notify(&transaction, hint).await?;
+        }
         transaction.commit().await?;
         Ok(true)
     }

@@ -8,9 +8,11 @@ use uuid::Uuid;
 
 use super::{instant, number};
 use crate::{
-    PlannedFiring, Replan, Result, Wanted,
+    Hint, PlannedFiring, Replan, Result, Wanted,
     store::{
-        SeaStore, sql,
+        SeaStore,
+        hint::notify,
+        sql,
         text::{from_json, text, to_json},
     },
 };
@@ -87,7 +89,9 @@ impl SeaStore {
                 Replan::Put(wanted) => Some(wanted),
                 Replan::Drop(_) => None,
             });
-            for rows in sql::pieces(wanted.collect()) {
+            let wanted: Vec<&Wanted> = wanted.collect();
+            let startable = wanted.iter().any(|one| one.starts_at <= now && one.pause.is_none());
+            for rows in sql::pieces(wanted) {
                 let kind = self.database.kind();
                 let tuples = sql::tuples(kind, rows.len(), WIDTH);
                 let values = rows.into_iter().flat_map(|wanted| values(wanted, now)).collect();
@@ -97,6 +101,9 @@ impl SeaStore {
                     values,
                 )
                 .await?;
+            }
+            if startable {
+                notify(&transaction, Hint::Firing).await?;
             }
             transaction.commit().await?;
         }
