@@ -1,20 +1,28 @@
 //! The one way to a forge: an HTTP client with time-outs, our credentials, pages, and errors of the contract.
 //!
-//! Lists are asked for by page number and never by a link that the server sends: a link may point at another origin, and whoever follows it
-//! sends our token there. For the same reason no redirect is followed.
+//! No link that a server sends is followed: it may point at another origin, and whoever follows it sends our token there. Lists are asked for by page
+//! number; where a product says by a link alone how they go on, its query is taken if its origin is ours ([`link`]), and the rest of it is ours too.
+//! For the same reason no redirect is followed.
 
+mod dialect;
 mod fault;
+mod limit;
+mod link;
 
 use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use chrono::{DateTime, Utc};
 use claviger_backend::{Error, ErrorKind, Result};
 use claviger_core::secret::SecretValue;
-use reqwest::{Method, Url, header::HeaderValue};
+use reqwest::{
+    Method, Url,
+    header::{HeaderMap, HeaderValue},
+};
 use serde::{Deserialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
-pub(crate) use self::fault::Call;
+pub(crate) use self::{dialect::Dialect, fault::Call};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -40,6 +48,8 @@ pub(crate) enum As<'a> {
     User,
     /// With this token.
     Holder(&'a SecretValue),
+    /// As nobody.
+    Nobody,
 }
 
 /// A server and our credentials there.
@@ -49,6 +59,7 @@ pub(crate) struct Api {
     shown: String,
     token: Option<SecretValue>,
     login: Option<Login>,
+    dialect: Dialect,
 }
 
 /// One request. Path segments may hold any character.
@@ -79,6 +90,7 @@ pub(crate) struct Answer {
     /// `X-Total-Count`: how long the whole list is.
     total: Option<usize>,
     retry_after: Option<Duration>,
+    headers: HeaderMap,
 }
 
 #[derive(Deserialize)]
@@ -98,6 +110,11 @@ impl Answer {
         serde_json::from_slice::<Refusal>(&self.body).is_ok_and(|refusal| !refusal.message.is_empty())
     }
 
+    /// How long the server asks to be left alone, where it refuses for our pace.
+    pub(crate) fn rest(&self) -> Option<Duration> {
+        self.retry_after.filter(|_| matches!(self.status, 403 | 429))
+    }
+
     /// Itself when the status is 2xx.
     pub(crate) fn good(self, call: Call<'_>) -> Result<Self> {
         if (200..300).contains(&self.status) {
@@ -109,6 +126,44 @@ impl Answer {
 
     pub(crate) fn json<T: DeserializeOwned>(&self, call: Call<'_>) -> Result<T> {
         serde_json::from_slice(&self.body).map_err(|_| call.unreadable())
+    }
+
+    /// All headers.
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// What was answered before, which this answer says still holds; the server's clock is this one's.
+    pub(crate) fn holding(self, headers: &HeaderMap, body: &[u8]) -> Self {
+        let mut kept = headers.clone();
+        if let Some(date) = self.headers.get("date") {
+            kept.insert("date", date.clone());
+        }
+        Self { status: 200, body: Zeroizing::new(body.to_vec()), headers: kept, ..self }
+    }
+
+    /// A header, where it is a text.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The server's clock when it answered.
+    pub(crate) fn date(&self) -> Option<DateTime<Utc>> {
+        limit::date(&self.headers)
+    }
+
+    /// The query of the next page, where there is one.
+    ///
+    /// # Errors
+    /// `Denied` where it lies at another origin: our token does not go there.
+    pub(crate) fn next(&self, call: Call<'_>, api: &Api) -> Result<Option<Vec<(String, String)>>> {
+        link::next(self.header("link").unwrap_or_default(), &api.base).map_err(|at| {
+            call.error(
+                ErrorKind::Denied,
+                &format!("its next page lies at another origin ({at}), which is not followed"),
+            )
+            .with_hint("set `url` to where the server itself answers, or ask who changes its answers")
+        })
     }
 }
 
@@ -141,9 +196,12 @@ impl Api {
                 .with_hint("write https://host:port, without user, password, query or fragment"));
         }
         let shown = base.as_str().trim_end_matches('/').to_owned();
-        let path = format!("{}/{below}/", base.path().trim_end_matches('/'));
+        let own = base.path().trim_end_matches('/');
+        let path = if below.is_empty() { format!("{own}/") } else { format!("{own}/{below}/") };
         base.set_path(&path);
         let builder = reqwest::Client::builder()
+            // Some servers answer nobody who does not say what it is.
+            .user_agent("claviger")
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(REQUEST_TIMEOUT)
             .retry(reqwest::retry::never())
@@ -166,7 +224,12 @@ impl Api {
             wrong("no TLS client could be made")
                 .with_hint("set `ca`, or install the machine's certificate authorities")
         })?;
-        Ok(Self { http, base, shown, token, login })
+        Ok(Self { http, base, shown, token, login, dialect: Dialect::default() })
+    }
+
+    /// The same in another way of speaking.
+    pub(crate) fn speaking(self, dialect: Dialect) -> Self {
+        Self { dialect, ..self }
     }
 
     /// The address without user and password, as it may be printed.
@@ -191,6 +254,16 @@ impl Api {
 
     /// Sends one request; any status is an answer.
     pub(crate) async fn send(&self, call: Call<'_>, request: Request<'_>) -> Result<Answer> {
+        self.send_unless(call, request, None).await
+    }
+
+    /// The same where the server may say (304) that what carries this tag still holds.
+    pub(crate) async fn send_unless(
+        &self,
+        call: Call<'_>,
+        request: Request<'_>,
+        tag: Option<&str>,
+    ) -> Result<Answer> {
         let mut url = self.base.clone();
         {
             let mut segments = url
@@ -208,27 +281,37 @@ impl Api {
         if !request.query.is_empty() {
             url.query_pairs_mut().extend_pairs(request.query);
         }
-        let mut sent = self.http.request(request.method.clone(), url).header("accept", "application/json");
-        sent = sent.header("authorization", self.authorization(call, request.who)?);
+        let mut sent = self.http.request(request.method.clone(), url).header("accept", self.dialect.accept);
+        for (name, value) in self.dialect.headers {
+            sent = sent.header(*name, *value);
+        }
+        if let Some(tag) = tag {
+            sent = sent.header("if-none-match", tag);
+        }
+        if !matches!(request.who, As::Nobody) {
+            sent = sent.header("authorization", self.authorization(call, request.who)?);
+        }
         if let Some(body) = request.body {
             sent = sent.header("content-type", "application/json").body(body.to_vec());
         }
         let mut response = sent.send().await.map_err(|error| call.unanswered(&error))?;
         let number =
             |name: &str| -> Option<u64> { response.headers().get(name)?.to_str().ok()?.trim().parse().ok() };
-        let retry_after = number("retry-after").map(Duration::from_secs);
         let total = number("x-total-count").and_then(|total| usize::try_from(total).ok());
         let status = response.status().as_u16();
+        let headers = response.headers().clone();
         let mut body = Zeroizing::new(Vec::with_capacity(16 * 1024));
         while let Some(chunk) = response.chunk().await.map_err(|error| call.unanswered(&error))? {
             body.extend_from_slice(&chunk);
         }
-        Ok(Answer { status, body, total, retry_after })
+        let retry_after = limit::wait(status, &headers, &body);
+        Ok(Answer { status, body, total, retry_after, headers })
     }
 
     fn authorization(&self, call: Call<'_>, who: As<'_>) -> Result<HeaderValue> {
-        let bearer =
-            |token: &SecretValue| token.expose_text().map(|text| Zeroizing::new(format!("token {text}")));
+        let bearer = |token: &SecretValue| {
+            token.expose_text().map(|text| Zeroizing::new(format!("{} {text}", self.dialect.scheme)))
+        };
         let basic = |login: &Login| {
             let password = login.password.expose_text()?;
             let pair = Zeroizing::new(format!("{}:{password}", login.user));
@@ -245,6 +328,7 @@ impl Api {
                 (None, Some(login)) => basic(login),
                 (None, None) => None,
             },
+            As::Nobody => None,
         };
         let unfit =
             || Error::new(ErrorKind::Invalid, call.operation, "the value cannot be sent as a credential");

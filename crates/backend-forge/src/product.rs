@@ -1,3 +1,4 @@
 //! One module per product.
 
 pub(crate) mod gitea;
+pub(crate) mod github;

@@ -10,13 +10,8 @@ use claviger_backend::{
 use claviger_core::{clock::Clock, model::Scope};
 use tokio::sync::Mutex;
 
-use super::{
-    config::{GiteaConfig, Owners},
-    inventory,
-    names::Names,
-    token::Listed,
-};
-use crate::client::Api;
+use super::{config::GiteaConfig, inventory, names::Names, token::Listed};
+use crate::{client::Api, owners::Owners};
 
 /// A Gitea or Forgejo server.
 pub struct GiteaBackend {
