@@ -89,6 +89,7 @@ impl Backend for AwsBackend {
             pending: true,
             write_keeps_former: true,
             post: false,
+            post_unmarked: false,
             refresh: false,
             adopted: false,
             repoint: false,

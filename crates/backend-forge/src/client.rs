@@ -1,13 +1,18 @@
 //! The one way to a forge: an HTTP client with time-outs, our credentials, pages, and errors of the contract.
 //!
-//! Lists are asked for by page number and never by a link that the server sends: a link may point at another origin, and whoever follows it
-//! sends our token there. For the same reason no redirect is followed.
+//! No link that a server sends is followed: it may point at another origin, and whoever follows it sends our token there. Lists are asked for by page
+//! number; where a product says by a link alone how they go on, its query is taken if its origin is ours ([`link`]), and the rest of it is ours too.
+//! For the same reason no redirect is followed.
 
+mod dialect;
 mod fault;
+mod limit;
+mod link;
 
 use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use chrono::{DateTime, Utc};
 use claviger_backend::{Error, ErrorKind, Result};
 use claviger_core::secret::SecretValue;
 use reqwest::{
@@ -17,7 +22,7 @@ use reqwest::{
 use serde::{Deserialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
-pub(crate) use self::fault::Call;
+pub(crate) use self::{dialect::Dialect, fault::Call};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -43,6 +48,8 @@ pub(crate) enum As<'a> {
     User,
     /// With this token.
     Holder(&'a SecretValue),
+    /// As nobody.
+    Nobody,
 }
 
 /// A server and our credentials there.
@@ -52,15 +59,16 @@ pub(crate) struct Api {
     shown: String,
     token: Option<SecretValue>,
     login: Option<Login>,
-    /// What stands before a token in `Authorization`.
-    word: &'static str,
+    dialect: Dialect,
 }
 
-/// What a request has besides: another type of body than JSON, headers of one product.
+/// What a request has besides: another type of body than JSON, headers of one product, a tag.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Extra<'a> {
     pub(crate) content_type: Option<&'a str>,
     pub(crate) headers: &'a [(&'a str, &'a str)],
+    /// The server may say (304) that what carries this tag still holds.
+    pub(crate) unless: Option<&'a str>,
 }
 
 /// One request. Path segments may hold any character.
@@ -123,6 +131,11 @@ impl Answer {
         pairs.join("; ")
     }
 
+    /// How long the server asks to be left alone, where it refuses for our pace.
+    pub(crate) fn rest(&self) -> Option<Duration> {
+        self.retry_after.filter(|_| matches!(self.status, 403 | 429))
+    }
+
     /// Itself when the status is 2xx.
     pub(crate) fn good(self, call: Call<'_>) -> Result<Self> {
         if (200..300).contains(&self.status) {
@@ -134,6 +147,44 @@ impl Answer {
 
     pub(crate) fn json<T: DeserializeOwned>(&self, call: Call<'_>) -> Result<T> {
         serde_json::from_slice(&self.body).map_err(|_| call.unreadable())
+    }
+
+    /// All headers.
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// What was answered before, which this answer says still holds; the server's clock is this one's.
+    pub(crate) fn holding(self, headers: &HeaderMap, body: &[u8]) -> Self {
+        let mut kept = headers.clone();
+        if let Some(date) = self.headers.get("date") {
+            kept.insert("date", date.clone());
+        }
+        Self { status: 200, body: Zeroizing::new(body.to_vec()), headers: kept, ..self }
+    }
+
+    /// A header, where it is a text.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The server's clock when it answered.
+    pub(crate) fn date(&self) -> Option<DateTime<Utc>> {
+        limit::date(&self.headers)
+    }
+
+    /// The query of the next page, where there is one.
+    ///
+    /// # Errors
+    /// `Denied` where it lies at another origin: our token does not go there.
+    pub(crate) fn next(&self, call: Call<'_>, api: &Api) -> Result<Option<Vec<(String, String)>>> {
+        link::next(self.header("link").unwrap_or_default(), &api.base).map_err(|at| {
+            call.error(
+                ErrorKind::Denied,
+                &format!("its next page lies at another origin ({at}), which is not followed"),
+            )
+            .with_hint("set `url` to where the server itself answers, or ask who changes its answers")
+        })
     }
 }
 
@@ -166,10 +217,12 @@ impl Api {
                 .with_hint("write https://host:port, without user, password, query or fragment"));
         }
         let shown = base.as_str().trim_end_matches('/').to_owned();
-        let above = base.path().trim_end_matches('/');
-        let path = if below.is_empty() { format!("{above}/") } else { format!("{above}/{below}/") };
+        let own = base.path().trim_end_matches('/');
+        let path = if below.is_empty() { format!("{own}/") } else { format!("{own}/{below}/") };
         base.set_path(&path);
         let builder = reqwest::Client::builder()
+            // Some servers answer nobody who does not say what it is.
+            .user_agent("claviger")
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(REQUEST_TIMEOUT)
             .retry(reqwest::retry::never())
@@ -192,12 +245,12 @@ impl Api {
             wrong("no TLS client could be made")
                 .with_hint("set `ca`, or install the machine's certificate authorities")
         })?;
-        Ok(Self { http, base, shown, token, login, word: "token" })
+        Ok(Self { http, base, shown, token, login, dialect: Dialect::default() })
     }
 
-    /// The same, with another word before a token: `Bearer` of RFC 6750.
-    pub(crate) fn with_word(self, word: &'static str) -> Self {
-        Self { word, ..self }
+    /// The same in another way of speaking.
+    pub(crate) fn speaking(self, dialect: Dialect) -> Self {
+        Self { dialect, ..self }
     }
 
     /// The address without user and password, as it may be printed.
@@ -249,8 +302,16 @@ impl Api {
         if !request.query.is_empty() {
             url.query_pairs_mut().extend_pairs(request.query);
         }
-        let mut sent = self.http.request(request.method.clone(), url).header("accept", "application/json");
-        sent = sent.header("authorization", self.authorization(call, request.who)?);
+        let mut sent = self.http.request(request.method.clone(), url).header("accept", self.dialect.accept);
+        for (name, value) in self.dialect.headers {
+            sent = sent.header(*name, *value);
+        }
+        if let Some(tag) = extra.unless {
+            sent = sent.header("if-none-match", tag);
+        }
+        if !matches!(request.who, As::Nobody) {
+            sent = sent.header("authorization", self.authorization(call, request.who)?);
+        }
         if let Some(body) = request.body {
             let kind = extra.content_type.unwrap_or("application/json");
             sent = sent.header("content-type", kind).body(body.to_vec());
@@ -264,7 +325,6 @@ impl Api {
         let mut response = sent.send().await.map_err(|error| call.unanswered(&error))?;
         let number =
             |name: &str| -> Option<u64> { response.headers().get(name)?.to_str().ok()?.trim().parse().ok() };
-        let retry_after = number("retry-after").map(Duration::from_secs);
         let total = number("x-total-count").and_then(|total| usize::try_from(total).ok());
         let status = response.status().as_u16();
         let headers = response.headers().clone();
@@ -272,12 +332,13 @@ impl Api {
         while let Some(chunk) = response.chunk().await.map_err(|error| call.unanswered(&error))? {
             body.extend_from_slice(&chunk);
         }
+        let retry_after = limit::wait(status, &headers, &body);
         Ok(Answer { status, body, total, retry_after, headers })
     }
 
     fn authorization(&self, call: Call<'_>, who: As<'_>) -> Result<HeaderValue> {
         let bearer = |token: &SecretValue| {
-            token.expose_text().map(|text| Zeroizing::new(format!("{} {text}", self.word)))
+            token.expose_text().map(|text| Zeroizing::new(format!("{} {text}", self.dialect.scheme)))
         };
         let basic = |login: &Login| {
             let password = login.password.expose_text()?;
@@ -295,6 +356,7 @@ impl Api {
                 (None, Some(login)) => basic(login),
                 (None, None) => None,
             },
+            As::Nobody => None,
         };
         let unfit =
             || Error::new(ErrorKind::Invalid, call.operation, "the value cannot be sent as a credential");

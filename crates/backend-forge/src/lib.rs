@@ -3,6 +3,8 @@
 //!
 //! It knows the HTTP APIs of forges and OpenSSH's client programs. It must not know sagas, the database, or what other systems hold.
 //!
+//! GitHub is not what it was run against: that is a fake, which together with this client is held against GitHub's own description of its API.
+//!
 //! To add a product: a folder in `product/` with the files that `product/gitea/` has, its type below, one kind in the CLI's registry. What is alike at
 //! all of them (HTTP and its errors, pages, the marker beside a secret, logins by SSH) lies beside `product/`.
 //!
@@ -88,6 +90,39 @@
 //! before the write. Whoever changes the value and leaves the description is not noticed. Stores of users, and jobs that read a credential, are not read;
 //! Jenkinsfiles are, by the backend of files.
 
+//!
+//! # GitHub and GitHub Enterprise Server
+//! **Run on a fake only** (`tests/src/lab/github`): requests and answers are checked against GitHub's own OpenAPI description (npm `@octokit/openapi` 23.0.2); what it does not say is
+//! believed from GitHub's documentation. Refs: `<owner>/<repository>/{actions,dependabot,codespaces}/secrets/<NAME>`, `…/actions/variables/<NAME>`,
+//! `…/environments/<environment>/{secrets,variables}/<NAME>` (`%`, `/` and `#` of an environment's name as `%25`, `%2F`, `%23`), `…/deploy-keys/<id>`, `…/hooks/<id>`,
+//! `…/workflows/<file>#jobs/<job>`, `…/secret-scanning/alerts/<number>`, `…/actions` (its jobs, where one asks for an identity) · `orgs/<organisation>/…` the same, and
+//! `personal-access-tokens/<id>`, `credential-authorizations/<id>`, `installations/<id>` · `users/<user>`.
+//!
+//! ## Scopes
+//! Both phases: `instance`: `organisations`, `repositories`. Phase `Issuers`: `orgs/<organisation>`: `tokens` (told to Apps alone), `authorizations` (with single sign-on only),
+//! `apps`; `<owner>/<repository>`: `deploy-keys`. Phase `Stores`: `secrets`, `secret-values`, `dependabot-secrets`, `dependabot-secret-values`, `codespaces-secrets`,
+//! `codespaces-secret-values`, `variables`, `hooks`, `hook-secrets`, `leaks` of organisations (of a user's repositories: of each); of repositories also `environments`, `workflows`; of
+//! environments `secrets`, `secret-values`, `variables`.
+//!
+//! ## Attributes
+//! | subject | key | value |
+//! | --- | --- | --- |
+//! | token | `scopes`, `name`, `repositories`, `let_in_at`, `no_expiry`, `never_used`, `own` | as of Gitea; rights by name of a fine-grained one |
+//! | | `classic`, `fine_grained`, `credential_type` | |
+//! | deploy key | `read_only`, `title`, `no_expiry` | |
+//! | app (identity) | `app`, `app_id`, `repositories` | |
+//! | jobs of a repository (identity) | `federated`, `oidc_subject` | the claims of which `sub` is made; `unknown` where we may not see them |
+//! | secret, hook (copy) | `write_only`, `visibility` | |
+//! | hook (copy) | `hook_url`, `hook_type`, `active`, `signed`, `tls_unverified` | |
+//! | alert (former copy) | `leaked`, `publicly_leaked`, `leak_url`, `leak_path`, `leak_rule`, `leak_validity` | |
+//!
+//! ## Known limits
+//! A secret has no description: of a write only its second is seen. Our ledger knows which value went under which second; whether an interrupted write took place, or somebody
+//! else's did, cannot be told, and the value is then put there again. There is no compare-and-set. Tokens cannot be made by programs, so none is rotated. A token
+//! is ended by its value (`POST /credentials/revoke`; an Enterprise Server has no such call), and its owner is told; without the value an organisation shuts it out, and it lives
+//! on elsewhere. Of fine-grained tokens no part of the value is shown: that a leaked one is this one has to be said under `[[credentials]]`. A user's own codespaces secrets
+//! and SSH keys are not read. Deploy keys are not made.
+
 mod client;
 mod marker;
 mod owners;
@@ -98,6 +133,7 @@ pub use self::{
     client::Login,
     product::{
         gitea::{GiteaBackend, GiteaConfig},
+        github::{App, Application, GithubBackend, GithubConfig},
         gitlab::{GitlabBackend, GitlabConfig},
         jenkins::{JenkinsBackend, JenkinsConfig},
     },

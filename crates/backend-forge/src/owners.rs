@@ -1,4 +1,4 @@
-//! Which owners are ours to read: globs of the configuration.
+//! Whose things are read: globs of users, organisations and groups.
 
 /// Which owners are ours to read.
 pub(crate) struct Owners(Vec<String>);

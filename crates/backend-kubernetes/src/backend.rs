@@ -101,6 +101,7 @@ impl Backend for KubernetesBackend {
             pending: false,
             write_keeps_former: false,
             post: false,
+            post_unmarked: false,
             refresh: true,
             adopted: true,
             repoint: true,

@@ -74,6 +74,7 @@ impl Backend for PostgresqlBackend {
             pending: false,
             write_keeps_former: false,
             post: false,
+            post_unmarked: false,
             refresh: false,
             adopted: false,
             repoint: false,

@@ -102,6 +102,7 @@ impl SimulatedBackend {
             pending: false,
             write_keeps_former: true,
             post: true,
+            post_unmarked: false,
             refresh: true,
             adopted: true,
             repoint: true,

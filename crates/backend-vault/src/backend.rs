@@ -100,6 +100,7 @@ impl Backend for VaultBackend {
             pending: false,
             write_keeps_former: true,
             post: false,
+            post_unmarked: false,
             refresh: false,
             adopted: false,
             repoint: false,

@@ -52,6 +52,9 @@ pub struct Capability {
     pub write_keeps_former: bool,
     /// [`Letterbox::post`](crate::Letterbox::post): some places take a value and show none.
     pub post: bool,
+    /// Those places keep no word of ours beside the value: a write is known by its time alone, and an interrupted one cannot be told from somebody
+    /// else's ([`Marked::written_by`](crate::Marked) is never there).
+    pub post_unmarked: bool,
     /// [`Runtime::refresh`](crate::Runtime::refresh).
     pub refresh: bool,
     /// [`Runtime::adopted`](crate::Runtime::adopted).

@@ -26,6 +26,8 @@ pub struct Ending {
     pub suspension: Suspension,
     /// What was obtained with it and goes on working without it, in a word or two. `None`: nothing does, or it ends with the credential.
     pub outlived_by: Option<&'static str>,
+    /// Whoever holds the value ends more with it than whoever knows its name: [`Issuer::revoke_held`](crate::Issuer::revoke_held).
+    pub by_value: bool,
     /// What the reader of a plan should know.
     pub notes: Vec<String>,
 }

@@ -11,7 +11,8 @@ use crate::{Expect, Operation, Result, StoreState};
 pub struct Marked {
     /// The store's word for what is there: another one after each write of ours, and after every other write that the store lets us notice.
     pub version: String,
-    /// The operation key of the write of ours whose marker stands there. `None`: it carries none. Whoever changes the value and leaves the
+    /// The operation key of the write of ours whose marker stands there. `None`: it carries none, and a store that is
+    /// [`post_unmarked`](crate::Capability::post_unmarked) never does. Whoever changes the value and leaves the
     /// marker is not noticed where the store tells nothing else of a write.
     pub written_by: Option<String>,
     /// When that write was, as the marker says.

@@ -230,6 +230,17 @@ pub trait Issuer: Send + Sync {
     /// Makes the credential unusable. Absent or already revoked: success. `expect` is a presence token: another one is `Conflict`.
     async fn revoke(&self, op: &Operation, subject: &Ref, expect: Option<&str>) -> Result<()>;
 
+    /// The same by the value, where [`Ending::by_value`] says that this ends more; where the value is held. It is sent to the issuer and nowhere else.
+    async fn revoke_held(
+        &self,
+        op: &Operation,
+        subject: &Ref,
+        _value: &SecretValue,
+        expect: Option<&str>,
+    ) -> Result<()> {
+        self.revoke(op, subject, expect).await
+    }
+
     /// When it was last used, if the target knows.
     async fn last_used(&self, subject: &Ref) -> Result<Option<DateTime<Utc>>>;
 }

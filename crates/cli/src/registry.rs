@@ -2,6 +2,7 @@
 
 mod aws;
 mod gitea;
+mod github;
 mod kubernetes;
 mod manifest;
 mod postgresql;
@@ -30,6 +31,8 @@ pub(crate) enum BackendConfig {
     Postgresql(postgresql::Settings),
     /// A Gitea or Forgejo server.
     Gitea(gitea::Settings),
+    /// GitHub or a GitHub Enterprise Server.
+    Github(github::Settings),
     /// A folder of files.
     Manifest(manifest::Settings),
     /// A simulated estate in a file.
@@ -53,6 +56,7 @@ impl BackendConfig {
             Self::Aws(_) => "aws",
             Self::Postgresql(_) => "postgresql",
             Self::Gitea(_) => "gitea",
+            Self::Github(_) => "github",
             Self::Manifest(_) => "manifest",
             Self::Simulated(_) => "simulated",
         }
@@ -70,6 +74,7 @@ impl BackendConfig {
             Self::Aws(settings) => settings.build(name, parts),
             Self::Postgresql(settings) => settings.build(name, parts),
             Self::Gitea(settings) => settings.build(name, parts),
+            Self::Github(settings) => settings.build(name, parts),
             Self::Manifest(settings) => settings.build(name, parts),
             Self::Simulated(settings) => settings.build(name, parts),
         }

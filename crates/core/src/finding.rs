@@ -27,6 +27,7 @@ mod exp_none;
 mod exp_soon;
 mod exp_still_served;
 mod facts;
+mod forge_classic_pat;
 mod forge_deploy_key_write;
 mod framework;
 mod k8s_bootstrap_live;
@@ -43,6 +44,7 @@ mod k8s_secret_as_env;
 mod k8s_secret_in_configmap;
 mod key_weak;
 mod kubeconfig_embedded;
+mod leak_git;
 mod life_orphan_no_consumer;
 mod life_partial_offboard;
 mod life_unused;
@@ -197,6 +199,7 @@ pub const RULES: &[Rule] = &[
     exp_soon::RULE,
     exp_still_served::RULE,
     own_missing::RULE,
+    leak_git::RULE,
     life_orphan_no_consumer::RULE,
     life_unused::RULE,
     life_partial_offboard::RULE,
@@ -208,6 +211,7 @@ pub const RULES: &[Rule] = &[
     aws_key_unused::RULE,
     ci_var_unprotected::RULE,
     ci_third_party_unpinned::RULE,
+    forge_classic_pat::RULE,
     forge_deploy_key_write::RULE,
     db_shared_superuser::RULE,
     db_md5_password::RULE,

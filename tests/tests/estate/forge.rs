@@ -1,6 +1,7 @@
 //! A forge in the estate: the copy of a database password that a CI job is given, and credentials of the forge itself that have leaked.
 
 mod copy;
+mod github;
 mod leak;
 
 use std::path::Path;

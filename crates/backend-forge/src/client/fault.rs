@@ -40,6 +40,11 @@ impl Call<'_> {
             401 => self
                 .error(ErrorKind::Unauthenticated, &format!("{text}, our credential was not accepted"))
                 .with_hint("is the token or the password still valid?"),
+            // A refusal that says when to come again is none of our rights.
+            403 if retry_after.is_some() => {
+                let error = self.error(ErrorKind::RateLimited, &format!("{text}, too many requests"));
+                retry_after.into_iter().fold(error, Error::with_retry_after)
+            }
             403 => self.error(ErrorKind::Denied, &format!("{text}, not allowed to us")),
             404 => self.error(ErrorKind::NotFound, &format!("{text}, not there, or not shown to us")),
             405 | 501 => self.error(ErrorKind::Unsupported, &format!("{text}, not supported there")),
@@ -140,9 +145,10 @@ mod tests {
     #[test]
     fn the_time_that_the_server_asks_for_is_kept() {
         let wait = Some(Duration::from_secs(7));
-        for status in [429, 503] {
+        for status in [403, 429, 503] {
             let error = WRITE.refused(status, wait);
             assert_eq!((error.retry_after(), error.retry()), (wait, Retry::Temporary), "{status}");
         }
+        assert_eq!(WRITE.refused(403, wait).kind(), ErrorKind::RateLimited);
     }
 }

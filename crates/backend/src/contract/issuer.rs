@@ -9,7 +9,7 @@ use super::{
     bench::{Bench, Outcome, Unnamed, failed, must, subject, trial},
     description::shows,
 };
-use crate::{ErrorKind, Issuer, Overlap, Presence, ValueOrigin, Verdict};
+use crate::{ErrorKind, Issuer, Operation, Overlap, Presence, ValueOrigin, Verdict};
 
 pub(super) fn trials(bench: &Arc<Bench>) -> Vec<Unnamed> {
     let mut trials = Vec::new();
@@ -143,6 +143,15 @@ async fn restore(bench: &Bench) -> Outcome {
     Ok(())
 }
 
+/// Ends the subject, by its value where the issuer ends more by that.
+async fn end(issuer: &dyn Issuer, op: &Operation, it: &Subject, expect: Option<&str>) -> crate::Result<()> {
+    if issuer.ending(&it.at).by_value {
+        issuer.revoke_held(op, &it.at, &it.value, expect).await
+    } else {
+        issuer.revoke(op, &it.at, expect).await
+    }
+}
+
 async fn revoke(bench: &Bench) -> Outcome {
     let issuer = bench.issuer()?;
     let it = subject(&bench.fixture.revocable, "revocable")?;
@@ -151,17 +160,20 @@ async fn revoke(bench: &Bench) -> Outcome {
     if bench.capability.verify {
         accepted(issuer, it, &it.value).await?;
     }
-    match issuer.revoke(&bench.operation(), &it.at, Some("claviger-contract-another-token")).await {
+    match end(issuer, &bench.operation(), it, Some("claviger-contract-another-token")).await {
         Err(error) if error.kind() == ErrorKind::Conflict => {}
         Err(error) => return Err(format!("with another presence token: expected Conflict, got {error:?}")),
         Ok(()) => return Err("another presence token was ignored".into()),
     }
     let still = failed("presence", issuer.presence(&it.at).await)?;
     must(still == Presence::Present(token.clone()), "the refused revocation changed it")?;
+    if bench.capability.verify {
+        accepted(issuer, it, &it.value).await?;
+    }
     let op = bench.operation();
-    failed("revoke", issuer.revoke(&op, &it.at, Some(&token)).await)?;
-    failed("revoke again", issuer.revoke(&op, &it.at, Some(&token)).await)?;
-    failed("revoke without expectation", issuer.revoke(&bench.operation(), &it.at, None).await)?;
+    failed("revoke", end(issuer, &op, it, Some(&token)).await)?;
+    failed("revoke again", end(issuer, &op, it, Some(&token)).await)?;
+    failed("revoke without expectation", end(issuer, &bench.operation(), it, None).await)?;
     let presence = failed("presence", issuer.presence(&it.at).await)?;
     must(presence == Presence::Absent, format!("{presence:?} after the revocation"))?;
     if bench.capability.verify {

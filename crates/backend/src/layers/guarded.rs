@@ -303,6 +303,20 @@ impl Issuer for Guarded {
         .await
     }
 
+    async fn revoke_held(
+        &self,
+        op: &Operation,
+        subject: &Ref,
+        value: &SecretValue,
+        expect: Option<&str>,
+    ) -> Result<()> {
+        self.call(Call::changes("issuer.revoke_held", op).at(subject), || async move {
+            let issuer = self.inner_issuer(self.capability().revoke, Some(subject), "revoke_held")?;
+            issuer.revoke_held(op, subject, value, expect).await
+        })
+        .await
+    }
+
     async fn siblings(&self, subject: &Ref) -> Result<Vec<Sibling>> {
         self.call(Call::reads("issuer.siblings", &self.config).at(subject), || async move {
             let claimed = self.capability().siblings || self.capability().alternate;

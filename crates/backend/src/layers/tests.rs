@@ -205,6 +205,7 @@ const ALL: Capability = Capability {
     pending: false,
     write_keeps_former: true,
     post: true,
+    post_unmarked: false,
     refresh: true,
     adopted: true,
     repoint: true,

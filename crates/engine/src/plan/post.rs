@@ -19,6 +19,11 @@ pub(super) fn is_blind(engine: &Engine, at: &Ref) -> bool {
     })
 }
 
+/// Does the place keep no word of ours beside the value?
+fn is_unmarked(engine: &Engine, at: &Ref) -> bool {
+    engine.estate.member(at.backend()).is_ok_and(|member| member.backend.capability().post_unmarked)
+}
+
 /// Strategies by which such a copy is given the bare value. A user name or key id beside the value cannot be changed together with it there.
 pub(super) fn can(strategy: &Strategy<'_>) -> bool {
     matches!(
@@ -33,7 +38,7 @@ pub(super) fn can(strategy: &Strategy<'_>) -> bool {
 }
 
 /// Puts the steps among those of a strategy: asked with the other copies, and written right after them.
-pub(super) fn weave(steps: &mut Vec<Step>, blind: &[&CopyView]) {
+pub(super) fn weave(engine: &Engine, steps: &mut Vec<Step>, blind: &[&CopyView]) {
     let after_last = |steps: &[Step], is: fn(&Action) -> bool| {
         steps.iter().rposition(|step| is(&step.action)).map_or(0, |index| index + 1)
     };
@@ -65,19 +70,27 @@ pub(super) fn weave(steps: &mut Vec<Step>, blind: &[&CopyView]) {
     });
     let post = |copy: &&CopyView| {
         let version = copy.version.as_deref().unwrap_or("not known");
-        let detail = format!(
-            "put the new value there, with a marker (now version {version}); it is written, and cannot be read back"
-        );
+        let known = if is_unmarked(engine, &copy.at) {
+            format!("without a marker, as there is no room for one (last written: {version})")
+        } else {
+            format!("with a marker (now version {version})")
+        };
+        let detail = format!("put the new value there, {known}; it is written, and cannot be read back");
         Step::new(Action::PostCopy, copy.at.clone(), StepPhase::AfterPivot, detail)
     };
     steps.splice(writes..writes, blind.iter().map(post));
 }
 
 /// What the reader of a plan should know.
-pub(super) fn notes<'c>(blind: &'c [&CopyView]) -> impl Iterator<Item = String> + 'c {
+pub(super) fn notes<'c>(engine: &'c Engine, blind: &'c [&CopyView]) -> impl Iterator<Item = String> + 'c {
     blind.iter().map(|copy| {
+        let seen = if is_unmarked(engine, &copy.at) {
+            "only the time of the last write can be seen: whether an interrupted write of ours took place cannot, and it is then put there again"
+        } else {
+            "only its marker can be seen"
+        };
         format!(
-            "{} shows its value to nobody: that it holds the old one is said by hand or by our own ledger, the new one is put there whole, and only its marker can be seen",
+            "{} shows its value to nobody: that it holds the old one is said by hand or by our own ledger, the new one is put there whole, and {seen}",
             copy.at
         )
     })

@@ -322,8 +322,8 @@ pub(super) async fn plan(
             (steps, first_copy, readers_of(&readers(detail)))
         }
     };
-    post::weave(&mut steps, &blind);
-    notes.extend(post::notes(&blind));
+    post::weave(engine, &mut steps, &blind);
+    notes.extend(post::notes(engine, &blind));
     let limits = policy.filter(|_| !options.no_grace).and_then(|policy| policy.timing.window);
     if let Some(limits) = limits {
         window::gate(&mut steps, at, limits);

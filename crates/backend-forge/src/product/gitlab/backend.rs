@@ -16,7 +16,7 @@ use super::{
     wire::{Group, Project, User},
 };
 use crate::{
-    client::{Api, Request},
+    client::{Api, Dialect, Request},
     owners::Owners,
 };
 
@@ -70,7 +70,7 @@ impl GitlabBackend {
         let api = Api::new(&config.url, "api/v4", config.ca.as_deref(), Some(config.token), None)?;
         Ok(Self {
             info: BackendInfo { name: name.to_owned(), kind: "gitlab", endpoint: api.address().to_owned() },
-            api: api.with_word("Bearer"),
+            api: api.speaking(Dialect { scheme: "Bearer", ..Dialect::default() }),
             names: Names::new(name),
             owners: Owners::new(config.owners),
             clock,

@@ -30,7 +30,7 @@ impl JenkinsBackend {
                 headers.push(("cookie", cookies.as_str()));
             }
         }
-        let extra = Extra { content_type: Some(content_type), headers: &headers };
+        let extra = Extra { content_type: Some(content_type), headers: &headers, ..Extra::default() };
         self.api.send_with(call, request, extra).await
     }
 }

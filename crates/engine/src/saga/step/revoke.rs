@@ -1,7 +1,7 @@
 //! Make a credential unusable at its issuer.
 
 use claviger_backend::{ErrorKind, Presence};
-use claviger_core::saga::Step;
+use claviger_core::{saga::Step, seal::Slot};
 
 use super::{
     super::context::{Context, Done, Ran, Trouble, permanent},
@@ -10,7 +10,13 @@ use super::{
 
 /// `revoke`.
 pub(super) async fn revoke(cx: &Context<'_>, step: &Step, expect: Option<&str>) -> Result<Ran, Trouble> {
-    match cx.issuer()?.revoke(&cx.operation(step), &step.target, expect).await {
+    let (issuer, operation) = (cx.issuer()?, cx.operation(step));
+    let held = if issuer.ending(&step.target).by_value { cx.open(Slot::Old).await? } else { None };
+    let outcome = match held {
+        Some(value) => issuer.revoke_held(&operation, &step.target, &value, expect).await,
+        None => issuer.revoke(&operation, &step.target, expect).await,
+    };
+    match outcome {
         Ok(()) => Ok(Ran::Done(Done::new("it has ended at its issuer"))),
         Err(error) if error.kind() == ErrorKind::Conflict => Err(permanent(format!(
             "{} is not the one that was planned: it was re-created or changed; scan and plan again",
