@@ -2,6 +2,8 @@
 
 mod aws;
 mod gitea;
+mod gitlab;
+mod jenkins;
 mod kubernetes;
 mod manifest;
 mod postgresql;
@@ -30,6 +32,10 @@ pub(crate) enum BackendConfig {
     Postgresql(postgresql::Settings),
     /// A Gitea or Forgejo server.
     Gitea(gitea::Settings),
+    /// A GitLab server.
+    Gitlab(gitlab::Settings),
+    /// A Jenkins server.
+    Jenkins(jenkins::Settings),
     /// A folder of files.
     Manifest(manifest::Settings),
     /// A simulated estate in a file.
@@ -53,6 +59,8 @@ impl BackendConfig {
             Self::Aws(_) => "aws",
             Self::Postgresql(_) => "postgresql",
             Self::Gitea(_) => "gitea",
+            Self::Gitlab(_) => "gitlab",
+            Self::Jenkins(_) => "jenkins",
             Self::Manifest(_) => "manifest",
             Self::Simulated(_) => "simulated",
         }
@@ -70,6 +78,8 @@ impl BackendConfig {
             Self::Aws(settings) => settings.build(name, parts),
             Self::Postgresql(settings) => settings.build(name, parts),
             Self::Gitea(settings) => settings.build(name, parts),
+            Self::Gitlab(settings) => settings.build(name, parts),
+            Self::Jenkins(settings) => settings.build(name, parts),
             Self::Manifest(settings) => settings.build(name, parts),
             Self::Simulated(settings) => settings.build(name, parts),
         }

@@ -1,6 +1,10 @@
 //! A forge in the estate: the copy of a database password that a CI job is given, and credentials of the forge itself that have leaked.
 
+mod alone;
 mod copy;
+mod gitlab;
+mod jenkins;
+mod kills;
 mod leak;
 
 use std::path::Path;
