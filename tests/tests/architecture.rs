@@ -46,7 +46,8 @@ const KEPT_IN: &[(&str, &[&str])] = &[
     ("sea-orm", &["store"]),
     ("sea-orm-migration", &["migrations"]),
     ("sqlx", &["store"]),
-    ("axum", &["server"]),
+    // Of the tests, the fakes of the lab.
+    ("axum", &["server", "tests"]),
     ("kube", &["backend-kubernetes"]),
     ("k8s-openapi", &["backend-kubernetes"]),
     ("vaultrs", &["backend-vault"]),

@@ -68,7 +68,8 @@
 //! GitLab compares nothing when a variable is written: what is expected is looked at right before. A version of a shown variable is a keyed digest of its value;
 //! of a hidden one, the marker in its description. A variable that is not raw is expanded, so a value with `$` is refused for it; a masked one takes no
 //! short value and none with spaces. Deploy tokens, triggers and runners cannot be tried without an effect, so their end is attested, not proven. Whose a
-//! leaked token is, GitLab tells administrators of a server of their own only. Jobs of included files are not known.
+//! leaked token is, GitLab tells administrators of a server of their own only. Jobs of included files are not known, and where a project's variables are
+//! refused to us, its jobs are said to read those of its groups.
 //!
 //! # Jenkins
 //! **No server was there: everything was run on a fake built from the Credentials plugin's own documents** (`docs/user.adoc`; the fake is in

@@ -3,6 +3,8 @@
 mod aws;
 mod gitea;
 mod github;
+mod gitlab;
+mod jenkins;
 mod kubernetes;
 mod manifest;
 mod postgresql;
@@ -33,6 +35,10 @@ pub(crate) enum BackendConfig {
     Gitea(gitea::Settings),
     /// GitHub or a GitHub Enterprise Server.
     Github(github::Settings),
+    /// A GitLab server.
+    Gitlab(gitlab::Settings),
+    /// A Jenkins server.
+    Jenkins(jenkins::Settings),
     /// A folder of files.
     Manifest(manifest::Settings),
     /// A simulated estate in a file.
@@ -57,6 +63,8 @@ impl BackendConfig {
             Self::Postgresql(_) => "postgresql",
             Self::Gitea(_) => "gitea",
             Self::Github(_) => "github",
+            Self::Gitlab(_) => "gitlab",
+            Self::Jenkins(_) => "jenkins",
             Self::Manifest(_) => "manifest",
             Self::Simulated(_) => "simulated",
         }
@@ -75,6 +83,8 @@ impl BackendConfig {
             Self::Postgresql(settings) => settings.build(name, parts),
             Self::Gitea(settings) => settings.build(name, parts),
             Self::Github(settings) => settings.build(name, parts),
+            Self::Gitlab(settings) => settings.build(name, parts),
+            Self::Jenkins(settings) => settings.build(name, parts),
             Self::Manifest(settings) => settings.build(name, parts),
             Self::Simulated(settings) => settings.build(name, parts),
         }

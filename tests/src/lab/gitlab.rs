@@ -15,7 +15,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Result;
 use axum::{Router, body::Bytes, extract::State as Shared, http::Request, response::Response};
+use reqwest::Method;
 use tokio::{net::TcpListener, task::JoinHandle};
+
+use super::http;
 
 pub use self::state::{Seen, State, Token, Variable};
 
@@ -52,6 +55,16 @@ impl Gitlab {
     /// What is in it, to be planted and to be looked at.
     pub fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes a call with this token as anybody makes it, by a path below `/api/v4`; its HTTP status.
+    ///
+    /// # Errors
+    /// There is no answer.
+    pub async fn call(&self, method: Method, path: &str, token: &str) -> Result<u16> {
+        let url = format!("{}/api/v4/{path}", self.address);
+        let client = http::client(None)?;
+        Ok(http::send(&client, method, &url, &[("private-token", token)], None).await?.status)
     }
 
     /// The administrator's token.

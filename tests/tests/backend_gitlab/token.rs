@@ -7,9 +7,7 @@ use super::*;
 
 /// A call as anybody makes it.
 async fn call(server: &Gitlab, method: Method, path: &str, token: &str) -> u16 {
-    let url = format!("{}/api/v4/{path}", server.address());
-    let sent = reqwest::Client::new().request(method, url).header("private-token", token).send().await;
-    sent.expect("an answer").status().as_u16()
+    server.call(method, path, token).await.expect("an answer")
 }
 
 fn told(server: &Gitlab, id: u64) -> String {
