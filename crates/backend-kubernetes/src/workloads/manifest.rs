@@ -77,12 +77,14 @@ fn of_secret(volume: &Value, secret: &str) -> bool {
     volume["secret"]["secretName"] == secret
 }
 
-/// Where it is brought now.
+/// Where it is brought now. What an earlier swap has left is none of this one's: the Secret is named again, and nothing stands beside it.
 pub(super) fn side(volumes: &[Value], before: &Before, secret: &str) -> Side {
-    match before.contains_key(secret) {
-        false => Side::Former,
-        true if volumes.iter().any(|volume| of_secret(volume, secret)) => Side::Beside,
-        true => Side::Over,
+    let Some(former) = before.get(secret) else { return Side::Former };
+    let stands = |one: &Former| volumes.iter().any(|volume| volume["name"] == beside(&one.name).as_str());
+    match volumes.iter().any(|volume| of_secret(volume, secret)) {
+        false => Side::Over,
+        true if former.iter().any(stands) => Side::Beside,
+        true => Side::Former,
     }
 }
 
@@ -130,7 +132,7 @@ pub(super) fn brought(
     secret: &str,
     (mounting, to): (&Mounting, Side),
 ) -> Option<(Vec<Value>, Before)> {
-    let known = before.get(secret).cloned();
+    let known = before.get(secret).filter(|_| side(volumes, before, secret) != Side::Former).cloned();
     let is_known = known.is_some();
     let former = known.unwrap_or_else(|| {
         let of_it = volumes.iter().filter(|volume| of_secret(volume, secret));
@@ -227,6 +229,18 @@ mod tests {
         assert_eq!(beside.len(), 6);
         assert!(beside[4]["name"] == "claviger-token" && beside[5]["name"] == "claviger-named");
         assert_eq!(before["tok"].len(), 2);
+    }
+
+    #[test]
+    fn what_an_earlier_swap_left_is_not_taken_for_this_one() {
+        let (_, left) = at(&volumes(), &Before::new(), Side::Over);
+        let mut again = volumes();
+        again[1]["secret"]["defaultMode"] = json!(256);
+        assert_eq!(side(&again, &left, "tok"), Side::Former);
+        let (beside, before) = at(&again, &left, Side::Beside);
+        assert_eq!(side(&beside, &before, "tok"), Side::Beside);
+        let (back, before) = at(&beside, &before, Side::Former);
+        assert_eq!((back, before), (again, Before::new()));
     }
 
     #[test]

@@ -67,6 +67,12 @@ async fn plant(estate: &Estate, name: &str) -> Result<(String, String)> {
     let body = json!({"policies": ["ci"], "period": "24h", "display_name": name, "no_parent": true});
     let made = estate.openbao.write("auth/token/create", &body).await?;
     let (value, accessor) = (text(&made["auth"], "client_token"), text(&made["auth"], "accessor"));
+    deploy(estate, name, value).await?;
+    Ok((format!("vault/auth/token/accessor/{accessor}"), value.to_owned()))
+}
+
+/// A Secret with this value, and a workload that reads it and has an account of its own.
+async fn deploy(estate: &Estate, name: &str, value: &str) -> Result<()> {
     let meta = |name: &str| json!({"name": name, "namespace": NS});
     let secret = format!("{name}-bao");
     let env =
@@ -79,8 +85,7 @@ async fn plant(estate: &Estate, name: &str) -> Result<(String, String)> {
             "spec": {"replicas": 1, "selector": {"matchLabels": {"app": name}}, "template": {"metadata": {"labels": {"app": name}},
                 "spec": {"serviceAccountName": name, "containers": [container]}}}}),
     ])?;
-    estate.kubernetes.rolled_out(NS).await?;
-    Ok((format!("vault/auth/token/accessor/{accessor}"), value.to_owned()))
+    estate.kubernetes.rolled_out(NS).await
 }
 
 fn place(estate: &Estate, database: &str) -> Place {
@@ -139,6 +144,43 @@ async fn a_token_in_a_secret_gives_way_to_a_role_for_the_account() -> Result<()>
     ensure!(servers.policies(&old).await?.is_none(), "the static token works");
     ensure!(servers.logs_in(&role, "puller").await? == policies, "the role gives something else now");
     place.run(&["audit", "verify"], None)?.expect(0)?;
+    Ok(())
+}
+
+/// A secret-id goes, and with it the tokens that it gave.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_secret_id_gives_way_to_a_role_and_its_tokens_end() -> Result<()> {
+    let estate = require_lab!(Estate::start().await, Ok(()));
+    let (place, servers) = (place(&estate, "swap-secret-id.db"), Servers(&estate));
+    federated(&estate).await?;
+    let role = json!({"token_policies": "ci", "token_ttl": "1h", "secret_id_ttl": "0"});
+    estate.openbao.write("auth/approle/role/logger", &role).await?;
+    let id = estate.openbao.request(Method::GET, "auth/approle/role/logger/role-id", None).await?.body;
+    let body = json!({"metadata": json!({"owner": "team-ops"}).to_string()});
+    let made = estate.openbao.write("auth/approle/role/logger/secret-id", &body).await?;
+    let (value, accessor) = (text(&made["data"], "secret_id"), text(&made["data"], "secret_id_accessor"));
+    deploy(&estate, "logger", value).await?;
+    let login = json!({"role_id": id["data"]["role_id"], "secret_id": value});
+    let given = estate.openbao.request_as("", Method::POST, "auth/approle/login", Some(&login)).await?;
+    let token = text(&given.good("a login")?["auth"], "client_token").to_owned();
+    place.run(&["scan"], None)?;
+
+    let subject = format!("vault/auth/approle/role/logger/secret-id/{accessor}");
+    let folder = estate.directory().join("secret-id");
+    let file = begin(&place, &subject, &folder)?;
+    ensure!(servers.policies(&token).await?.is_some(), "it was retired too early");
+    let [made] =
+        <[String; 1]>::try_from(servers.roles().await?).map_err(|roles| anyhow::anyhow!("{roles:?}"))?;
+    ensure!(servers.logs_in(&made, "logger").await? == json!(["ci", "default"]), "other policies");
+    apply(&estate, "logger", &file)?;
+    estate.kubernetes.rolled_out(NS).await?;
+    let done = place.run(&["resume", "-o", "json"], None)?.expect(0)?.json()?;
+    let swap = &done["rotations"][0];
+    ensure!(swap["state"] == "done" && swap["old"]["verdict"] == "proven", "{done:#}");
+    let again = estate.openbao.request_as("", Method::POST, "auth/approle/login", Some(&login)).await?;
+    ensure!(again.status == 400, "the secret-id logs in still: {}", again.status);
+    ensure!(servers.policies(&token).await?.is_none(), "a token that it gave works still");
+    ensure!(servers.logs_in(&made, "logger").await? == json!(["ci", "default"]), "the role is gone");
     Ok(())
 }
 

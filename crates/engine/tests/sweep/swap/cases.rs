@@ -8,10 +8,10 @@ use claviger_backend_simulated::{
 };
 use claviger_core::{
     clock::{Clock as _, SystemClock},
-    saga::{Cause, StepPhase},
+    saga::{Cause, Evidence, StepPhase},
 };
 use claviger_engine::{
-    plan::{SwapOptions, TakeBack},
+    plan::{RotateOptions, SwapOptions, TakeBack},
     progress::Silent,
     saga::RunOptions,
     scan::ScanOptions,
@@ -20,7 +20,7 @@ use claviger_engine::{
 use claviger_testkit::database::Kind;
 
 use super::{NAMESPACE, PULLER, STORED, TOKEN, WORKLOADS, pods_work, unwound};
-use crate::world::{Process, RUN, Saga, Trial, World, copy, open};
+use crate::world::{Process, RUN, Saga, Trial, World, copy, open, policy};
 
 /// A copy of the world's estate, changed, and its database.
 struct Place {
@@ -272,5 +272,36 @@ async fn what_is_no_candidate_says_why() -> Result<()> {
     ensure!(code == "copy-elsewhere" && reason.contains("--leave-stale"), "{code}: {reason}");
     let (code, reason) = nobody.refused("sim/db/role/payments_app", &SwapOptions::default()).await?;
     ensure!(!code.is_empty() && !reason.is_empty(), "{code}: {reason}");
+    Ok(())
+}
+
+/// A policy that wants a swap has nothing rotated, and begins none by itself: it says how one is looked at.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_policy_that_wants_a_swap_rotates_nothing() -> Result<()> {
+    let place = Place::with(Saga::Swap, |_| {}).await?;
+    let mut process = place.open().await?;
+    process.engine.estate.policies.push(policy("kind=service-account-token", Some("swap"), None)?);
+    let planned = process.engine.plan_rotation(&Selector::parse(TOKEN)?, &RotateOptions::default()).await?;
+    let refusal = planned.refused.first().context("it is rotated")?;
+    ensure!(refusal.code == "swap-wanted" && refusal.reason.contains("claviger swap"), "{refusal:?}");
+    let planned = super::plan(&process, TOKEN).await?;
+    ensure!(planned.plan.subjects.len() == 1, "{:?}", planned.plan.refused);
+    Ok(())
+}
+
+/// A policy that wants more evidence than there can be has nothing retired.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_policy_s_evidence_holds_for_swaps_too() -> Result<()> {
+    let place = Place::with(Saga::SwapRole, |_| {}).await?;
+    let mut process = place.open().await?;
+    let mut wants = policy("kind=token", None, None)?;
+    wants.evidence = Some(Evidence::Sampled);
+    process.engine.estate.policies.push(wants);
+    let planned = super::plan(&process, STORED).await?;
+    ensure!(
+        planned.plan.refused.first().is_some_and(|it| it.code == "evidence"),
+        "{:?}",
+        planned.plan.refused
+    );
     Ok(())
 }
