@@ -12,7 +12,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("report", &["core"]),
     ("store", &["core", "migrations"]),
     ("engine", &["core", "backend", "store"]),
-    ("server", &["core", "store", "engine"]),
+    ("server", &["core", "store", "engine", "report"]),
     ("testkit", &["core", "backend", "store", "engine", "backend-simulated"]),
     ("backend-aws", &["core", "backend"]),
     ("backend-forge", &["core", "backend"]),

@@ -163,11 +163,6 @@ impl Answer {
         Self { status: 200, body: Zeroizing::new(body.to_vec()), headers: kept, ..self }
     }
 
-    /// A header, where it is a text.
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name)?.to_str().ok()
-    }
-
     /// The server's clock when it answered.
     pub(crate) fn date(&self) -> Option<DateTime<Utc>> {
         limit::date(&self.headers)

@@ -6,7 +6,7 @@ mod completion;
 mod db;
 mod demo;
 mod doctor;
-mod drill;
+pub(crate) mod drill;
 pub(crate) mod guard;
 pub(crate) mod incident;
 mod init;
@@ -16,19 +16,19 @@ mod man;
 pub(crate) mod plan;
 pub(crate) mod policy;
 mod report;
-mod resolve;
-mod resume;
+pub(crate) mod resolve;
+pub(crate) mod resume;
 mod revoke;
-mod rollback;
+pub(crate) mod rollback;
 pub(crate) mod rotate;
-mod scan;
+pub(crate) mod scan;
 pub(crate) mod schedule;
 mod serve;
 pub(crate) mod show;
 mod swap;
 mod token;
 mod trace;
-mod verify;
+pub(crate) mod verify;
 
 use crate::{
     args::{Cli, Command},

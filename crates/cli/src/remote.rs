@@ -6,15 +6,23 @@
 mod approve;
 mod change;
 mod client;
+mod drill;
 mod incident;
 mod list;
 mod policy;
+mod report;
+mod resolve;
+mod resume;
 mod revoke;
+mod rollback;
 mod rotate;
+mod saga;
+mod scan;
 mod schedule;
 mod show;
+mod verify;
 
-use self::client::Client;
+use self::{client::Client, saga::ABSENT};
 use crate::{
     args::{AuditCommand, Cli, Command},
     error::{Exit, Failure, Result},
@@ -33,6 +41,13 @@ pub(crate) async fn run(server: &str, cli: &Cli) -> Result<Exit> {
     match &cli.command {
         Command::List(args) => list::run(global, &client()?, args).await,
         Command::Show(args) => show::run(global, &client()?, args).await,
+        Command::Scan(args) => scan::run(global, &client()?, args).await,
+        Command::Report(args) => report::run(global, &client()?, args).await,
+        Command::Verify(args) => verify::run(global, &client()?, args).await,
+        Command::Drill(args) => drill::run(global, &client()?, args).await,
+        Command::Rollback(args) => rollback::run(global, &client()?, args).await,
+        Command::Resume(args) => resume::run(global, &client()?, args).await,
+        Command::Resolve(args) => resolve::run(global, &client()?, args).await,
         Command::Policy(args) => policy::run(global, &client()?, args).await,
         Command::Rotate(args) => rotate::run(global, &client()?, args).await,
         Command::Revoke(args) => revoke::run(global, &client()?, args).await,
@@ -56,6 +71,15 @@ pub(crate) async fn run(server: &str, cli: &Cli) -> Result<Exit> {
 fn elsewhere(name: &str) -> Failure {
     Failure::new(632, Exit::Usage, format!("`{name}` is not done at a service"))
         .hint("leave `--server` (and CLAVIGER_SERVER) out, and run it where the configuration is")
+}
+
+/// A backend that is named and that the service does not know, told as here.
+fn unknown(failure: Failure, names: &[String]) -> Failure {
+    let is_it = |name: &&String| failure.is(ABSENT) && failure.line().contains(&format!("backend `{name}`"));
+    match names.iter().find(is_it) {
+        Some(name) => claviger_engine::Error::UnknownBackend(name.clone()).into(),
+        None => failure,
+    }
 }
 
 fn word(command: &Command) -> &'static str {

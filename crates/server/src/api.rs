@@ -22,12 +22,16 @@ mod pause;
 mod plan;
 mod policy;
 mod problem;
+mod report;
+mod resolution;
 mod revocation;
 mod rotation;
 mod route;
 mod saga;
 mod scan;
 mod schedule;
+mod trace;
+mod verification;
 mod webhook;
 mod work;
 
@@ -124,6 +128,9 @@ fn described() -> OpenApiRouter<Context> {
         .routes(routes!(revocation::show))
         .routes(routes!(revocation::events))
         .routes(routes!(revocation::resume))
+        .routes(routes!(resolution::rotation))
+        .routes(routes!(resolution::revocation))
+        .routes(routes!(resolution::resume))
         .routes(routes!(policy::list))
         .routes(routes!(plan::make))
         .routes(routes!(plan::show))
@@ -136,6 +143,9 @@ fn described() -> OpenApiRouter<Context> {
         .routes(routes!(pause::end))
         .routes(routes!(scan::begin))
         .routes(routes!(scan::newest))
+        .routes(routes!(verification::begin))
+        .routes(routes!(trace::ask))
+        .routes(routes!(report::write))
         .routes(routes!(notification::list))
         .routes(routes!(audit::verify))
         .routes(routes!(audit::export))

@@ -9,6 +9,7 @@ pub mod incident;
 pub mod list;
 pub mod plan;
 pub mod policy;
+pub mod report;
 pub mod schedule;
 pub mod show;
 

@@ -32,20 +32,30 @@ pub(super) async fn run(global: &Global, args: &DrillArgs) -> Result<Exit> {
             .hint("`claviger drill BACKEND`"));
         }
     };
-    let text = format!(
-        "a role that may log in and do nothing is made in `{backend}`, revoked as if it had leaked, and taken away"
-    );
-    output::remark(global, &text);
-    if !args.yes && !plan::agreed("hold this drill")? {
-        return Ok(Exit::Refused);
+    if let Some(exit) = ask(global, &backend, args.yes)? {
+        return Ok(exit);
     }
     let listener = progress::listener(global);
     let drill = engine.drill(&backend, &plan::run_options(&composed), listener.as_ref()).await?;
     drop(listener);
+    tell(global, &drill)
+}
+
+/// Says what will be made, and asks. `None`: go on.
+pub(crate) fn ask(global: &Global, backend: &str, yes: bool) -> Result<Option<Exit>> {
+    let text = format!(
+        "a role that may log in and do nothing is made in `{backend}`, revoked as if it had leaked, and taken away"
+    );
+    output::remark(global, &text);
+    Ok((!yes && !plan::agreed("hold this drill")?).then_some(Exit::Refused))
+}
+
+/// Prints one.
+pub(crate) fn tell(global: &Global, drill: &DrillView) -> Result<Exit> {
     if matches!(global.output, Format::Table | Format::Wide) {
-        output::text(&page(&drill));
+        output::text(&page(drill));
     } else {
-        let mut document = output::value(&drill)?;
+        let mut document = output::value(drill)?;
         output::stamp(&mut document, "drill");
         output::document(global, &document)?;
     }

@@ -1,4 +1,5 @@
 use claviger_core::saga::Decision;
+use claviger_engine::saga::SagaOutcome;
 use serde_json::json;
 
 use super::plan;
@@ -20,17 +21,21 @@ pub(super) async fn run(global: &Global, args: &ResolveArgs) -> Result<Exit> {
     let options = plan::run_options(&composed);
     let outcome = engine.resolve(saga, decision, args.reason.clone(), &options, listener.as_ref()).await?;
     drop(listener);
-    let outcomes = [outcome];
+    tell(global, &[outcome])
+}
+
+/// Prints what became of it.
+pub(crate) fn tell(global: &Global, outcomes: &[SagaOutcome]) -> Result<Exit> {
     if matches!(global.output, Format::Table | Format::Wide) {
-        plan::show_outcomes(&outcomes);
+        plan::show_outcomes(outcomes);
     } else {
         let mut document = json!({ "rotations": outcomes });
         output::stamp(&mut document, "resolve");
         output::document(global, &document)?;
     }
     // Closed, or unwound at last, is what was asked for.
-    Ok(match outcomes[0].state.as_str() {
-        "closed" | "unwound" => Exit::Done,
-        _ => plan::exit(&outcomes, false),
+    Ok(match outcomes.first().map(|outcome| outcome.state.as_str()) {
+        Some("closed" | "unwound") => Exit::Done,
+        _ => plan::exit(outcomes, false),
     })
 }

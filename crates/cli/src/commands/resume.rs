@@ -1,3 +1,4 @@
+use claviger_engine::saga::SagaOutcome;
 use serde_json::json;
 
 use super::plan;
@@ -21,15 +22,20 @@ pub(super) async fn run(global: &Global, args: &ResumeArgs) -> Result<Exit> {
     let answers = engine.resume(only, &plan::run_options(&composed), listener.as_ref()).await?;
     drop(listener);
     let (outcomes, failed) = plan::sort_out(global, answers)?;
+    tell(global, &outcomes, failed)
+}
+
+/// Prints what became of each. `failed`: something could not be taken up.
+pub(crate) fn tell(global: &Global, outcomes: &[SagaOutcome], failed: bool) -> Result<Exit> {
     if matches!(global.output, Format::Table | Format::Wide) {
         if outcomes.is_empty() {
             output::remark(global, "nothing is unfinished");
         }
-        plan::show_outcomes(&outcomes);
+        plan::show_outcomes(outcomes);
     } else {
         let mut document = json!({ "rotations": outcomes });
         output::stamp(&mut document, "resume");
         output::document(global, &document)?;
     }
-    Ok(plan::exit(&outcomes, false).unless(failed))
+    Ok(plan::exit(outcomes, false).unless(failed))
 }

@@ -1,5 +1,6 @@
-use claviger_engine::plan::Plan;
+use claviger_engine::{plan::Plan, saga::SagaOutcome};
 use claviger_server::document::change;
+use serde_json::Value;
 
 use super::plan::{self, Answer};
 use crate::{
@@ -40,15 +41,19 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs) -> Result<Exit> {
     let listener = progress::listener(global);
     let outcome = engine.roll_back(&planned, args.reason.clone(), &options, listener.as_ref()).await?;
     drop(listener);
-    let outcomes = [outcome];
-    if human {
-        plan::show_outcomes(&outcomes);
+    tell(global, &shown, &[outcome])
+}
+
+/// Prints what became of it.
+pub(crate) fn tell(global: &Global, shown: &Value, outcomes: &[SagaOutcome]) -> Result<Exit> {
+    if matches!(global.output, Format::Table | Format::Wide) {
+        plan::show_outcomes(outcomes);
     } else {
-        output::document(global, &change::rotations(&shown, &outcomes, "rollback"))?;
+        output::document(global, &change::rotations(shown, outcomes, "rollback"))?;
     }
     // An unwinding that came to its end is what was asked for.
-    Ok(match outcomes[0].state.as_str() {
-        "unwound" => Exit::Done,
-        _ => plan::exit(&outcomes, false),
+    Ok(match outcomes.first().map(|outcome| outcome.state.as_str()) {
+        Some("unwound") => Exit::Done,
+        _ => plan::exit(outcomes, false),
     })
 }

@@ -37,7 +37,7 @@ pub(super) async fn run(global: &Global, args: &ScanArgs) -> Result<Exit> {
 }
 
 /// Prints a scan, and on standard error what it could not read.
-pub(super) fn print(global: &Global, view: &ScanView) -> Result<()> {
+pub(crate) fn print(global: &Global, view: &ScanView) -> Result<()> {
     let mut document = output::value(view)?;
     output::stamp(&mut document, "scan");
     match global.output {

@@ -1,10 +1,10 @@
 //! `verify --revoked`: is what was revoked still dead? What is back, and whose policy says so, is revoked again.
 
-mod copies;
+pub(crate) mod copies;
 
 use std::fmt::Write as _;
 
-use claviger_core::{saga::Cause, view::Reprobe};
+use claviger_core::{reference::Ref, saga::Cause, view::Reprobe};
 use claviger_engine::{
     plan::RevokeOptions,
     reprobe::{REASON, Reprobed},
@@ -21,10 +21,7 @@ use crate::{
 
 /// Tries, tells, and with `--yes` revokes again what a policy says.
 pub(super) async fn run(global: &Global, args: &VerifyArgs) -> Result<Exit> {
-    if !args.revoked && !args.copies {
-        return Err(Failure::config(36, "it is not said what is to be verified")
-            .hint("`--revoked` tries again what was revoked, `--copies` what is in use"));
-    }
+    must_say_what(args)?;
     let selector = match args.selector.is_empty() {
         true => None,
         false => Some(ConditionArgs { condition: None }.selector(&args.selector)?),
@@ -46,9 +43,7 @@ pub(super) async fn run(global: &Global, args: &VerifyArgs) -> Result<Exit> {
         ended = revoke(global, &composed, &again, &mut document).await?;
     } else {
         for one in &again {
-            let policy = one.re_revoke.as_deref().unwrap_or_default();
-            let text = format!("policy `{policy}` says that {} is revoked again: `--yes` does that", one.at);
-            output::remark(global, &text);
+            remind(global, one.re_revoke.as_deref().unwrap_or_default(), &one.at);
         }
     }
     if !human {
@@ -60,6 +55,33 @@ pub(super) async fn run(global: &Global, args: &VerifyArgs) -> Result<Exit> {
         return Ok(Exit::Stuck);
     }
     Ok(Exit::Done.unless(tried.iter().any(|one| one.answer == Reprobe::Unknown)))
+}
+
+/// One of both has to be said.
+pub(crate) fn must_say_what(args: &VerifyArgs) -> Result<()> {
+    if args.revoked || args.copies {
+        return Ok(());
+    }
+    Err(Failure::config(36, "it is not said what is to be verified")
+        .hint("`--revoked` tries again what was revoked, `--copies` what is in use"))
+}
+
+/// Prints what a trial came to, where nothing more comes of it.
+pub(crate) fn tell(global: &Global, tried: &[Reprobed], document: Value) -> Result<()> {
+    let human = matches!(global.output, Format::Table | Format::Wide);
+    if human {
+        output::text(&page(tried));
+    }
+    for one in tried.iter().filter(|one| one.answer.is_back()) {
+        if let Some(policy) = &one.re_revoke {
+            remind(global, policy, &one.at);
+        }
+    }
+    if human { Ok(()) } else { output::document(global, &document) }
+}
+
+fn remind(global: &Global, policy: &str, at: &Ref) {
+    output::remark(global, &format!("policy `{policy}` says that {at} is revoked again: `--yes` does that"));
 }
 
 /// Revokes them with the cause `policy`; gives those of which there is a receipt.

@@ -70,6 +70,38 @@ impl Client {
         self.ask(Method::POST, path, &[], Some(body)).await
     }
 
+    /// The same, with something in the query.
+    pub(super) async fn post_with(
+        &self,
+        path: &[&str],
+        query: &[(&str, String)],
+        body: &Value,
+    ) -> Result<Value> {
+        self.ask(Method::POST, path, query, Some(body)).await
+    }
+
+    /// Begins to read something that is no JSON.
+    pub(super) async fn open(&self, path: &[&str], query: &[(&str, String)]) -> Result<Opened> {
+        let request = self.http.get(self.address(path, query));
+        let request = request.bearer_auth(self.token.expose_text().unwrap_or_default());
+        let answer = request.send().await.map_err(unanswered)?;
+        match answer.status().is_success() {
+            true => Ok(Opened(answer)),
+            false => Err(read(answer).await.err().unwrap_or_else(|| strange("no success"))),
+        }
+    }
+
+    fn address(&self, path: &[&str], query: &[(&str, String)]) -> Url {
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(["api", "v1"]).extend(path);
+        }
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        url
+    }
+
     /// All items of a list.
     pub(super) async fn items(&self, path: &[&str], query: &[(&str, String)]) -> Result<Vec<Value>> {
         let (mut items, mut cursor) = (Vec::new(), None::<String>);
@@ -96,13 +128,7 @@ impl Client {
         query: &[(&str, String)],
         body: Option<&Value>,
     ) -> Result<Value> {
-        let mut url = self.base.clone();
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().extend(["api", "v1"]).extend(path);
-        }
-        if !query.is_empty() {
-            url.query_pairs_mut().extend_pairs(query);
-        }
+        let url = self.address(path, query);
         let key = new_id(&SystemClock, &OsRandom).to_string();
         let (mut repeats, mut waited) = (0, 0);
         loop {
@@ -126,27 +152,36 @@ impl Client {
                     repeats += 1;
                     tokio::time::sleep(Duration::from_millis(300) * repeats).await;
                 }
-                Err(error) => {
-                    let why = error.without_url();
-                    return Err(Failure::new(
-                        633,
-                        Exit::Failed,
-                        format!("the service does not answer: {}", causes(&why)),
-                    )
-                    .hint(
-                        "is the address right, does it run, and is its certificate trusted (`--server-ca`)?",
-                    ));
-                }
+                Err(error) => return Err(unanswered(error)),
             }
         }
     }
 }
 
+/// An answer that is read piece by piece.
+pub(super) struct Opened(reqwest::Response);
+
+impl Opened {
+    /// The next piece; `None` at its end. One that was cut off is an error, never an end.
+    pub(super) async fn next(&mut self) -> Result<Option<Vec<u8>>> {
+        let piece = self.0.chunk().await.map_err(cut_off)?;
+        Ok(piece.map(|piece| piece.to_vec()))
+    }
+}
+
+fn cut_off(error: reqwest::Error) -> Failure {
+    Failure::new(633, Exit::Failed, format!("the service's answer was cut off: {}", error.without_url()))
+}
+
+fn unanswered(error: reqwest::Error) -> Failure {
+    let why = error.without_url();
+    Failure::new(633, Exit::Failed, format!("the service does not answer: {}", causes(&why)))
+        .hint("is the address right, does it run, and is its certificate trusted (`--server-ca`)?")
+}
+
 async fn read(answer: reqwest::Response) -> Result<Value> {
     let status = answer.status();
-    let text = answer.text().await.map_err(|error| {
-        Failure::new(633, Exit::Failed, format!("the service's answer was cut off: {}", error.without_url()))
-    })?;
+    let text = answer.text().await.map_err(cut_off)?;
     let body: Value = serde_json::from_str(&text).map_err(|_| strange(&format!("{status}, and no JSON")))?;
     if status.is_success() {
         return Ok(body);

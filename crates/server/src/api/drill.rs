@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     access::{Subject, Verb},
-    document::list::Thing,
+    document::{self, list::Thing},
 };
 
 /// Where a drill is held.
@@ -29,6 +29,9 @@ use crate::{
 pub(super) struct Drill {
     /// The backend.
     backend: String,
+    /// Answer when it is over, with what it measured.
+    #[serde(default)]
+    wait: bool,
 }
 
 /// Drills, with what they measured.
@@ -57,6 +60,7 @@ pub(super) async fn list(
     path = "/api/v1/drills",
     request_body = Drill,
     responses(
+        (status = 200, description = "It was held, and waited for: as `drill -o json` prints it", body = Value),
         (status = 202, description = "It is held", body = Begun),
         (status = "4XX", description = "A problem", body = Body, content_type = "application/problem+json"),
         (status = "5XX", description = "A problem", body = Body, content_type = "application/problem+json"),
@@ -78,6 +82,12 @@ pub(super) async fn hold(
         return Err(Problem::new(StatusCode::FORBIDDEN, fault));
     }
     let (options, stop) = (context.run, context.stop.clone());
+    if drill.wait {
+        let held = context.work.finish(async move { engine.drill(&drill.backend, &options, &stop).await });
+        let mut document = document::value(&held.await??)?;
+        document::stamp(&mut document, "drill");
+        return Ok(Out(document).into_response());
+    }
     context.work.begin(async move {
         if let Err(error) = engine.drill(&drill.backend, &options, &stop).await {
             tracing::warn!(%error, backend = drill.backend, "a drill failed");

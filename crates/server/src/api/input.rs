@@ -42,10 +42,10 @@ impl FromRequestParts<Context> for Id {
     }
 }
 
-/// A body of JSON.
-pub(super) struct Json<T>(pub(super) T);
+/// A body that is said to be JSON, unread.
+pub(super) struct Raw(pub(super) Bytes);
 
-impl<T: DeserializeOwned> FromRequest<Context> for Json<T> {
+impl FromRequest<Context> for Raw {
     type Rejection = Problem;
 
     async fn from_request(request: Request, context: &Context) -> Result<Self, Problem> {
@@ -58,7 +58,18 @@ impl<T: DeserializeOwned> FromRequest<Context> for Json<T> {
                 .hint("`Content-Type: application/json`");
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, fault));
         }
-        let bytes = Bytes::from_request(request, context).await.map_err(|_| too_long())?;
+        Bytes::from_request(request, context).await.map(Self).map_err(|_| too_long())
+    }
+}
+
+/// A body of JSON.
+pub(super) struct Json<T>(pub(super) T);
+
+impl<T: DeserializeOwned> FromRequest<Context> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, context: &Context) -> Result<Self, Problem> {
+        let Raw(bytes) = Raw::from_request(request, context).await?;
         // The parser's own words would repeat what was sent.
         serde_json::from_slice(&bytes)
             .map(Self)
@@ -93,6 +104,16 @@ pub(super) struct Asked {
     /// `next` of the page before.
     #[param(format = "cursor")]
     pub(super) cursor: Option<String>,
+}
+
+/// Is the end waited for?
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Waiting {
+    /// Answer when it is over, with what became of it.
+    #[serde(default)]
+    pub(super) wait: bool,
 }
 
 /// A page of what is chosen by nothing.

@@ -66,6 +66,12 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, fault)
     }
 
+    /// Nobody knows what came of it: whoever had it lost it.
+    pub(crate) fn lost() -> Self {
+        let fault = Fault::new(639, Kind::Unavailable, "another process has taken it over");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, fault.hint("look at what came of it, and ask again"))
+    }
+
     /// Something else was planned than what would be done now.
     pub(crate) fn plan_changed(given: &str, now: &str) -> Self {
         let message = format!("the plan is another one by now: {now}, and not {given}");

@@ -15,7 +15,7 @@ use super::{
     change::Revoke,
     event,
     gate::Gate,
-    input::{Asked, Id, Json, Query},
+    input::{Asked, Id, Json, Query, Waiting},
     list as lists,
     page::Listed,
     problem::{Answer, Body},
@@ -143,14 +143,20 @@ pub(super) async fn events(State(context): State<Context>, caller: Caller, Id(id
 #[utoipa::path(
     post,
     path = "/api/v1/revocations/{id}/resume",
-    params(("id" = String, Path, description = "An id or its beginning")),
+    params(("id" = String, Path, description = "An id or its beginning"), Waiting),
     responses(
+        (status = 200, description = "It was taken up, and waited for: what became of it", body = Value),
         (status = 202, description = "It is under way", body = Begun),
         (status = "4XX", description = "A problem", body = Body, content_type = "application/problem+json"),
         (status = "5XX", description = "A problem", body = Body, content_type = "application/problem+json"),
     ),
     tag = "revocations"
 )]
-pub(super) async fn resume(State(context): State<Context>, caller: Caller, Id(id): Id) -> Answer<Response> {
-    rotation::take_up(&context, &caller, KIND, &id, Verb::Revoke).await
+pub(super) async fn resume(
+    State(context): State<Context>,
+    caller: Caller,
+    Id(id): Id,
+    Query(waiting): Query<Waiting>,
+) -> Answer<Response> {
+    rotation::take_up(&context, &caller, (KIND, Verb::Revoke), &id, waiting).await
 }

@@ -20,11 +20,11 @@ use super::{
     change::Rotate,
     event,
     gate::Gate,
-    input::{Asked, Id, Json, Query},
+    input::{Asked, Id, Json, Query, Waiting},
     list as lists,
     page::Listed,
     problem::{Answer, Body},
-    saga,
+    resolution, saga,
     work::Begun,
 };
 use crate::{
@@ -56,6 +56,9 @@ pub(super) struct Back {
     plan: String,
     /// Why; it goes into the audit log.
     reason: Option<String>,
+    /// Answer when it is over, with what became of it.
+    #[serde(default)]
+    wait: bool,
 }
 
 /// Rotations, newest first.
@@ -189,6 +192,7 @@ pub(super) async fn rollback_plan(
     ),
     request_body = Back,
     responses(
+        (status = 200, description = "It was taken back, and waited for: what became of it", body = Value),
         (status = 202, description = "It is under way", body = Begun),
         (status = "4XX", description = "A problem", body = Body, content_type = "application/problem+json"),
         (status = "5XX", description = "A problem", body = Body, content_type = "application/problem+json"),
@@ -208,6 +212,15 @@ pub(super) async fn rollback(
     let engine = caller.engine(&context);
     let begun = saga::begun(&plan.subjects, &[Ok(planned.rotation)]);
     let (options, stop) = (context.run, context.stop.clone());
+    if back.wait {
+        let back = context
+            .work
+            .finish(async move { engine.roll_back(&planned, back.reason, &options, &stop).await });
+        let outcome = back.await??;
+        let told =
+            resolution::outcomes(&context, &caller, &[(KIND, outcome.rotation_id)], Vec::new()).await?;
+        return Ok(told.into_response());
+    }
     context.work.begin(async move {
         if let Err(error) = engine.roll_back(&planned, back.reason, &options, &stop).await {
             tracing::warn!(rotation = %planned.rotation, %error, "a rotation was not taken back");
@@ -220,27 +233,36 @@ pub(super) async fn rollback(
 #[utoipa::path(
     post,
     path = "/api/v1/rotations/{id}/resume",
-    params(("id" = String, Path, description = "An id or its beginning")),
+    params(("id" = String, Path, description = "An id or its beginning"), Waiting),
     responses(
+        (status = 200, description = "It was taken up, and waited for: what became of it", body = Value),
         (status = 202, description = "It is under way", body = Begun),
         (status = "4XX", description = "A problem", body = Body, content_type = "application/problem+json"),
         (status = "5XX", description = "A problem", body = Body, content_type = "application/problem+json"),
     ),
     tag = "rotations"
 )]
-pub(super) async fn resume(State(context): State<Context>, caller: Caller, Id(id): Id) -> Answer<Response> {
-    take_up(&context, &caller, KIND, &id, Verb::Rotate).await
+pub(super) async fn resume(
+    State(context): State<Context>,
+    caller: Caller,
+    Id(id): Id,
+    Query(waiting): Query<Waiting>,
+) -> Answer<Response> {
+    take_up(&context, &caller, (KIND, Verb::Rotate), &id, waiting).await
 }
 
 /// Takes one of either kind up.
 pub(super) async fn take_up(
     context: &Context,
     caller: &Caller,
-    kind: SagaKind,
+    (kind, verb): (SagaKind, Verb),
     id: &str,
-    verb: Verb,
+    waiting: Waiting,
 ) -> Answer<Response> {
     let found = saga::find(context, caller, kind, id, verb).await?;
+    if waiting.wait {
+        return Ok(resolution::take_up(context, caller, Some(found.rotation_id)).await?.into_response());
+    }
     let engine = caller.engine(context);
     let (options, stop, saga) = (context.run, context.stop.clone(), found.rotation_id);
     context.work.begin(async move {

@@ -38,6 +38,9 @@ pub(super) struct Scan {
     /// Only these backends.
     #[serde(default)]
     backends: Vec<String>,
+    /// Answer when it is over, with what came of it.
+    #[serde(default)]
+    wait: bool,
 }
 
 /// Takes the inventory. The answer comes at once; the newest scan tells what came of it.
@@ -46,6 +49,7 @@ pub(super) struct Scan {
     path = "/api/v1/scans",
     request_body = Scan,
     responses(
+        (status = 200, description = "It was taken, and waited for: as `scan -o json` prints it", body = Value),
         (status = 202, description = "It is taken", body = Begun),
         (status = "4XX", description = "A problem", body = Body, content_type = "application/problem+json"),
         (status = "5XX", description = "A problem", body = Body, content_type = "application/problem+json"),
@@ -80,7 +84,7 @@ pub(super) async fn begin(
         return Err(Problem::new(StatusCode::CONFLICT, fault));
     }
     let stop = context.stop.clone();
-    context.work.begin(async move {
+    let scanning = async move {
         let options = ScanOptions { backends: scan.backends };
         let keep = async {
             loop {
@@ -88,13 +92,23 @@ pub(super) async fn begin(
                 let _ = scheduler.firings.take_duty(DUTY, &owner, LEASE).await;
             }
         };
-        tokio::select! {
-            scanned = engine.scan(&options, &stop) => if let Err(error) = scanned {
-                tracing::warn!(%error, "a scan failed");
-            },
-            () = keep => {}
-        }
+        let scanned = tokio::select! {
+            scanned = engine.scan(&options, &stop) => scanned,
+            () = keep => return None,
+        };
         let _ = scheduler.firings.leave_duty(DUTY, &owner).await;
+        if let Err(error) = &scanned {
+            tracing::warn!(%error, "a scan failed");
+        }
+        Some(scanned)
+    };
+    if scan.wait {
+        let scanned = context.work.finish(scanning).await?;
+        let view = scanned.ok_or_else(Problem::lost)??;
+        return Ok(Out(shown(&caller, view)?).into_response());
+    }
+    context.work.begin(async move {
+        scanning.await;
     })?;
     let place = [(header::LOCATION, "/api/v1/scans/newest")];
     let document = json!({ "schema": "claviger.begun/v1", "ids": [], "failed": [] });
@@ -114,9 +128,13 @@ pub(super) async fn begin(
 )]
 pub(super) async fn newest(State(context): State<Context>, caller: Caller) -> Answer<Out<Value>> {
     let newest = context.scheduler().engine.ports.inventory.last_scan().await?;
-    let mut scan: ScanView = newest.ok_or_else(|| Problem::absent("scan", "newest"))?;
+    let scan = newest.ok_or_else(|| Problem::absent("scan", "newest"))?;
+    Ok(Out(shown(&caller, scan)?))
+}
+
+/// A scan, of the backends that they see. Who sees a part of a backend sees how it was read.
+fn shown(caller: &Caller, mut scan: ScanView) -> Answer<Value> {
     let sight = caller.reads();
-    // Who sees a part of a backend sees how it was read.
     let hidden = caller.0.hidden(scan.backends.iter().map(|backend| backend.name.as_str()));
     scan.backends.retain(|backend| !hidden.contains(&backend.name));
     if !sight.is_whole() {
@@ -124,5 +142,5 @@ pub(super) async fn newest(State(context): State<Context>, caller: Caller) -> An
     }
     let mut document = document::value(&scan)?;
     document::stamp(&mut document, "scan");
-    Ok(Out(document))
+    Ok(document)
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 use serde_json::Value;
-use tokio::task::JoinSet;
+use tokio::{sync::oneshot, task::JoinSet};
 use tracing::{Instrument as _, Span};
 use utoipa::ToSchema;
 
@@ -51,12 +51,25 @@ impl Work {
         Ok(())
     }
 
+    /// Begins one and waits for its end. It goes on to that whether anybody waits or not.
+    ///
+    /// # Errors
+    /// The service is about to stop: nothing was begun, or it was cut off.
+    pub(super) async fn finish<T: Send + 'static>(
+        &self,
+        task: impl Future<Output = T> + Send + 'static,
+    ) -> Answer<T> {
+        let (sender, receiver) = oneshot::channel();
+        self.begin(async move {
+            let _ = sender.send(task.await);
+        })?;
+        receiver.await.map_err(|_| stopping().into())
+    }
+
     /// Nothing is begun by a service that is about to stop.
     pub(super) fn must_run(&self) -> Answer<()> {
         if self.stop.stage() >= Stage::Draining {
-            let fault = Fault::new(639, Kind::Unavailable, "the service is about to stop")
-                .hint("ask again: another process answers, or this one after its start");
-            return Err(fault.into());
+            return Err(stopping().into());
         }
         Ok(())
     }
@@ -66,4 +79,9 @@ impl Work {
         let mut tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         while tasks.join_next().await.is_some() {}
     }
+}
+
+fn stopping() -> Fault {
+    Fault::new(639, Kind::Unavailable, "the service is about to stop")
+        .hint("ask again: another process answers, or this one after its start")
 }

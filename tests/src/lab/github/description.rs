@@ -121,7 +121,7 @@ impl Description {
         let is = |form: &&str| {
             self.check(form, &json!({"$ref": format!("#/components/schemas/{form}")}), body).is_empty()
         };
-        if ERRORS.iter().any(|form| is(form)) {
+        if ERRORS.iter().any(is) {
             Vec::new()
         } else {
             vec![format!("no form of an error: {body}")]

@@ -118,3 +118,65 @@ async fn what_lies_beyond_the_scope_can_be_neither_planned_nor_changed() -> Resu
     ensure!(house.items(&["list", "rotations"])?.is_empty(), "something was rotated");
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_tells_of_everything_is_told_to_nobody_who_sees_a_part() -> Result<()> {
+    let house = house()?;
+    ensure!(house.run(&["rotate", "sim/db/role/app_000", "--yes"])?.code == 0, "rotate");
+    let service = house.serve("api")?;
+    service.until_ready(true, PATIENCE).await?;
+    let as_role = |name: &str, role: &str, part: bool| {
+        let scope: &[&str] = if part { &["--backend", "other"] } else { &[] };
+        Asker::with(&house, &service, name, &[&["--role", role], scope].concat())
+    };
+    let trace = json!({ "values": [{ "value": "whatever-it-is" }] });
+    let verify = json!({ "what": "copies" });
+    let resolve = json!({ "decision": "retry", "reason": "x" });
+    for (role, part) in
+        [("responder", true), ("operator", true), ("operator", false), ("auditor", false), ("viewer", false)]
+    {
+        let asker = as_role(&format!("{role}-{part}"), role, part)?;
+        asker.post("/api/v1/traces", &trace).await?.must_be(403, "CLV0621")?;
+        asker.post("/api/v1/resumptions", &json!({})).await?.must_be(403, "CLV0621")?;
+        if part {
+            asker.post("/api/v1/verifications", &verify).await?.must_be(403, "CLV0621")?;
+            for kind in ["inventory", "findings", "incident"] {
+                asker.get(&format!("/api/v1/reports/{kind}")).await?.must_be(403, "CLV0621")?;
+            }
+        }
+        if role != "auditor" {
+            asker.get("/api/v1/notifications").await?.must_be(403, "CLV0621")?;
+        }
+    }
+    let part = as_role("auditor-part", "auditor", true)?;
+    part.get("/api/v1/notifications").await?.must_be(403, "CLV0621")?;
+    // Somebody else's rotation is not there.
+    let foreign =
+        house.items(&["list", "rotations"])?[0]["rotation_id"].as_str().context("an id")?.to_owned();
+    let part = as_role("ops-part", "operator", true)?;
+    let path = format!("/api/v1/rotations/{foreign}/resolve");
+    part.post(&path, &resolve).await?.must_be(404, "CLV0622")?;
+    part.post(&format!("/api/v1/rotations/{foreign}/resume?wait=true"), &json!({}))
+        .await?
+        .must_be(404, "CLV0622")?;
+    // And who sees all of it is told.
+    let viewer = as_role("viewer-whole", "viewer", false)?;
+    let report = viewer.get("/api/v1/reports/inventory?format=csv").await?;
+    ensure!(
+        report.status == 200 && report.headers["content-type"] == "text/csv; charset=utf-8",
+        "{report:?}"
+    );
+    ensure!(report.text.contains("sim/") && report.text.contains("other/"), "{}", report.text);
+    let page = viewer.get("/api/v1/reports/findings").await?;
+    ensure!(page.headers["content-type"] == "text/html; charset=utf-8", "{page:?}");
+    viewer.get("/api/v1/reports/incident?format=csv").await?.must_be(400, "CLV0034")?;
+    viewer.get("/api/v1/reports/nothing").await?.must_be(404, "CLV0622")?;
+    let responder = as_role("responder-whole", "responder", false)?;
+    let traced = responder.post("/api/v1/traces", &trace).await?;
+    ensure!(traced.status == 200 && traced.body["unmatched"] == 1, "{traced:?}");
+    ensure!(
+        as_role("auditor-whole", "auditor", false)?.get("/api/v1/notifications").await?.status == 200,
+        "notifications"
+    );
+    Ok(())
+}

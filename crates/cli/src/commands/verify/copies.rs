@@ -16,10 +16,15 @@ use crate::{
 pub(super) async fn run(global: &Global, selector: Option<&Selector>) -> Result<Exit> {
     let scheduler = compose(global, Needs::Backends).await?.scheduler()?;
     let verified = scheduler.engine.verify(selector, &scheduler.estate_budgets()).await?;
+    tell(global, &verified)
+}
+
+/// Prints what was seen.
+pub(crate) fn tell(global: &Global, verified: &Verified) -> Result<Exit> {
     if matches!(global.output, Format::Table | Format::Wide) {
-        output::text(&page(&verified));
+        output::text(&page(verified));
     } else {
-        let mut document = output::value(&verified)?;
+        let mut document = output::value(verified)?;
         output::stamp(&mut document, "verify-copies");
         output::document(global, &document)?;
     }
