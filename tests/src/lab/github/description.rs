@@ -162,12 +162,20 @@ mod tests {
         path.split('/').map(str::to_owned).collect()
     }
 
+    fn asked<'a>(
+        method: &'a str,
+        segments: &'a [String],
+        query: &'a [(String, String)],
+        body: Option<&'a Value>,
+    ) -> Asked<'a> {
+        Asked { method, segments, query, body }
+    }
+
     #[test]
     fn what_is_not_described_is_told() {
         let description = require_lab!(Description::load());
         let body = json!({"encrypted_value": "aGFsbG8=", "key_id": "1"});
         let put = segments("repos/acme/shop/actions/secrets/X");
-        let asked = |method, segments, query, body| Asked { method, segments, query, body };
         assert_eq!(description.request(&asked("PUT", &put, &[], Some(&body))), Vec::<String>::new());
         let extra = json!({"encrypted_value": "aGFsbG8=", "key_id": "1", "description": "mine"});
         let misses = json!({"encrypted_value": "aGFsbG8="});
