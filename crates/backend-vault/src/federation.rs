@@ -120,7 +120,6 @@ impl Federation for VaultBackend {
             account: account.to_owned(),
         };
         let at = self.names.object(&format!("{mount}/role/{name}"));
-        let auth_path = mount.clone();
         Ok(Offered::Yes(Box::new(Proposal {
             arrangement: Arrangement {
                 at,
@@ -136,7 +135,7 @@ impl Federation for VaultBackend {
                 lifetime: LIFETIME,
                 folder: Some(FOLDER.to_owned()),
                 variables: BTreeMap::new(),
-                annotations: annotations(&name, &auth_path),
+                annotations: annotations(&name, &mount),
                 account_annotations: BTreeMap::new(),
             },
             by_hand: Some(

@@ -11,8 +11,8 @@
 use std::collections::BTreeSet;
 
 use claviger_backend::{
-    Backend, Candidate, Capability, Ending, Federation, Holder, Issuer, Offered, Proposal, Reads, StoreState,
-    Suspension, ValueOrigin, Workloads,
+    Backend, Candidate, Capability, Ending, ErrorKind, Federation, Holder, Issuer, Offered, Proposal, Reads,
+    StoreState, Suspension, ValueOrigin, Workloads,
 };
 use claviger_core::{
     model::CredentialState,
@@ -263,8 +263,17 @@ async fn turn(
     options: &SwapOptions,
 ) -> Result<Turned, Refusal> {
     let at = &detail.credential.at;
-    let holder = platform(engine, at, consumer)?.holder(consumer, &object).await.map_err(|error| {
-        refuse(at, "runtime-silent", format!("{consumer} could not be looked at: {}", error.message()))
+    let holder = platform(engine, at, consumer)?.holder(consumer, &object).await;
+    let holder = holder.map_err(|error| match error.kind() {
+        ErrorKind::Invalid => {
+            let text = format!(
+                "{consumer} reads it from {object}, whose place no volume with a token takes: move it into a Secret, and let the workload read that as a file"
+            );
+            refuse(at, "not-a-secret", text)
+        }
+        _ => {
+            refuse(at, "runtime-silent", format!("{consumer} could not be looked at: {}", error.message()))
+        }
     })?;
     match &holder.reads {
         Reads::Files(_) | Reads::Fixed(..) => {}
