@@ -22,7 +22,7 @@ pub(super) fn handle(state: &mut State, call: &Call<'_>, name: &str, rest: &[&st
         ["personal-access-tokens", id] if call.text("action") == "revoke" => {
             let grants = state.grants.entry(name.to_owned()).or_default();
             let before = grants.len();
-            grants.retain(|(grant, _)| grant["id"].to_string() != *id);
+            grants.retain(|(grant, _)| grant["id"].as_u64() != id.parse().ok());
             if grants.len() < before { Reply::empty(204).into() } else { Reply::missing().into() }
         }
         // Without single sign-on there is no such list.
@@ -36,7 +36,7 @@ pub(super) fn handle(state: &mut State, call: &Call<'_>, name: &str, rest: &[&st
         ["credential-authorizations", id] if call.method == "DELETE" => {
             let all = state.authorizations.entry(name.to_owned()).or_default();
             let before = all.len();
-            all.retain(|(one, _)| one["credential_id"].to_string() != *id);
+            all.retain(|(one, _)| one["credential_id"].as_u64() != id.parse().ok());
             if all.len() < before { Reply::empty(204).into() } else { Reply::missing().into() }
         }
         ["actions", "oidc", "customization", "sub"] => {
