@@ -31,7 +31,9 @@
 //! | role | `web_identity` | boolean: the trust policy takes tokens of an OIDC issuer |
 //! | | `web_identity_providers`, `web_identity_subjects`, `web_identity_audiences` | list of strings: issuers, and what `sub` and `aud` must be |
 //! | | `trusted_principals` | list of strings: accounts, users, roles, services |
+//! | | `trusted_organisations` | list of strings: organisations all of whose members get in |
 //! | | `trust_wildcard` | boolean: anybody, or any subject of an OIDC issuer |
+//! | | `trust_gaps` | list of the words of `claviger_core::trust::Gap`: what the trust policy does not ask |
 //! | access key | `status` | `Active` or `Inactive` |
 //! | | `keys_of_user`, `active_keys_of_user` | number |
 //! | | `own` | boolean: claviger works with it |

@@ -6,6 +6,7 @@ mod contract;
 mod inventory;
 mod issuer;
 mod store;
+mod trust;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
