@@ -92,6 +92,8 @@ impl Backend for AwsBackend {
             refresh: false,
             adopted: false,
             repoint: false,
+            federate: false,
+            bind: false,
         }
     }
 

@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use claviger_backend::{
-    Anchors, Authority, Backend, BackendInfo, Capability, Eraser, Error, ErrorKind, Issuer, Permission,
-    Phase, Result, Runtime, ScanSink, Store, Trusting, Turns,
+    Anchors, Authority, Backend, BackendInfo, Capability, Eraser, Error, ErrorKind, Federation, Issuer,
+    Permission, Phase, Result, Runtime, ScanSink, Store, Trusting, Turns, Workloads,
 };
 use claviger_core::{
     clock::Clock,
@@ -104,6 +104,8 @@ impl Backend for KubernetesBackend {
             refresh: true,
             adopted: true,
             repoint: true,
+            federate: true,
+            bind: true,
         }
     }
 
@@ -145,6 +147,14 @@ impl Backend for KubernetesBackend {
     }
 
     fn anchors(&self) -> Option<&dyn Anchors> {
+        Some(self)
+    }
+
+    fn federation(&self) -> Option<&dyn Federation> {
+        Some(self)
+    }
+
+    fn workloads(&self) -> Option<&dyn Workloads> {
         Some(self)
     }
 

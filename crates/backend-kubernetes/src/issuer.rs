@@ -1,7 +1,7 @@
 //! The API server as the issuer of the tokens that live in Secrets.
 
 mod named;
-mod probe;
+pub(crate) mod probe;
 mod suspension;
 
 use async_trait::async_trait;
@@ -30,7 +30,7 @@ use crate::{
 pub(crate) const WHO_AM_I: &str = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
 /// For older servers.
 const DISCOVERY: &str = "/api";
-const ANONYMOUS: &str = "system:anonymous";
+pub(crate) const ANONYMOUS: &str = "system:anonymous";
 /// The cluster notes the day of a token's last use.
 const DAY: u32 = 86_400;
 
@@ -257,7 +257,7 @@ impl KubernetesBackend {
     }
 }
 
-fn is_bootstrap(place: &Place) -> bool {
+pub(crate) fn is_bootstrap(place: &Place) -> bool {
     place.namespace == "kube-system" && place.name.starts_with("bootstrap-token-")
 }
 

@@ -71,6 +71,7 @@ mod connection;
 mod eraser;
 mod expiry;
 mod failure;
+mod federation;
 mod inventory;
 mod issuer;
 mod managed;
@@ -88,6 +89,7 @@ mod token;
 mod trusting;
 mod version;
 mod wire;
+mod workloads;
 
 pub use self::{
     backend::{KubernetesBackend, connect},

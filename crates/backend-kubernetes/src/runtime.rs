@@ -1,8 +1,8 @@
 //! Rollouts: making workloads read their copies again, or other ones, and seeing them do so.
 
 mod adoption;
-mod pointing;
-mod repoint;
+pub(crate) mod pointing;
+pub(crate) mod repoint;
 
 use async_trait::async_trait;
 use claviger_backend::{Adoption, Effect, Error, ErrorKind, Operation, Result, Runtime, StoreState};
@@ -22,13 +22,13 @@ use crate::{
 };
 
 /// On the pod template: a new value makes new pods.
-const RESTARTED_FOR: &str = "claviger.dev/restarted-for";
+pub(crate) const RESTARTED_FOR: &str = "claviger.dev/restarted-for";
 /// On the workload: the operations that restarted it, the latest last. Two rotations may restart one workload one after the other, and
 /// the later rollout serves the earlier one too.
-const REFRESHED_FOR: &str = "claviger.dev/refreshed-for";
+pub(crate) const REFRESHED_FOR: &str = "claviger.dev/refreshed-for";
 const REMEMBERED: usize = 64;
 /// Somebody else changed the workload in between: read it again, so often.
-const ATTEMPTS: usize = 5;
+pub(crate) const ATTEMPTS: usize = 5;
 
 /// How a workload comes to read its copies again.
 enum Way {
@@ -222,7 +222,7 @@ impl KubernetesBackend {
     }
 }
 
-fn remembered<'m>(meta: &'m Meta<'_>) -> impl Iterator<Item = &'m str> {
+pub(crate) fn remembered<'m>(meta: &'m Meta<'_>) -> impl Iterator<Item = &'m str> {
     meta.annotations
         .get(REFRESHED_FOR)
         .unwrap_or_default()
@@ -232,7 +232,7 @@ fn remembered<'m>(meta: &'m Meta<'_>) -> impl Iterator<Item = &'m str> {
 }
 
 /// What is remembered with one more key, without the oldest where they are too many.
-fn with_key(meta: &Meta<'_>, key: &str) -> String {
+pub(crate) fn with_key(meta: &Meta<'_>, key: &str) -> String {
     let mut keys: Vec<&str> = remembered(meta).collect();
     keys.push(key);
     let keep = keys.len().saturating_sub(REMEMBERED);

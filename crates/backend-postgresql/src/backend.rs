@@ -77,6 +77,8 @@ impl Backend for PostgresqlBackend {
             refresh: false,
             adopted: false,
             repoint: false,
+            federate: false,
+            bind: false,
         }
     }
 

@@ -19,7 +19,9 @@ use crate::{
 };
 
 /// How the name begins that a bound token has instead of a Secret's; the second of its end follows, and the uid of its pod.
-const BOUND: &str = "bound/";
+pub(crate) const BOUND: &str = "bound/";
+/// The name of one that is renewed before it ends, for as long as anybody looks.
+pub(crate) const RENEWED: &str = "bound/4102444800";
 /// How the name of a tombstone begins that stands for a pod's tokens; its uid follows.
 pub(crate) const POD: &str = "pod/";
 /// Stands for every token of an account.

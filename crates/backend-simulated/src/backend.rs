@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use claviger_backend::{
     Anchors, Authority, Backend, BackendInfo, Capability, Decoys, Effect as Outcome, Eraser, Error,
-    ErrorKind, Issuer, Offspring, Operation, Permission, PermissionStatus, Phase, Result, Retry, Runtime,
-    ScanSink, Store, Trusting, Turns,
+    ErrorKind, Federation, Issuer, Offspring, Operation, Permission, PermissionStatus, Phase, Result, Retry,
+    Runtime, ScanSink, Store, Trusting, Turns, Workloads,
 };
 use claviger_core::{clock::Clock, model::Scope, reference::Ref};
 
@@ -105,6 +105,8 @@ impl SimulatedBackend {
             refresh: true,
             adopted: true,
             repoint: true,
+            federate: true,
+            bind: true,
         };
         let slots = estate.settings.key_slots.unwrap_or(CloudUser::SLOTS);
         let endpoint = file.path().display().to_string();
@@ -396,6 +398,14 @@ impl Backend for SimulatedBackend {
     }
 
     fn authority(&self) -> Option<&dyn Authority> {
+        Some(self)
+    }
+
+    fn federation(&self) -> Option<&dyn Federation> {
+        Some(self)
+    }
+
+    fn workloads(&self) -> Option<&dyn Workloads> {
         Some(self)
     }
 }

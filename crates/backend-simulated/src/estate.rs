@@ -20,14 +20,16 @@ pub use self::{
     cloud::{AccessKey, Cloud, CloudSession, CloudUser},
     cluster::{
         Binding, BoundPod, Cluster, ConfigMap, Container, Deployment, EnvSource, Mount, Namespace,
-        ObjectKind, ObjectName, Pod, Rollout, Secret, SecretType, ServiceAccount, Tombstone, UserBinding,
-        Witness,
+        ObjectKind, ObjectName, Pod, Projection, Rollout, Secret, SecretType, ServiceAccount, Tombstone,
+        UserBinding, Witness,
     },
     database::{Database, Password, Role, Session},
     demo::demo,
     file::{EstateError, EstateFile},
     planted::Planted,
-    secret_store::{Connection, Entity, KvEntry, KvVersion, SecretStore, StaticRole, VaultToken},
+    secret_store::{
+        Connection, Entity, KubernetesRole, KvEntry, KvVersion, SecretStore, StaticRole, VaultToken,
+    },
 };
 
 /// Format of the file.
@@ -49,6 +51,8 @@ pub struct Settings {
     pub tokens_are_told: bool,
     /// Characters that the database refuses in a password.
     pub refused_characters: String,
+    /// Roles and policies that short-lived identities do not get, though the static credential has them.
+    pub identities_lack: BTreeSet<String>,
     /// Parts that do not answer: `db`, `iam`, `kv`, `auth`, `k8s`.
     pub unavailable: BTreeSet<String>,
 }
@@ -62,7 +66,7 @@ pub struct Effect {
     /// When, by the backend's clock.
     pub at: DateTime<Utc>,
     /// `issue`, `restore`, `disable`, `enable`, `revoke`, `end_derived`, `write`, `erase`, `destroy`, `refresh`, `repoint`,
-    /// `end`, `remake`, `cut`.
+    /// `end`, `remake`, `cut`, `federate`, `unfederate`, `bind`.
     pub operation: String,
     /// What was changed.
     pub target: Ref,
@@ -129,15 +133,21 @@ impl Estate {
         Some(crate::token::mint(&self.key, namespace, secret, account, uid))
     }
 
-    /// The tokens of a namespace's token Secrets, by name.
+    /// The tokens of a namespace's token Secrets by name, and those that are projected for its accounts by `ServiceAccount/<name>`.
     pub fn legacy_tokens(&self, namespace: &str) -> BTreeMap<String, Planted> {
-        let secrets = self.cluster.namespaces.get(namespace).map(|held| &held.secrets).into_iter().flatten();
+        let Some(held) = self.cluster.namespaces.get(namespace) else { return BTreeMap::new() };
+        let secrets = held.secrets.iter();
         let tokens = secrets.filter_map(|(name, secret)| match &secret.kind {
             SecretType::ServiceAccountToken { account, .. } => {
                 Some((name.clone(), self.legacy_token(namespace, name, account)?))
             }
             _ => None,
         });
-        tokens.collect()
+        // What is projected into a pod is renewed before it ends, so that it is never seen to have ended.
+        let projected = held.service_accounts.iter().map(|(name, account)| {
+            let token = crate::token::mint(&self.key, namespace, crate::anchor::RENEWED, name, &account.uid);
+            (format!("ServiceAccount/{name}"), token)
+        });
+        tokens.chain(projected).collect()
     }
 }

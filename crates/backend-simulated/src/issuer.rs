@@ -489,6 +489,7 @@ fn revoke(estate: &mut Estate, target: &Target, now: DateTime<Utc>) {
         | Target::ServiceAccount { .. }
         | Target::Pod { .. }
         | Target::Entity(_)
+        | Target::KubernetesRole(_)
         | Target::UserBinding(_)
         | Target::Deployment { .. }
         | Target::Literal { .. } => {}

@@ -17,6 +17,7 @@
 //! | `sim/k8s/<namespace>/Secret/<name>` | a legacy token, where the Secret is one |
 //! | `sim/k8s/<namespace>/ServiceAccount/<name>`, `…/Deployment/<name>` | the same |
 //! | `sim/k8s/<namespace>/Pod/<name>` | a pod to which tokens are bound |
+//! | `sim/auth/kubernetes/role/<name>` | a role of Vault's Kubernetes auth method |
 //! | `sim/identity/entity/<name>` | an entity of the secret store, with its tokens |
 //! | `sim/k8s/*/ClusterRoleBinding/<name>` | a binding of users and groups |
 //! | `sim/k8s/<namespace>/Deployment/<name>#containers/<container>/env/<NAME>` | a literal |
@@ -56,6 +57,7 @@ mod ending;
 mod eraser;
 pub mod estate;
 pub mod fault;
+mod federation;
 mod inventory;
 mod issuer;
 pub mod observer;
@@ -69,6 +71,7 @@ pub mod token_secret;
 mod trusting;
 mod turns;
 mod vault_token;
+mod workloads;
 
 #[cfg(test)]
 mod tests;

@@ -147,14 +147,18 @@ fn named(deployment: &mut Deployment) -> impl Iterator<Item = &mut ObjectName> {
 }
 
 /// An object of this namespace: a pod names no other.
-fn object(operation: &'static str, namespace: &str, at: &Ref) -> Result<ObjectName> {
+pub(crate) fn object(operation: &'static str, namespace: &str, at: &Ref) -> Result<ObjectName> {
     match Target::parse(operation, at)? {
         Target::Object { namespace: other, object, key: None } if other == namespace => Ok(object),
         _ => Err(Error::new(ErrorKind::Invalid, operation, format!("{at} is no object of {namespace}"))),
     }
 }
 
-fn workload<'a>(operation: &'static str, consumer: &Ref, target: &'a Target) -> Result<(&'a str, &'a str)> {
+pub(crate) fn workload<'a>(
+    operation: &'static str,
+    consumer: &Ref,
+    target: &'a Target,
+) -> Result<(&'a str, &'a str)> {
     match target {
         Target::Deployment { namespace, name } => Ok((namespace, name)),
         _ => Err(Error::new(ErrorKind::Invalid, operation, format!("{consumer} is no workload"))),

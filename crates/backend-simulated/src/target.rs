@@ -55,6 +55,8 @@ pub enum Target {
     },
     /// `identity/entity/<name>`.
     Entity(String),
+    /// `auth/kubernetes/role/<name>`.
+    KubernetesRole(String),
     /// `k8s/*/ClusterRoleBinding/<name>`.
     UserBinding(String),
     /// `k8s/<namespace>/Deployment/<name>`.
@@ -91,6 +93,7 @@ impl Target {
                 Some(Self::AccessKey { user: (*user).to_owned(), id: (*id).to_owned() })
             }
             (["auth", "token", "accessor", accessor], None) => Some(Self::Token((*accessor).to_owned())),
+            (["auth", "kubernetes", "role", name], None) => Some(Self::KubernetesRole((*name).to_owned())),
             (["identity", "entity", name], None) => Some(Self::Entity((*name).to_owned())),
             (["database", "static-roles", name], None) => Some(Self::StaticRole((*name).to_owned())),
             (["database", "config", name], None) => Some(Self::Connection((*name).to_owned())),
@@ -112,7 +115,7 @@ impl Target {
             Self::Role(_) => "db",
             Self::StaticRole(_) | Self::Connection(_) => "auth",
             Self::AccessKey { .. } => "iam",
-            Self::Token(_) | Self::Entity(_) => "auth",
+            Self::Token(_) | Self::Entity(_) | Self::KubernetesRole(_) => "auth",
             Self::Kv { .. } => "kv",
             Self::Object { .. }
             | Self::ServiceAccount { .. }

@@ -11,12 +11,15 @@ use std::{
 use chrono::{TimeZone, Utc};
 use claviger_backend::{
     Backend,
-    contract::{Consumer, Fixture, Subject, trials},
+    contract::{Consumer, Fixture, Subject, Swappable, trials},
     layers::{Guarded, LayerConfig},
 };
 use claviger_backend_simulated::{
     EstateFile, SimulatedBackend, SimulatedConfig,
-    estate::{Connection, EnvSource, Estate, Password, Planted, StaticRole, demo},
+    estate::{
+        Connection, EnvSource, Estate, Mount, ObjectKind, ObjectName, Password, Planted, StaticRole,
+        VaultToken, demo,
+    },
     observer::Observer,
 };
 use claviger_core::{
@@ -57,6 +60,7 @@ fn bench(file: &EstateFile, told: bool) -> (Arc<SimulatedBackend>, Fixture) {
     role.password = Some(Password::scram(held.expose(), &[4; 16]));
     estate.database.roles.insert("engine".into(), role);
     estate.secret_store.connections.insert("pg".into(), Connection { role: "engine".into(), value: held });
+    swappable(&mut estate);
     file.create(&estate).expect("an estate");
     let config = SimulatedConfig { path: file.path().to_owned() };
     let backend = SimulatedBackend::open("sim", config, Arc::new(ManualClock::new(now))).expect("opens");
@@ -71,6 +75,7 @@ fn fixture(file: &EstateFile, estate: &Estate) -> Fixture {
     let scraped = || {
         estate.legacy_token("shop", "prometheus-token", "prometheus").expect("it is in the estate").secret()
     };
+    let puller = || estate.secret_store.tokens["puller"].value.secret();
     let drawn = AtomicU64::new(0);
     let observer = |file: &EstateFile| Observer::new("sim", file.clone());
     let (rollouts, changes, named) = (observer(file), observer(file), observer(file));
@@ -119,6 +124,11 @@ fn fixture(file: &EstateFile, estate: &Estate) -> Fixture {
                 EnvSource::Literal(_) => Ref::from_text("a literal"),
             }
         })),
+        swappable: Some(Swappable {
+            credential: Subject { at: at("sim/auth/token/accessor/puller"), value: puller() },
+            object: at("sim/k8s/shop/Secret/puller"),
+            consumer: at("sim/k8s/shop/Deployment/cart"),
+        }),
         changes: Some(Box::new(move || changes.effective_mutations().expect("reads"))),
         secrets: vec![password(), token()],
     }
@@ -137,4 +147,21 @@ fn marked(estate: &Estate) -> Subject {
     let found = estate.secret_store.tokens.iter().find(|(_, token)| ordinary(&token.policies));
     let (accessor, token) = found.expect("a token");
     Subject { at: Ref::new("sim", ["auth", "token", "accessor", accessor]), value: token.value.secret() }
+}
+
+/// A workload that mounts a Secret with a token of the store, and runs with an account of its own.
+fn swappable(estate: &mut Estate) {
+    let (_, token) =
+        estate.secret_store.tokens.iter().find(|(_, it)| it.policies != ["root"]).expect("a token");
+    let value = Planted::text("hvs.CAESIJ-a-token-that-is-swapped");
+    let token = VaultToken { value: value.clone(), ..token.clone() };
+    estate.secret_store.tokens.insert("puller".to_owned(), token);
+    let object = ObjectName { kind: ObjectKind::Secret, name: "puller".to_owned() };
+    let mut secret = estate.cluster.namespaces["payments"].secrets["db"].clone();
+    secret.data = [("token".to_owned(), value)].into();
+    let shop = estate.cluster.namespaces.get_mut("shop").expect("its namespace");
+    shop.secrets.insert("puller".to_owned(), secret);
+    let cart = shop.deployments.get_mut("cart").expect("its workload");
+    cart.service_account = Some("prometheus".to_owned());
+    cart.containers[0].mounts.push(Mount { object, sub_path: None });
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use claviger_backend::{
-    Backend, BackendInfo, Capability, Eraser, Issuer, Offspring, OwnLogin, Permission, Phase, Result,
-    Runtime, ScanSink, Store, Turns,
+    Backend, BackendInfo, Capability, Eraser, Federation, Issuer, Offspring, OwnLogin, Permission, Phase,
+    Result, Runtime, ScanSink, Store, Turns,
 };
 use claviger_core::{clock::Clock, fingerprint::FingerprintKey, model::Scope};
 use tokio::sync::Mutex;
@@ -21,7 +21,7 @@ use crate::{
 
 /// A Vault or OpenBao server, one namespace of it.
 pub struct VaultBackend {
-    info: BackendInfo,
+    pub(crate) info: BackendInfo,
     pub(crate) api: Api,
     pub(crate) names: Names,
     pub(crate) filter: MountFilter,
@@ -103,6 +103,8 @@ impl Backend for VaultBackend {
             refresh: false,
             adopted: false,
             repoint: false,
+            federate: true,
+            bind: false,
         }
     }
 
@@ -146,6 +148,10 @@ impl Backend for VaultBackend {
     }
 
     fn eraser(&self) -> Option<&dyn Eraser> {
+        Some(self)
+    }
+
+    fn federation(&self) -> Option<&dyn Federation> {
         Some(self)
     }
 

@@ -62,6 +62,7 @@ mod check;
 mod client;
 mod config;
 mod eraser;
+mod federation;
 mod inventory;
 mod issuer;
 mod kv;

@@ -2,8 +2,8 @@ use async_trait::async_trait;
 use claviger_core::model::Scope;
 
 use crate::{
-    Anchors, Authority, Capability, Decoys, Eraser, Issuer, Letterbox, Offspring, OwnLogin, Phase, Result,
-    Runtime, ScanSink, Store, Trusting, Turns,
+    Anchors, Authority, Capability, Decoys, Eraser, Federation, Issuer, Letterbox, Offspring, OwnLogin,
+    Phase, Result, Runtime, ScanSink, Store, Trusting, Turns, Workloads,
 };
 
 /// Which backend this is. Holds no secret.
@@ -123,6 +123,16 @@ pub trait Backend: Send + Sync {
 
     /// Its role as the one who says what a person may do.
     fn authority(&self) -> Option<&dyn Authority> {
+        None
+    }
+
+    /// Its role as a system that accepts short-lived identities.
+    fn federation(&self) -> Option<&dyn Federation> {
+        None
+    }
+
+    /// Its role as the platform on which workloads run that have them.
+    fn workloads(&self) -> Option<&dyn Workloads> {
         None
     }
 }

@@ -59,6 +59,10 @@ pub struct Capability {
     /// [`Runtime::repoint`](crate::Runtime::repoint), with [`Runtime::repointable`](crate::Runtime::repointable) and
     /// [`Runtime::repointed`](crate::Runtime::repointed).
     pub repoint: bool,
+    /// [`Federation`](crate::Federation): short-lived identities of workloads are accepted here.
+    pub federate: bool,
+    /// [`Workloads`](crate::Workloads): manifests of workloads can be changed, so that they have them.
+    pub bind: bool,
 }
 
 /// Can the target hold two accepted values of one credential at the same time?

@@ -20,6 +20,7 @@ mod asking;
 mod bench;
 mod description;
 mod erasing;
+mod federating;
 mod hiding;
 mod inventory;
 mod issuer;
@@ -54,6 +55,16 @@ pub struct Consumer {
     pub at: Ref,
     /// How it reads.
     pub how: ConsumerHow,
+}
+
+/// A static credential whose place a short-lived identity can take, and one workload that reads it as files.
+pub struct Swappable {
+    /// The credential.
+    pub credential: Subject,
+    /// The object that the workload reads.
+    pub object: Ref,
+    /// The workload; it runs as the credential's identity.
+    pub consumer: Ref,
 }
 
 /// Counts what took place at the target, as the target sees it: rollouts of a consumer, changes of a credential.
@@ -103,6 +114,8 @@ pub struct Fixture {
     pub objects: Option<(Ref, Ref)>,
     /// Which of the two it names, as the target sees it.
     pub named: Option<Box<dyn Fn() -> Ref + Send + Sync>>,
+    /// A credential whose place a short-lived identity can take.
+    pub swappable: Option<Swappable>,
     /// How often `consumer` was rolled out so far.
     pub rollouts: Option<Counter>,
     /// How often anything was changed at the target so far, where it can be counted.
@@ -127,5 +140,6 @@ pub fn trials(name: &str, backend: Arc<dyn Backend>, fixture: Fixture) -> Vec<Tr
     trials.extend(erasing::trials(&bench));
     trials.extend(posting::trials(&bench));
     trials.extend(runtime::trials(&bench));
+    trials.extend(federating::trials(&bench));
     trials.into_iter().map(|trial| trial.named(name)).collect()
 }

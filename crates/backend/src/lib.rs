@@ -2,7 +2,8 @@
 //!
 //! A backend implements [`Backend`] and any of the roles [`Issuer`] (with [`Turns`] where two users can take turns, and [`Offspring`] where what was
 //! obtained with a credential outlives it), [`Store`] (with [`Eraser`] where values can be taken out), [`Letterbox`] where values are taken and shown to nobody, [`Runtime`]; [`Anchors`]
-//! where tokens are bound to objects and lie nowhere, [`Authority`] where rights can be cut of what cannot be refused. What it can do it says in [`Capability`],
+//! where tokens are bound to objects and lie nowhere, [`Authority`] where rights can be cut of what cannot be refused, [`Federation`] where short-lived
+//! identities are accepted, [`Workloads`] where the programs run that have them. What it can do it says in [`Capability`],
 //! which the planner reads: what a backend cannot do is refused when the plan is made. The contract knows no vendor, no database and
 //! no saga.
 //!
@@ -19,6 +20,7 @@ mod decoy;
 mod ending;
 mod eraser;
 mod error;
+mod federation;
 pub mod layers;
 mod letterbox;
 mod operation;
@@ -37,6 +39,7 @@ pub use self::{
     ending::{Derived, Descent, Ended, Ending, Offspring, Suspension},
     eraser::{Eraser, FormerValue},
     error::{Effect, Error, ErrorKind, Result, Retry},
+    federation::{Candidate, Entry, Federation, Holder, Offered, Proposal, Reads, Workloads},
     letterbox::{Letterbox, Marked},
     operation::Operation,
     own_login::{OwnLogin, OwnState, Renewal},

@@ -4,6 +4,7 @@ mod audit;
 mod db;
 mod keys;
 mod service;
+mod swap;
 mod token;
 
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ pub(crate) use self::{
     db::{DbArgs, DbCommand},
     keys::{KeysArgs, KeysCommand, PassphraseArgs},
     service::{RoleName, ScheduleArgs, ScheduleCommand, ServeArgs},
+    swap::SwapArgs,
     token::{TokenArgs, TokenCommand},
 };
 
@@ -115,6 +117,8 @@ pub(crate) enum Command {
     Rotate(RotateArgs),
     /// Plan a revocation, ask, carry it out, and prove it
     Revoke(RevokeArgs),
+    /// Plan to let short-lived workload identity take a static credential's place, ask, carry it out, and prove the static one dead
+    Swap(SwapArgs),
     /// Before the old value is retired: everything back to it, proven
     Rollback(RollbackArgs),
     /// Take up interrupted work
@@ -198,6 +202,8 @@ pub(crate) enum Thing {
     Rotations,
     /// Revocations
     Revocations,
+    /// Swaps to workload identity
+    Swaps,
     /// What policies will have rotated, and when
     Schedules,
     /// Drills, with what they measured

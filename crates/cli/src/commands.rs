@@ -25,6 +25,7 @@ mod scan;
 pub(crate) mod schedule;
 mod serve;
 pub(crate) mod show;
+mod swap;
 mod token;
 mod trace;
 mod verify;
@@ -53,6 +54,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit> {
         Command::Trace(args) => trace::run(global, &args).await,
         Command::Rotate(args) => rotate::run(global, &args).await,
         Command::Revoke(args) => revoke::run(global, &args).await,
+        Command::Swap(args) => swap::run(global, &args).await,
         Command::Rollback(args) => rollback::run(global, &args).await,
         Command::Resolve(args) => resolve::run(global, &args).await,
         Command::Resume(args) => resume::run(global, &args).await,

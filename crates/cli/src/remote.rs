@@ -69,6 +69,7 @@ fn word(command: &Command) -> &'static str {
         Command::Trace(_) => "trace",
         Command::Rotate(_) => "rotate",
         Command::Revoke(_) => "revoke",
+        Command::Swap(_) => "swap",
         Command::Rollback(_) => "rollback",
         Command::Resume(_) => "resume",
         Command::Resolve(_) => "resolve",

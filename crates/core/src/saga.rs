@@ -10,6 +10,7 @@ mod plan;
 mod progress;
 mod quiet;
 mod rights;
+mod swap;
 #[cfg(test)]
 mod tests;
 
@@ -22,4 +23,5 @@ pub use self::{
     progress::{IllegalEvent, Next, Progress, SagaState, StepState},
     quiet::{Evidence, Quiet},
     rights::{Party, PartyKind, Person, Question},
+    swap::{Arrangement, Binding, Mounting, Side},
 };

@@ -19,6 +19,7 @@ mod root;
 mod rotation;
 mod scrub;
 mod strategy;
+mod swap;
 mod whole;
 mod window;
 
@@ -44,6 +45,7 @@ pub use self::{
     blast::{Blast, DerivedView, May},
     reach::Reach,
     rollback::{Rollback, TakeBack},
+    swap::{Patch, SwapOptions, SwapPlan},
 };
 
 /// The strategy of a revocation that goes on without evidence.

@@ -58,6 +58,7 @@ path "auth/approle/role/+/custom-secret-id" { capabilities = ["create", "update"
 path "auth/approle/role/+/secret-id/lookup" { capabilities = ["create", "update"] }
 path "auth/approle/role/+/secret-id-accessor/lookup" { capabilities = ["create", "update"] }
 path "auth/approle/role/+/secret-id-accessor/destroy" { capabilities = ["create", "update"] }
+path "auth/kubernetes/role/*" { capabilities = ["read", "create", "update", "delete"] }
 path "auth/token/accessors" { capabilities = ["list", "sudo"] }
 path "auth/token/accessors/" { capabilities = ["list", "sudo"] }
 path "auth/token/lookup" { capabilities = ["create", "update"] }

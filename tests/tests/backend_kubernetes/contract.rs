@@ -1,6 +1,6 @@
 //! The contract suite, on a real cluster.
 
-use claviger_backend::contract::{Consumer, Fixture, Subject, trials};
+use claviger_backend::contract::{Consumer, Fixture, Subject, Swappable, trials};
 use claviger_core::model::ConsumerHow;
 use claviger_tests::require_lab;
 
@@ -20,12 +20,19 @@ async fn the_contract_holds() {
     let mut web = runtime::workload("Deployment", NS, "web");
     web["spec"]["template"]["spec"]["containers"][0]["env"] =
         json!([{"name": "PASSWORD", "valueFrom": {"secretKeyRef": {"name": "db", "key": "password"}}}]);
+    let mut bearer = runtime::workload("Deployment", NS, "bearer");
+    let pod = &mut bearer["spec"]["template"]["spec"];
+    pod["serviceAccountName"] = "robot".into();
+    pod["volumes"] = json!([{"name": "token", "secret": {"secretName": "swapped"}}]);
+    pod["containers"][0]["volumeMounts"] = json!([{"name": "token", "mountPath": "/token"}]);
     cluster
         .create(&[
             json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "robot", "namespace": NS}}),
             token("kept"),
             token("revoked"),
             token("followed"),
+            token("swapped"),
+            bearer,
             secret(NS, "db-next", "Opaque", &[("password", b"next-password")]),
             secret(NS, "db", "Opaque", &[("password", b"contract-password"), ("username", b"contract-user")]),
             web,
@@ -34,6 +41,7 @@ async fn the_contract_holds() {
     let (kept, revoked) =
         (issuer::filled(cluster, NS, "kept").await, issuer::filled(cluster, NS, "revoked").await);
     let followed = issuer::filled(cluster, NS, "followed").await;
+    let swapped = issuer::filled(cluster, NS, "swapped").await;
     cluster.rolled_out(NS).await.expect("rolled out");
     let rollouts = || {
         let path = "jsonpath={.metadata.annotations.claviger\\.dev/refreshed-for}";
@@ -61,6 +69,11 @@ async fn the_contract_holds() {
         absent_consumer: Some(Consumer { at: in_namespace("Deployment/nothing"), how: ConsumerHow::Env }),
         objects: Some((in_namespace("Secret/db"), in_namespace("Secret/db-next"))),
         named: Some(Box::new(named)),
+        swappable: Some(Swappable {
+            credential: Subject { at: in_namespace("Secret/swapped"), value: value(&swapped) },
+            object: in_namespace("Secret/swapped"),
+            consumer: in_namespace("Deployment/bearer"),
+        }),
         rollouts: Some(Box::new(rollouts)),
         secrets: vec![value(&kept), value(&revoked), value(&followed), value("contract-password")],
         ..Fixture::default()

@@ -22,6 +22,7 @@ mod recovery;
 mod revoke;
 mod root;
 mod static_role;
+mod swap;
 mod tls;
 mod token;
 mod turns;

@@ -17,14 +17,14 @@ use crate::{
 };
 
 /// Asks who one is.
-pub(super) fn who_am_i() -> Ask {
+pub(crate) fn who_am_i() -> Ask {
     let body = br#"{"apiVersion":"authentication.k8s.io/v1","kind":"SelfSubjectReview"}"#.to_vec();
     Ask::with_body(Method::POST, WHO_AM_I.to_owned(), JSON, body)
 }
 
 impl KubernetesBackend {
     /// What an answer that is no good one says of the token. `same` is the request that was made with it.
-    pub(super) async fn judge(&self, failure: &Failure, path: &str, same: Ask) -> Verdict {
+    pub(crate) async fn judge(&self, failure: &Failure, path: &str, same: Ask) -> Verdict {
         let inconclusive = |why: String| Verdict::Inconclusive(why);
         match failure {
             Failure::Status { code: 401, reason, .. } if reason == "Unauthorized" => {

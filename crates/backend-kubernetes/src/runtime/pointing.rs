@@ -6,9 +6,9 @@ use crate::wire::{self, Container, Meta, PodSpec};
 
 /// A workload as far as its pods' template goes.
 #[derive(Debug, Deserialize)]
-pub(super) struct Pointing<'a> {
+pub(crate) struct Pointing<'a> {
     #[serde(borrow, default)]
-    pub(super) metadata: Meta<'a>,
+    pub(crate) metadata: Meta<'a>,
     #[serde(borrow, default, deserialize_with = "wire::nullable")]
     spec: Spec<'a>,
 }
@@ -39,16 +39,16 @@ struct JobSpec<'a> {
 /// A pod template.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Template<'a> {
+pub(crate) struct Template<'a> {
     #[serde(borrow)]
-    pub(super) metadata: Option<Meta<'a>>,
+    pub(crate) metadata: Option<Meta<'a>>,
     #[serde(borrow, deserialize_with = "wire::nullable")]
-    spec: PodSpec<'a>,
+    pub(crate) spec: PodSpec<'a>,
 }
 
 impl<'a> Pointing<'a> {
     /// The template, and its place in the object as a JSON pointer.
-    pub(super) fn template(&self) -> Option<(&'static str, &Template<'a>)> {
+    pub(crate) fn template(&self) -> Option<(&'static str, &Template<'a>)> {
         let direct = self.spec.template.as_ref().map(|template| ("/spec/template", template));
         direct.or_else(|| {
             let template = self.spec.job_template.as_ref()?.spec.template.as_ref()?;
@@ -57,7 +57,7 @@ impl<'a> Pointing<'a> {
     }
 
     /// JSON pointers of all places whose text is the name of this Secret.
-    pub(super) fn named(&self, secret: &str) -> Vec<String> {
+    pub(crate) fn named(&self, secret: &str) -> Vec<String> {
         let Some((root, template)) = self.template() else { return Vec::new() };
         let spec = &template.spec;
         let mut places = Vec::new();

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// The workloads whose pod template may be changed; of the others why it may not.
-fn changeable(kind: &str) -> Result<Resource, &'static str> {
+pub(crate) fn changeable(kind: &str) -> Result<Resource, &'static str> {
     match way(kind) {
         Way::Rollout(resource) => Ok(resource),
         Way::NextRun(resource) if resource == CRON_JOBS => Ok(resource),
@@ -35,7 +35,7 @@ fn changeable(kind: &str) -> Result<Resource, &'static str> {
 }
 
 /// The name of a Secret in the consumer's namespace: a pod names no other.
-fn name_of(operation: &'static str, consumer: &Place, object: &Ref) -> Result<String> {
+pub(crate) fn name_of(operation: &'static str, consumer: &Place, object: &Ref) -> Result<String> {
     let place = Place::parse(operation, object)?;
     if place.kind == "Secret" && place.namespace == consumer.namespace {
         return Ok(place.name);
@@ -45,7 +45,7 @@ fn name_of(operation: &'static str, consumer: &Place, object: &Ref) -> Result<St
 }
 
 impl KubernetesBackend {
-    pub(super) async fn may_repoint(&self, consumer: &Ref, from: &Ref) -> Result<StoreState> {
+    pub(crate) async fn may_repoint(&self, consumer: &Ref, from: &Ref) -> Result<StoreState> {
         let place = Place::parse("repointable", consumer)?;
         name_of("repointable", &place, from)?;
         let resource = match changeable(&place.kind) {
@@ -76,7 +76,7 @@ impl KubernetesBackend {
         })
     }
 
-    pub(super) async fn was_pointed(&self, key: OperationKey, consumer: &Ref) -> Result<bool> {
+    pub(crate) async fn was_pointed(&self, key: OperationKey, consumer: &Ref) -> Result<bool> {
         let place = Place::parse("repointed", consumer)?;
         let Ok(resource) = changeable(&place.kind) else { return Ok(false) };
         let Some(body) = self.workload("repointed", consumer, &place, resource).await? else {
@@ -121,7 +121,7 @@ impl KubernetesBackend {
     }
 
     /// `None`: there is no such workload.
-    async fn workload(
+    pub(crate) async fn workload(
         &self,
         operation: &'static str,
         consumer: &Ref,
@@ -159,7 +159,7 @@ fn patch(pointing: &Pointing<'_>, (from, to): (&str, &str), key: &str, resource:
 }
 
 /// An annotation, and what it lies in where that is not there yet.
-fn annotated(at: &str, meta: Option<&wire::Meta<'_>>, name: &str, value: &str) -> Vec<Value> {
+pub(crate) fn annotated(at: &str, meta: Option<&wire::Meta<'_>>, name: &str, value: &str) -> Vec<Value> {
     let mut operations = Vec::new();
     if meta.is_none() {
         operations.push(json!({"op": "add", "path": at, "value": {}}));

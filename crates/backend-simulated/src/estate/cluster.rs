@@ -245,7 +245,7 @@ pub enum EnvSource {
 }
 
 /// A volume from an object. Its files follow the object while the pod runs.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mount {
     /// The object.
@@ -344,6 +344,28 @@ pub struct Deployment {
     /// Operation key of the last write to a literal.
     #[serde(default)]
     pub written_by: Option<String>,
+    /// Tokens of its own account that the cluster projects into its pods.
+    #[serde(default)]
+    pub projections: Vec<Projection>,
+}
+
+/// A token of a pod's own account, renewed by the cluster while the pod runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Projection {
+    /// The Secret whose place it takes.
+    pub from: String,
+    /// For whom it is.
+    #[serde(default)]
+    pub audience: Option<String>,
+    /// How long one holds, in seconds.
+    pub lifetime: u32,
+    /// Do containers read it? Else it is only there.
+    #[serde(default)]
+    pub read: bool,
+    /// The mounts whose place it took, with their containers.
+    #[serde(default)]
+    pub former: Vec<(String, Mount)>,
 }
 
 impl Namespace {
@@ -362,8 +384,8 @@ impl Namespace {
         }
     }
 
-    /// What a pod of this Deployment would read if it started now. `tokens` are those of the namespace's token Secrets, by name, which the
-    /// cluster computes.
+    /// What a pod of this Deployment would read if it started now. `tokens` are those of the namespace's token Secrets by name, and of its accounts by
+    /// `ServiceAccount/<name>`, which the cluster computes.
     ///
     /// # Errors
     /// The object or field that is missing: the kubelet would not start the pod.
@@ -404,6 +426,12 @@ impl Namespace {
                     holds.insert(format!("{}/{}#token", object.kind, object.name), token.clone());
                 }
             }
+        }
+        if deployment.projections.iter().any(|projection| projection.read) {
+            let account = deployment.service_account.as_deref().unwrap_or("default");
+            let place = format!("ServiceAccount/{account}");
+            let token = tokens.get(&place).ok_or_else(|| format!("{place} does not exist"))?;
+            holds.insert(format!("{place}#token"), token.clone());
         }
         Ok(holds)
     }

@@ -20,6 +20,20 @@ pub struct SecretStore {
     pub static_roles: BTreeMap<String, StaticRole>,
     /// Connections of its database engine by name.
     pub connections: BTreeMap<String, Connection>,
+    /// Roles by which accounts of the cluster log in, by name.
+    pub kubernetes_roles: BTreeMap<String, KubernetesRole>,
+}
+
+/// Lets an account of the cluster in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KubernetesRole {
+    /// `<namespace>/<ServiceAccount>`.
+    pub account: String,
+    /// What it may do then.
+    pub policies: Vec<String>,
+    /// Operation key of who made it.
+    pub made_by: String,
 }
 
 /// Somebody who logs in, by whatever way.

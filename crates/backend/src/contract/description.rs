@@ -56,6 +56,14 @@ pub(super) fn trials(bench: &Arc<Bench>) -> Vec<Unnamed> {
                 "it claims to take values and does not",
             )?;
             must(
+                !claimed.federate || bench.backend.federation().is_some(),
+                "it claims to accept short-lived identities and does not",
+            )?;
+            must(
+                !claimed.bind || bench.backend.workloads().is_some() && claimed.adopted,
+                "it claims to change manifests, and does not or sees no rollout end",
+            )?;
+            must(
                 !(claimed.refresh || claimed.adopted || claimed.repoint) || bench.backend.runtime().is_some(),
                 "it claims a runtime's methods and is none",
             )

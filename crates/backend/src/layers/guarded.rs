@@ -3,6 +3,7 @@ mod authority;
 mod decoy;
 mod ending;
 mod eraser;
+mod federation;
 mod letterbox;
 mod own_login;
 mod trusting;
@@ -25,9 +26,10 @@ use tokio::{sync::Semaphore, time::Instant};
 use super::{Call, LayerConfig, check, limit, retry, timeout, trace};
 use crate::{
     Adoption, Anchors, Authority, Backend, BackendInfo, Capability, Decoys, Ending, Eraser, Error, ErrorKind,
-    Expect, Field, Held, Identified, Issued, Issuer, Letterbox, Likeness, Offer, Offspring, Operation,
-    OwnLogin, PendingValue, Permission, Phase, Presence, Probe, Prospect, Restore, Result, Runtime, ScanSink,
-    Sessions, Sibling, Store, StoreState, StoredValue, Trusting, Turn, Turns, ValueOrigin,
+    Expect, Federation, Field, Held, Identified, Issued, Issuer, Letterbox, Likeness, Offer, Offspring,
+    Operation, OwnLogin, PendingValue, Permission, Phase, Presence, Probe, Prospect, Restore, Result,
+    Runtime, ScanSink, Sessions, Sibling, Store, StoreState, StoredValue, Trusting, Turn, Turns, ValueOrigin,
+    Workloads,
 };
 
 /// A backend behind the layers. It has the roles of the backend within.
@@ -211,6 +213,14 @@ impl Backend for Guarded {
 
     fn authority(&self) -> Option<&dyn Authority> {
         self.inner.authority().map(|_| self as &dyn Authority)
+    }
+
+    fn federation(&self) -> Option<&dyn Federation> {
+        self.inner.federation().map(|_| self as &dyn Federation)
+    }
+
+    fn workloads(&self) -> Option<&dyn Workloads> {
+        self.inner.workloads().map(|_| self as &dyn Workloads)
     }
 }
 

@@ -208,6 +208,8 @@ const ALL: Capability = Capability {
     refresh: true,
     adopted: true,
     repoint: true,
+    federate: true,
+    bind: true,
 };
 
 fn guarded(capability: Capability, script: Vec<Act>) -> (Guarded, Arc<Scripted>) {

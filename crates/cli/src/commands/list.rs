@@ -143,6 +143,7 @@ pub(crate) fn shape(thing: Thing) -> Option<(list::Thing, &'static [Column])> {
         Thing::Findings => (list::Thing::Findings, FINDINGS),
         Thing::Rotations => (list::Thing::Rotations, SAGAS),
         Thing::Revocations => (list::Thing::Revocations, SAGAS),
+        Thing::Swaps => (list::Thing::Swaps, SAGAS),
         Thing::Drills => (list::Thing::Drills, DRILLS),
         Thing::Schedules => (list::Thing::Schedules, SCHEDULES),
     })

@@ -239,13 +239,17 @@ pub(crate) fn show_outcomes(outcomes: &[SagaOutcome]) {
 
 /// An id or a unique beginning of one.
 pub(super) async fn find(engine: &Engine, text: &str) -> Result<SagaId> {
-    let mut all = engine.ports.journal.list(SagaKind::Rotation, None).await?;
-    all.extend(engine.ports.journal.list(SagaKind::Revocation, None).await?);
+    let mut all = Vec::new();
+    for kind in SagaKind::ALL {
+        all.extend(engine.ports.journal.list(kind, None).await?);
+    }
     let found: Vec<_> = all.iter().filter(|saga| saga.rotation_id.to_string().starts_with(text)).collect();
     match found.as_slice() {
         [one] => Ok(one.rotation_id),
-        [] => Err(Failure::new(403, Exit::Failed, format!("there is no rotation or revocation `{text}`"))
-            .hint("`claviger list rotations` shows them")),
+        [] => {
+            Err(Failure::new(403, Exit::Failed, format!("there is no rotation, revocation or swap `{text}`"))
+                .hint("`claviger list rotations` shows them"))
+        }
         _ => Err(Failure::new(403, Exit::Failed, format!("`{text}` begins more than one id"))
             .hint("give more of it")),
     }

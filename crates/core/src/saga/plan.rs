@@ -3,10 +3,10 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Party, Person, Quiet};
+use super::{Arrangement, Binding, Party, Person, Quiet};
 use crate::{id::CredentialId, model::ConsumerHow, reference::Ref};
 
-/// Rotation or revocation.
+/// Rotation, revocation or swap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SagaKind {
@@ -14,6 +14,22 @@ pub enum SagaKind {
     Rotation,
     /// A credential is made unusable, with proof.
     Revocation,
+    /// A short-lived identity takes the place of a static credential, which ends.
+    Swap,
+}
+
+impl SagaKind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Rotation, Self::Revocation, Self::Swap];
+
+    /// The word in paths and shapes.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Rotation => "rotation",
+            Self::Revocation => "revocation",
+            Self::Swap => "swap",
+        }
+    }
 }
 
 /// Why it was begun.
@@ -225,6 +241,16 @@ pub enum Action {
     ProveCut(Person),
     /// Take the issuer's word that what was obtained has ended, where nobody held it.
     AttestEnded,
+    /// In a swap: could this consumer's manifest be changed so?
+    CheckHolder(Binding),
+    /// Have the system that will accept the short-lived identity know it.
+    Federate(Arrangement),
+    /// Change a workload's manifest, so that it has the short-lived identity beside the static credential, or instead of it.
+    Bind(Binding),
+    /// Log in with the short-lived identity as the workload would: it must be accepted, and may do what the static credential may, no more and no less.
+    TryIdentity(Arrangement),
+    /// See that somebody else has changed a workload's manifest, so that it names this object no more.
+    AwaitUnread(Ref),
 }
 
 impl Action {
@@ -291,6 +317,11 @@ impl Action {
             Self::CutBinding(_) => "cut-binding",
             Self::ProveCut(_) => "prove-cut",
             Self::AttestEnded => "attest-ended",
+            Self::CheckHolder(_) => "check-holder",
+            Self::Federate(_) => "federate",
+            Self::Bind(_) => "bind",
+            Self::TryIdentity(_) => "try-identity",
+            Self::AwaitUnread(_) => "await-unread",
         }
     }
 
@@ -324,6 +355,8 @@ impl Action {
                 | Self::EndAnchor(_)
                 | Self::RemakeAnchor(_)
                 | Self::CutBinding(_)
+                | Self::Federate(_)
+                | Self::Bind(_)
         )
     }
 }
@@ -382,7 +415,7 @@ impl fmt::Display for PlanHash {
 /// What will be done, in order. Kept with the saga and never changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SagaPlan {
-    /// Rotation or revocation.
+    /// Rotation, revocation or swap.
     pub kind: SagaKind,
     /// Name and version of the definition that made it; old versions stay readable until no saga refers to them.
     pub definition: String,

@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Decision, Event, Failure, FailureEffect, SagaPlan, StepOutput, StepPhase};
+use super::{Action, Decision, Event, Failure, FailureEffect, SagaPlan, StepOutput, StepPhase};
 use crate::id::SagaId;
 
 /// Where a step is.
@@ -444,7 +444,9 @@ impl Progress {
 
     fn give_up(&mut self, plan: &SagaPlan, index: usize, reason: &str) {
         let forward_only = plan.steps[index].phase == StepPhase::AfterPivot || self.pivot_applied(plan);
-        self.state = if forward_only {
+        // That somebody unknown still uses a value is for a person to judge: nothing is hurt as it is, whether it goes on or back.
+        let asks = matches!(plan.steps[index].action, Action::AwaitQuiet(_) | Action::AwaitUnread(_));
+        self.state = if forward_only || asks {
             SagaState::Paused { reason: reason.to_owned() }
         } else {
             SagaState::Unwinding { reason: reason.to_owned() }

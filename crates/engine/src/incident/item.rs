@@ -42,7 +42,7 @@ impl Engine {
         // What was changed before it leaked did not end what leaked.
         let since = incident.exposed_at.map_or(incident.opened_at, |exposed| exposed.min(incident.opened_at));
         let mut sagas: Vec<SagaView> = Vec::new();
-        for kind in [SagaKind::Revocation, SagaKind::Rotation] {
+        for kind in SagaKind::ALL {
             let all = self.ports.journal.list(kind, Some(credential)).await?;
             sagas.extend(all.into_iter().filter(|saga| saga.started_at >= since));
         }

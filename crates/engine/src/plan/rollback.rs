@@ -54,7 +54,7 @@ impl Engine {
     pub(crate) async fn rollback_of(&self, record: &SagaRecord) -> Result<Rollback> {
         let (plan, progress) = (&record.plan, &record.progress);
         let refuse = |code, reason: String| Error::Refused { subject: plan.subject.clone(), code, reason };
-        if plan.kind != SagaKind::Rotation {
+        if plan.kind == SagaKind::Revocation {
             return Err(refuse("no-rollback", "a revocation cannot be taken back".to_owned()));
         }
         if plan.strategy == ROLLBACK && !plan.steps.iter().any(|step| is_set_in_place(&step.action)) {
@@ -62,11 +62,8 @@ impl Engine {
             return Err(refuse("no-rollback", reason.to_owned()));
         }
         if progress.state.is_rest() {
-            let reason = format!(
-                "{} is over (`{}`) and its values are destroyed: rotate again instead",
-                record.id,
-                progress.state.word()
-            );
+            let (word, instead) = (progress.state.word(), instead(plan));
+            let reason = format!("{} is over (`{word}`) and its values are destroyed{instead}", record.id);
             return Err(refuse("at-rest", reason));
         }
         if let SagaState::Stuck { reason } | SagaState::Unwinding { reason } = &progress.state {
@@ -75,7 +72,7 @@ impl Engine {
             return Err(refuse("unwinding", reason));
         }
         if retired(record) {
-            let reason = "its old value has ended: it can only go forward; rotate again instead".to_owned();
+            let reason = format!("its old value has ended: it can only go forward{}", instead(plan));
             return Err(refuse("retired", reason));
         }
         if progress.may_abandon(plan) {
@@ -197,6 +194,14 @@ impl Engine {
             Ok(Presence::Absent) => Ok(None),
             Err(source) => Err(Error::Backend { backend: at.backend().to_owned(), source: Box::new(source) }),
         }
+    }
+}
+
+/// What to do instead of taking it back, where there is something.
+fn instead(plan: &SagaPlan) -> &'static str {
+    match plan.kind {
+        SagaKind::Rotation => "; rotate again instead",
+        SagaKind::Revocation | SagaKind::Swap => "",
     }
 }
 

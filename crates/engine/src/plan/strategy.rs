@@ -56,9 +56,10 @@ pub(super) use self::{
     minted::{End, minted},
     named::{Holders, named},
     reissue::reissue,
+    retire::retire,
     root::root,
 };
-use super::{Refusal, certificate, refuse};
+use super::{Refusal, certificate, refuse, swap::SWAP};
 use crate::policy::Policy;
 
 /// How a credential is rotated.
@@ -175,6 +176,13 @@ impl<'e> Strategy<'e> {
             }
         };
         match wanted {
+            Some((policy, SWAP)) => Err(refuse(
+                at,
+                "swap-wanted",
+                format!(
+                    "policy `{policy}` wants short-lived identity in its place, which nothing begins by itself: `claviger swap {at} --dry-run` shows how"
+                ),
+            )),
             Some((policy, wanted)) if wanted != strategy.name() => Err(refuse(
                 at,
                 "no-strategy",

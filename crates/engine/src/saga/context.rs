@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use claviger_backend::{Backend, Effect, Issuer, Operation, Retry, Runtime, Store};
+use claviger_backend::{Backend, Effect, Federation, Issuer, Operation, Retry, Runtime, Store, Workloads};
 use claviger_core::{
     fingerprint::{Fingerprint, Form},
     id::OperationKey,
@@ -148,6 +148,15 @@ impl<'a> Context<'a> {
 
     pub(super) fn runtime(&self, at: &Ref) -> Result<&'a dyn Runtime> {
         self.backend(at)?.runtime().ok_or_else(|| self.lost_role("runtime", at))
+    }
+
+    pub(super) fn federation(&self, at: &Ref) -> Result<&'a dyn Federation> {
+        let role = "system of short-lived identities";
+        self.backend(at)?.federation().ok_or_else(|| self.lost_role(role, at))
+    }
+
+    pub(super) fn workloads(&self, at: &Ref) -> Result<&'a dyn Workloads> {
+        self.backend(at)?.workloads().ok_or_else(|| self.lost_role("platform of workloads", at))
     }
 
     fn backend(&self, at: &Ref) -> Result<&'a dyn Backend> {

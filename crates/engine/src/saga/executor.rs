@@ -9,7 +9,10 @@ use chrono::TimeDelta;
 use claviger_core::{
     audit::{AuditDraft, AuditKind},
     id::SagaId,
-    saga::{Cause, Decision, Event, Failure, FailureEffect, Next, Progress as Fold, SagaPlan, SagaState},
+    saga::{
+        Action, Cause, Decision, Event, Failure, FailureEffect, Next, Progress as Fold, SagaPlan, SagaState,
+        Step, StepState,
+    },
     seal::SagaSalt,
 };
 use claviger_store::port::{Append, NewSaga, SagaRecord, SealedRow};
@@ -192,6 +195,7 @@ impl Engine {
     async fn run(&self, owned: &mut Owned, options: &RunOptions, progress: &dyn Progress) -> Result<()> {
         // Read once: each append is fenced, so that nobody else can have written since.
         let mut record = self.load_owned(owned).await?;
+        let mut looked = false;
         loop {
             owned.catch_up(&mut record)?;
             if progress.should_stop() {
@@ -214,15 +218,18 @@ impl Engine {
                 Next::Reconcile(index) => {
                     self.reconcile_step(owned, options, &record, index, progress).await?
                 }
+                // What somebody else has to do may be done: whoever takes the saga up looks, whatever the time.
+                Next::Wait(index, _) if !looked && is_somebody_else_s(&record.plan.steps[index]) => {
+                    looked = true;
+                    let attempt = waited(&record.progress.steps[index]);
+                    self.run_step(owned, options, &record, index, attempt, progress).await?;
+                }
                 Next::Wait(_, until) if until - self.clock.now() > linger(options) => return Ok(()),
                 Next::Wait(index, until) => {
                     if !self.wait_unless(owned, options, until, progress).await? {
                         return Ok(());
                     }
-                    let attempt = match &record.progress.steps[index] {
-                        claviger_core::saga::StepState::Waiting { attempt, .. } => attempt + 1,
-                        _ => 1,
-                    };
+                    let attempt = waited(&record.progress.steps[index]);
                     self.run_step(owned, options, &record, index, attempt, progress).await?;
                 }
                 Next::Undo(index) => self.undo_step(owned, options, &record, index, progress).await?,
@@ -401,6 +408,18 @@ fn last_attempt(mut failure: Failure, attempt: u32) -> Failure {
         failure.temporary = false;
     }
     failure
+}
+
+/// Which attempt follows a wait.
+fn waited(state: &StepState) -> u32 {
+    match state {
+        StepState::Waiting { attempt, .. } => attempt + 1,
+        _ => 1,
+    }
+}
+
+fn is_somebody_else_s(step: &Step) -> bool {
+    matches!(step.action, Action::AwaitUnread(_))
 }
 
 fn linger(options: &RunOptions) -> TimeDelta {

@@ -75,7 +75,7 @@ impl Engine {
             )));
         }
         // What the issuer holds is not lost with ours.
-        if plan.kind == SagaKind::Revocation || step::is_held(plan) {
+        if plan.kind != SagaKind::Rotation || step::is_held(plan) {
             return Ok(());
         }
         let cx = Context { engine: self, record, deadline: options.lease, attempt: 1 };

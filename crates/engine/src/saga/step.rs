@@ -25,6 +25,7 @@ mod root;
 mod scrub;
 mod seal;
 mod session;
+mod swap;
 mod take_over;
 mod timer;
 mod turn;
@@ -121,6 +122,11 @@ pub(super) async fn run(cx: &Context<'_>, step: &Step) -> Result<Ran, Trouble> {
         Action::CutBinding(parties) => rights::cut(cx, step, parties).await,
         Action::ProveCut(who) => rights::prove(cx, step, who).await,
         Action::AttestEnded => derived::attest(cx).await,
+        Action::CheckHolder(binding) => swap::check(cx, step, binding).await,
+        Action::Federate(arrangement) => swap::federate(cx, step, arrangement).await,
+        Action::Bind(binding) => swap::bind(cx, step, binding).await,
+        Action::TryIdentity(arrangement) => swap::login(cx, arrangement).await,
+        Action::AwaitUnread(object) => swap::unread(cx, step, object).await,
     }
 }
 
@@ -144,6 +150,8 @@ pub(super) async fn reconcile(cx: &Context<'_>, step: &Step) -> Result<Seen, Tro
         Action::Enable => quarantine::observe_enabled(cx, step).await,
         Action::Revoke(expect) => revoke::observe(cx, step, expect.as_deref()).await,
         Action::EndAnchor(expect) => anchor::observe(cx, step, expect).await,
+        Action::Federate(arrangement) => swap::observe_federated(cx, step, arrangement).await,
+        Action::Bind(binding) => swap::observe_bound(cx, step, binding).await,
         // A refresh carries its operation key to the target: doing it again is no second rollout. What is ended or taken out is looked for again
         // first. The others change nothing.
         Action::Refresh(_)
@@ -185,6 +193,9 @@ pub(super) async fn reconcile(cx: &Context<'_>, step: &Step) -> Result<Seen, Tro
         | Action::CutBinding(_)
         | Action::ProveCut(_)
         | Action::AttestEnded
+        | Action::CheckHolder(_)
+        | Action::TryIdentity(_)
+        | Action::AwaitUnread(_)
         // The issuer logs in once more.
         | Action::VerifyRoot
         | Action::AttestRoot => Ok(Seen::NotHappened("it may safely be done again".to_owned())),
@@ -199,12 +210,14 @@ pub(super) async fn undo(cx: &Context<'_>, step: &Step) -> Result<(), Trouble> {
         Action::MintByName => named::take_away(cx, step).await,
         Action::WakeUser(_) => turn::unwake(cx, step).await,
         Action::MintMarked => marked::take_away(cx, step).await,
+        Action::Federate(arrangement) => swap::unfederate(cx, step, arrangement).await,
+        Action::Bind(binding) => swap::unbind(cx, step, binding).await,
+        Action::Disable => quarantine::undo(cx, step).await,
         // A revocation, or a change that the issuer was asked for, that was refused changed nothing; one that was carried out is never taken
         // back, and never unwound; nor is a rollback, which goes forward or waits.
         Action::Revoke(_)
         | Action::AskIssuer
         | Action::RestoreAtIssuer
-        | Action::Disable
         | Action::Enable
         | Action::WriteCopy
         | Action::WritePairs(_)
@@ -254,7 +267,10 @@ pub(super) async fn undo(cx: &Context<'_>, step: &Step) -> Result<(), Trouble> {
         | Action::NoteRights(_)
         | Action::CutBinding(_)
         | Action::ProveCut(_)
-        | Action::AttestEnded => Ok(()),
+        | Action::AttestEnded
+        | Action::CheckHolder(_)
+        | Action::TryIdentity(_)
+        | Action::AwaitUnread(_) => Ok(()),
     }
 }
 

@@ -18,7 +18,7 @@ use claviger_testkit::database::TestDatabase;
 
 use crate::alternating;
 use crate::world::{COPIES, KEYS, Process, ROLE, Saga, TOKEN, World};
-use crate::{certificate, minted, named};
+use crate::{certificate, minted, named, swap};
 
 /// L: some durably held value authenticates, and the target accepts no value that the journal does not know.
 pub(crate) async fn nothing_lost(world: &World, process: &Process, dir: &Path) -> Result<()> {
@@ -203,6 +203,7 @@ pub(crate) async fn back(
         }
         Saga::CopyOnly => in_step(process, &world.old).await?,
         Saga::Reissue => certificate::as_before(world, process, dir).await?,
+        Saga::Swap | Saga::SwapRole => swap::unwound(world, process, dir).await?,
         other => anyhow::bail!("{other:?} is not taken back"),
     }
     for value in made.iter().filter(|value| **value != world.old) {
@@ -340,7 +341,7 @@ fn is_of(subject: &str, target: &Ref) -> bool {
 /// At rest nothing sealed remains.
 async fn resting(process: &Process) -> Result<()> {
     ensure!(process.store().unfinished().await?.is_empty(), "a saga is unfinished");
-    for kind in [SagaKind::Rotation, SagaKind::Revocation] {
+    for kind in SagaKind::ALL {
         for saga in process.store().list(kind, None).await? {
             let record = process.store().load(saga.rotation_id).await?.context("the saga")?;
             ensure!(record.salt.is_none(), "the salt is still there");

@@ -84,6 +84,7 @@ pub(crate) fn deployment(container: Container, now: DateTime<Utc>) -> Deployment
         pods: Vec::new(),
         rollouts: Vec::new(),
         written_by: None,
+        projections: Vec::new(),
     }
 }
 

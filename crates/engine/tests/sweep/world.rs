@@ -38,7 +38,7 @@ use tempfile::TempDir;
 use crate::{
     alternating, asked, bound, certificate, ending, invariants,
     journal::{CommitFault, FaultyJournal, Watch},
-    minted, named, root,
+    minted, named, root, swap,
 };
 
 /// Which saga is swept.
@@ -67,6 +67,10 @@ pub(crate) enum Saga {
     /// The same, where a copy of the old value can be tried.
     RootCopied,
     Revocation,
+    /// The swap of a token Secret to the pods' own tokens.
+    Swap,
+    /// The swap of a store's token to a role for the pods' account.
+    SwapRole,
     /// The revocation of what is suspended first and outlived by sessions, or has no issuer; its copies are cleaned.
     Ending(Ended),
     /// The rollback of one of the others, which an operator asks for after it was stopped behind its pivot.
@@ -187,6 +191,7 @@ impl World {
             Saga::Minted => minted::plant(&mut estate, &random),
             Saga::Ending(ended) => ending::plant(&mut estate, ended, &random),
             Saga::Asked => asked::plant(&mut estate),
+            Saga::Swap | Saga::SwapRole => swap::plant(&mut estate),
             Saga::Reissue => certificate::plant(&mut estate),
             Saga::Root | Saga::RootCopied => root::plant(&mut estate, saga == Saga::RootCopied),
             _ => {}
@@ -232,6 +237,8 @@ impl World {
                     .await?
             }
             Saga::Asked => asked::plan(&process, asked::SUBJECT).await?,
+            Saga::Swap => swap::plan(&process, swap::TOKEN).await?.plan,
+            Saga::SwapRole => swap::plan(&process, swap::STORED).await?.plan,
             Saga::Reissue => certificate::plan(&process, certificate::SUBJECT).await?,
             Saga::Root | Saga::RootCopied => root::plan(&process, saga == Saga::RootCopied).await?,
             Saga::Minted => {
@@ -352,6 +359,7 @@ impl World {
             Saga::Reissue | Saga::Rollback(Stopped::Reissue) => certificate::pairs_work(self, process).await,
             Saga::Root | Saga::RootCopied => root::engine_works(self, dir).map(|_| ()),
             Saga::Revocation | Saga::Ending(_) => Ok(()),
+            Saga::Swap | Saga::SwapRole => swap::pods_work(self, dir),
             Saga::Rollback(Stopped::Rotation) => invariants::nothing_lost(self, process, dir).await,
             Saga::Rollback(Stopped::Dual | Stopped::Told) => {
                 invariants::token_works(self, process, dir).await
@@ -380,6 +388,7 @@ impl World {
             Saga::Root | Saga::RootCopied => root::at_rest(self, process, database, dir, began).await,
             Saga::Revocation => invariants::revocation(self, process, database, dir, began).await,
             Saga::Ending(ended) => ending::at_rest(self, process, database, dir, (ended, began)).await,
+            Saga::Swap | Saga::SwapRole => swap::at_rest(self, process, database, dir, began).await,
             Saga::Rollback(_) => invariants::back(self, process, database, dir, &[]).await,
         }
     }
@@ -424,6 +433,7 @@ impl World {
             Saga::Root | Saga::RootCopied => root::as_before(self, dir),
             Saga::Revocation => invariants::still_accepted(self, dir),
             Saga::Ending(ended) => ending::seen(self, dir, ended, false),
+            Saga::Swap | Saga::SwapRole => swap::unwound(self, process, dir).await,
             Saga::Rollback(_) => anyhow::bail!("a rollback never unwinds"),
         }
     }
@@ -561,7 +571,8 @@ async fn value(process: &Process, plan: &SagaPlan, saga: Saga) -> Result<Vec<u8>
         Saga::Reissue => plan.subject.object().field("tls.key").to_string(),
         // Nobody shows it.
         Saga::Root | Saga::RootCopied => return Ok(root::OLD.as_bytes().to_vec()),
-        Saga::Named | Saga::Revocation => format!("{}#token", plan.subject),
+        Saga::SwapRole => swap::COPY.to_owned(),
+        Saga::Named | Saga::Revocation | Saga::Swap => format!("{}#token", plan.subject),
     };
     let member = process.engine.estate.member("sim")?;
     let store = member.backend.store().context("a store")?;

@@ -14,14 +14,6 @@ use crate::{
     document::{self, change},
 };
 
-/// The word for one in paths and shapes.
-pub(super) fn word(kind: SagaKind) -> &'static str {
-    match kind {
-        SagaKind::Rotation => "rotation",
-        SagaKind::Revocation => "revocation",
-    }
-}
-
 /// The one whose id begins so, among those of which that may be done. What may not is not there.
 pub(super) async fn find(
     context: &Context,
@@ -33,7 +25,7 @@ pub(super) async fn find(
     let engine = &context.scheduler().engine;
     let mut found = engine.ports.journal.list(kind, None).await?;
     found.retain(|saga| saga.rotation_id.to_string().starts_with(beginning));
-    let absent = || Problem::absent(word(kind), beginning);
+    let absent = || Problem::absent(kind.word(), beginning);
     let (Some(saga), true) = (found.pop(), found.is_empty()) else { return Err(absent()) };
     match caller.covers(engine, verb, saga.credential, &saga.at).await? {
         true => Ok(saga),
@@ -65,7 +57,7 @@ pub(super) async fn whole(
         outcome.left.retain(|left| sees(&left.at));
         withheld = before - outcome.steps.len() - outcome.left.len();
     }
-    let mut document = change::saga(&outcome, word(kind))?;
+    let mut document = change::saga(&outcome, kind.word())?;
     if withheld > 0 {
         document["withheld"] = json!(withheld);
     }
@@ -97,7 +89,7 @@ pub(super) fn begun(plans: &[SagaPlan], recorded: &[claviger_engine::Result<Saga
 
 /// Where one can be looked at; of several, where all can.
 pub(super) fn place(kind: SagaKind, begun: &Value) -> String {
-    let base = format!("/api/v1/{}s", word(kind));
+    let base = format!("/api/v1/{}s", kind.word());
     match begun["ids"].as_array().map(Vec::as_slice) {
         Some([one]) => format!("{base}/{}", one["rotation_id"].as_str().unwrap_or_default()),
         _ => base,

@@ -37,6 +37,8 @@ pub enum Thing {
     Rotations,
     /// Revocations.
     Revocations,
+    /// Swaps to workload identity.
+    Swaps,
     /// What policies will have rotated, and when.
     Schedules,
     /// Drills.
@@ -54,6 +56,7 @@ impl Thing {
             Self::Findings => "findings",
             Self::Rotations => "rotations",
             Self::Revocations => "revocations",
+            Self::Swaps => "swaps",
             Self::Schedules => "schedules",
             Self::Drills => "drills",
         }
@@ -66,7 +69,7 @@ impl Thing {
             Self::Copies => &["ref", "stage", "version", "credential"],
             Self::Consumers => &["credential", "copy", "ref", "how", "container"],
             Self::Findings => &["slug", "subject"],
-            Self::Rotations | Self::Revocations => &["rotation_id"],
+            Self::Rotations | Self::Revocations | Self::Swaps => &["rotation_id"],
             Self::Schedules => &["credential"],
             Self::Drills => &["drill_id"],
         }
@@ -96,6 +99,7 @@ pub async fn items(engine: &Engine, thing: Thing, asked: &Asked, sight: Sight<'_
         Thing::Findings => list.findings().await,
         Thing::Rotations => list.sagas(SagaKind::Rotation).await,
         Thing::Revocations => list.sagas(SagaKind::Revocation).await,
+        Thing::Swaps => list.sagas(SagaKind::Swap).await,
         Thing::Schedules => list.schedules().await,
         Thing::Drills => {
             let mut drills = engine.ports.incidents.drills().await?;

@@ -214,6 +214,7 @@ impl<'a> Maker<'a> {
             pods: Vec::new(),
             rollouts: Vec::new(),
             written_by: None,
+            projections: Vec::new(),
         };
         self.held(namespace).deployments.entry(name.to_owned()).or_insert(deployment)
     }

@@ -30,7 +30,7 @@ pub(super) async fn run(global: &Global, incomplete: bool, unfinished: bool) -> 
     drop(listener);
     let verified = engine.verify(None, &scheduler.estate_budgets()).await?;
     let mut open = Vec::new();
-    for kind in [SagaKind::Rotation, SagaKind::Revocation] {
+    for kind in SagaKind::ALL {
         let all = engine.ports.journal.list(kind, None).await?;
         let left = all.into_iter().filter(|saga| saga.finished_at.is_none());
         open.extend(

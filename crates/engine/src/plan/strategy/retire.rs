@@ -8,7 +8,12 @@ use claviger_core::{
 use super::End;
 
 /// Grace, quiet, suspension, deletion. `what` is the word for the value; `seen` says what `quiet` means.
-pub(super) fn retire(subject: &Ref, what: &str, (quiet, seen): (Quiet, String), end: End) -> Vec<Step> {
+pub(in crate::plan) fn retire(
+    subject: &Ref,
+    what: &str,
+    (quiet, seen): (Quiet, String),
+    end: End,
+) -> Vec<Step> {
     let step = |action, detail: String| Step::new(action, subject.clone(), StepPhase::AfterPivot, detail);
     let (mut steps, End { grace, token, capability, .. }) = (Vec::new(), end);
     if grace > 0 {

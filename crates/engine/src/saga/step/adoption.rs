@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use claviger_backend::{Adoption, ErrorKind};
 use claviger_core::{
     model::ConsumerHow,
-    saga::{Action, SagaPlan, Step},
+    saga::{Action, SagaKind, SagaPlan, Step},
 };
 
 use super::super::context::{Context, Done, Ran, Trouble, permanent};
@@ -35,10 +35,12 @@ pub(super) async fn refresh(cx: &Context<'_>, step: &Step, how: ConsumerHow) -> 
     }
 }
 
-/// The step that restarts the consumer for which `step` waits.
+/// The step that restarts the consumer for which `step` waits: the last one before it.
 pub(in crate::saga) fn restart_of<'p>(plan: &'p SagaPlan, step: &Step) -> Option<&'p Step> {
-    let restarts = |action: &Action| matches!(action, Action::Refresh(_) | Action::Repoint(_));
-    plan.steps.iter().find(|other| other.target == step.target && restarts(&other.action))
+    let restarts =
+        |action: &Action| matches!(action, Action::Refresh(_) | Action::Repoint(_) | Action::Bind(_));
+    let (index, _) = plan.step(&step.id)?;
+    plan.steps[..index].iter().rfind(|other| other.target == step.target && restarts(&other.action))
 }
 
 /// `await-adoption`.
@@ -62,7 +64,9 @@ pub(super) async fn adopted(cx: &Context<'_>, step: &Step) -> Result<Ran, Troubl
         // What is told right after a rollback's restart may still be the failure of the rollout that it takes back.
         Ok(Adoption::Failing(why)) if cx.record.plan.strategy == ROLLBACK && cx.attempt < STALE => why,
         Ok(Adoption::Failing(why)) => {
-            return Err(permanent(format!("{} does not come up with the new value: {why}", step.target)));
+            let what =
+                if cx.record.plan.kind == SagaKind::Swap { "after the change" } else { "with the new value" };
+            return Err(permanent(format!("{} does not come up {what}: {why}", step.target)));
         }
         Ok(Adoption::Pending(why)) => why,
         // A question that could not be asked is asked again.

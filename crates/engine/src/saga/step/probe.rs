@@ -60,6 +60,9 @@ pub(super) async fn control(cx: &Context<'_>) -> Result<Ran, Trouble> {
     match probe.verdict {
         Verdict::Inconclusive(why) if cx.forced() => without(&why),
         Verdict::Accepted => Ok(Ran::Done(Done::new("it is accepted now").fact("control", probe.path))),
+        Verdict::Refused(evidence) if cx.record.plan.kind == SagaKind::Swap => Err(permanent(format!(
+            "the static credential is refused already ({evidence}): nothing is there to be compared with; revoke it instead"
+        ))),
         Verdict::Refused(evidence) => Ok(Ran::Done(Done::new(format!(
             "it is already refused ({evidence}): its refusal afterwards proves nothing"
         )))),
@@ -192,7 +195,7 @@ async fn attested(cx: &Context<'_>) -> Result<Ran, Trouble> {
 
 /// After a revocation: a credential that was re-created under its name may be the same one.
 async fn resurrected(cx: &Context<'_>) -> Result<Option<String>, Trouble> {
-    if cx.record.plan.kind != SagaKind::Revocation {
+    if cx.record.plan.kind == SagaKind::Rotation {
         return Ok(None);
     }
     match cx.issuer()?.presence(&cx.record.plan.subject).await? {
@@ -205,7 +208,7 @@ async fn resurrected(cx: &Context<'_>) -> Result<Option<String>, Trouble> {
 /// users the old value before it; where only its issuer knows the new one, the old value before the change.
 pub(super) fn control_paths(cx: &Context<'_>) -> Vec<String> {
     let actions: &[(&str, &str)] = match cx.record.plan.kind {
-        SagaKind::Revocation => &[("control-probe", "control")],
+        SagaKind::Revocation | SagaKind::Swap => &[("control-probe", "control")],
         SagaKind::Rotation => &[
             ("verify-new", "path"),
             ("seal-user", "control"),

@@ -85,6 +85,8 @@ pub(super) fn moved(cx: &Context<'_>) -> (DateTime<Utc>, bool) {
                     | Action::PostCopy
                     | Action::Refresh(_)
                     | Action::Repoint(_)
+                    | Action::Bind(_)
+                    | Action::AwaitUnread(_)
                     | Action::AwaitAdoption
             )
         })
@@ -126,6 +128,15 @@ pub(super) async fn disable(cx: &Context<'_>, step: &Step) -> Result<Ran, Troubl
 pub(super) async fn enable(cx: &Context<'_>, step: &Step) -> Result<Ran, Trouble> {
     cx.issuer()?.enable(&cx.operation(step), &step.target).await?;
     Ok(Ran::Done(Done::new("its issuer lets it work again")))
+}
+
+/// In a swap, which is undone until its credential has ended for good: lets a suspended value work again. Elsewhere a suspension is never unwound.
+pub(super) async fn undo(cx: &Context<'_>, step: &Step) -> Result<(), Trouble> {
+    if cx.record.plan.kind != SagaKind::Swap {
+        return Ok(());
+    }
+    let enable = cx.operation_of(&format!("undo:{}", step.id), &step.target);
+    Ok(cx.issuer()?.enable(&enable, &step.target).await?)
 }
 
 /// Did an interrupted enabling happen?
