@@ -52,6 +52,15 @@
 //! | parameter (copy) | `arn`, `type`, `tier`, `kms_key`, `last_modified_user` | string |
 //! | | `history_unread`, `tags_unread` | true where they were denied |
 //!
+//! # Roles in the place of keys
+//!
+//! A swap makes the role `claviger-<user>-<namespace>-<service account>`, tagged `claviger-operation`, with exactly the policies of the user and of its
+//! groups and its boundary; what cannot be carried over (`${aws:username}`, tags of the user, too many policies) refuses the plan. The trust policy
+//! asks `sub` and `aud` by `StringEquals`. Tried as the workload would, with a token of its account; what both may do is read from the policies and tried
+//! with four lists. Needs `iam:GetUser`, `iam:ListOpenIDConnectProviders`, `iam:GetOpenIDConnectProvider`, `iam:GetRole`, `iam:CreateRole`, `iam:TagRole`,
+//! `iam:AttachRolePolicy`, `iam:PutRolePolicy`, and to take it back `iam:DetachRolePolicy`, `iam:DeleteRolePolicy`, `iam:DeleteRole`, beside what a scan reads.
+//! EKS Pod Identity is not offered: what the cluster's agent does cannot be tried from outside of it.
+//!
 //! # To add
 //!
 //! Another service: its client in `clients.rs`, a file with a scope and a line in the tables, its permissions in `check.rs`. Another
@@ -70,6 +79,7 @@ mod config;
 mod document;
 mod ending;
 mod failure;
+mod federation;
 mod iam;
 mod issuer;
 mod labels;

@@ -3,6 +3,7 @@
 
 mod connection;
 mod contract;
+mod federation;
 mod inventory;
 mod issuer;
 mod store;
