@@ -51,6 +51,12 @@
 //! | | `managed_by` | the system that owns it, from `custom_metadata`; for `static-creds` the static role |
 //! | `static-creds` | `shown_for` | ref of the static role whose password is shown there |
 //!
+//! # Lent accounts in the place of passwords
+//! A swap of a role at a PostgreSQL server makes a role of the database engine, one of the `kubernetes` login and a policy, all named
+//! `claviger-<namespace>-<service account>-<role>`; the policy carries the operation's key. What is lent is a member of the former role and acts as it, so that
+//! grants are equal by construction; settings of the former role are not copied, and refuse the swap when both are compared. Needs `create`, `update`, `read`
+//! and `delete` on those three, `update` on `sys/leases/lookup`, `sys/leases/revoke-prefix/*` and `auth/token/revoke-accessor`.
+//!
 //! # Known limits
 //! Batch tokens are not listed by any server. Secret-ids and tokens have no last use. Destroying a secret-id leaves the tokens that it gave
 //! alive. KV version 1 has no compare-and-set. A secret-id or token with limited uses is never tried. A token that follows another is made at
@@ -67,6 +73,7 @@ mod inventory;
 mod issuer;
 mod kv;
 mod labels;
+mod lease;
 mod mounts;
 mod names;
 mod own_login;
