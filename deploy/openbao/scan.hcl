@@ -1,4 +1,4 @@
-# Flow `scan`: reads what holds a credential, and changes nothing. For mounts `kv`, `approle` and `database`: put your own names there, and leave out
+# Flow `scan`: reads what holds a credential, and changes nothing. For mounts `kv`, `approle`, `kubernetes`, `jwt` and `database`: put your own names there, and leave out
 # what you do not have. Beside the server's `default` policy, by which a token looks at itself and asks what it may do.
 # bao policy write claviger-scan deploy/openbao/scan.hcl
 
@@ -22,6 +22,12 @@ path "kv/data/*" { capabilities = ["read"] }
 # Roles, and their secret-ids by accessor.
 path "auth/approle/role/*" { capabilities = ["read", "list"] }
 path "auth/approle/role/+/secret-id-accessor/lookup" { capabilities = ["update"] }
+
+# Roles of logins by somebody else's token: what they ask of it.
+path "auth/kubernetes/role" { capabilities = ["list"] }
+path "auth/kubernetes/role/*" { capabilities = ["read"] }
+path "auth/jwt/role" { capabilities = ["list"] }
+path "auth/jwt/role/*" { capabilities = ["read"] }
 
 # Accounts at databases that the server rotates, or logs in with.
 path "database/config" { capabilities = ["list"] }

@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use claviger_backend::{
-    Backend, BackendInfo, Capability, Eraser, ErrorKind, Issuer, Offspring, Permission, Phase, Result,
-    Runtime, ScanSink, Store, Turns,
+    Backend, BackendInfo, Capability, Eraser, ErrorKind, Federation, Issuer, Offspring, Permission, Phase,
+    Result, Runtime, ScanSink, Store, Turns,
 };
 use claviger_core::{clock::Clock, model::Scope};
 
@@ -93,7 +93,7 @@ impl Backend for AwsBackend {
             refresh: false,
             adopted: false,
             repoint: false,
-            federate: false,
+            federate: true,
             bind: false,
         }
     }
@@ -138,6 +138,10 @@ impl Backend for AwsBackend {
     }
 
     fn eraser(&self) -> Option<&dyn Eraser> {
+        Some(self)
+    }
+
+    fn federation(&self) -> Option<&dyn Federation> {
         Some(self)
     }
 

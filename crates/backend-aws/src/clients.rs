@@ -98,6 +98,19 @@ impl Clients {
         })
     }
 
+    /// The same clients, signing with another key, or with a session where there is a session's token.
+    pub(crate) fn signed(&self, id: &str, secret: &SecretValue, session: Option<&SecretValue>) -> Self {
+        let id = SecretValue::from_text(id.to_owned());
+        let base = self.base.to_builder().credentials_provider(credentials(&id, secret, session)).build();
+        Self {
+            iam: aws_sdk_iam::Client::new(&base),
+            secrets: aws_sdk_secretsmanager::Client::new(&base),
+            parameters: aws_sdk_ssm::Client::new(&base),
+            sts: aws_sdk_sts::Client::new(&base),
+            base,
+        }
+    }
+
     /// STS at the same endpoint with another key.
     pub(crate) fn sts_with(&self, id: &str, secret: &SecretValue) -> aws_sdk_sts::Client {
         let id = SecretValue::from_text(id.to_owned());

@@ -11,7 +11,8 @@ use claviger_core::model::{Scope, ScopeStatus};
 use crate::clients::{Account, Caller, Clients};
 
 pub(crate) use self::{
-    grants::Grants,
+    grants::{Grants, pages},
+    policy::decode,
     user::{is_active, keys_of},
 };
 

@@ -31,7 +31,9 @@
 //! | role | `web_identity` | boolean: the trust policy takes tokens of an OIDC issuer |
 //! | | `web_identity_providers`, `web_identity_subjects`, `web_identity_audiences` | list of strings: issuers, and what `sub` and `aud` must be |
 //! | | `trusted_principals` | list of strings: accounts, users, roles, services |
+//! | | `trusted_organisations` | list of strings: organisations all of whose members get in |
 //! | | `trust_wildcard` | boolean: anybody, or any subject of an OIDC issuer |
+//! | | `trust_gaps` | list of the words of `claviger_core::trust::Gap`: what the trust policy does not ask |
 //! | access key | `status` | `Active` or `Inactive` |
 //! | | `keys_of_user`, `active_keys_of_user` | number |
 //! | | `own` | boolean: claviger works with it |
@@ -49,6 +51,15 @@
 //! | | `binary` | boolean |
 //! | parameter (copy) | `arn`, `type`, `tier`, `kms_key`, `last_modified_user` | string |
 //! | | `history_unread`, `tags_unread` | true where they were denied |
+//!
+//! # Roles in the place of keys
+//!
+//! A swap makes the role `claviger-<user>-<namespace>-<service account>`, tagged `claviger-operation`, with exactly the policies of the user and of its
+//! groups and its boundary; what cannot be carried over (`${aws:username}`, tags of the user, too many policies) refuses the plan. The trust policy
+//! asks `sub` and `aud` by `StringEquals`. Tried as the workload would, with a token of its account; what both may do is read from the policies and tried
+//! with four lists. Needs `iam:GetUser`, `iam:ListOpenIDConnectProviders`, `iam:GetOpenIDConnectProvider`, `iam:GetRole`, `iam:CreateRole`, `iam:TagRole`,
+//! `iam:AttachRolePolicy`, `iam:PutRolePolicy`, and to take it back `iam:DetachRolePolicy`, `iam:DeleteRolePolicy`, `iam:DeleteRole`, beside what a scan reads.
+//! EKS Pod Identity is not offered: what the cluster's agent does cannot be tried from outside of it.
 //!
 //! # To add
 //!
@@ -68,6 +79,7 @@ mod config;
 mod document;
 mod ending;
 mod failure;
+mod federation;
 mod iam;
 mod issuer;
 mod labels;

@@ -99,7 +99,7 @@ impl Rule {
 #[async_trait]
 impl Federation for KubernetesBackend {
     async fn offers(&self, candidate: &Candidate<'_>) -> Result<Offered> {
-        let Candidate { subject, identity, object, holder } = *candidate;
+        let Candidate { subject, identity, object, holder, .. } = *candidate;
         let other = || Offered::no("not-federated", "it is no token of this cluster's");
         if subject.backend() != self.info.name {
             return Ok(other());

@@ -42,6 +42,15 @@ const SHORTEST: u32 = 600;
 /// Whom a pod runs as that names nobody.
 const DEFAULT: &str = "default";
 
+/// Where a cluster says who signs its tokens.
+const DISCOVERY: &str = "/.well-known/openid-configuration";
+
+#[derive(Deserialize)]
+struct Discovery {
+    #[serde(default)]
+    issuer: String,
+}
+
 #[derive(Deserialize)]
 struct TokenRequest<'a> {
     #[serde(borrow)]
@@ -118,11 +127,13 @@ impl Workloads for KubernetesBackend {
         let place = Place::parse("holder", consumer)?;
         let secret = name_of("holder", &place, object)?;
         let named = |account: &str| self.names.object(&place.namespace, "ServiceAccount", account);
+        let issuer = self.token_issuer().await;
         let holder = |account: &str, reads, changeable| Holder {
             consumer: consumer.clone(),
             account: named(account),
             reads,
             notes: Vec::new(),
+            issuer: issuer.clone(),
             changeable,
         };
         let resource = match changeable(&place.kind) {
@@ -205,6 +216,13 @@ impl Workloads for KubernetesBackend {
 }
 
 impl KubernetesBackend {
+    /// Who signs the tokens of this cluster's accounts, by its discovery document (Kubernetes, "ServiceAccount issuer discovery"); every account may
+    /// read it unless somebody took that away. Unknown is no failure: who needs it says so.
+    async fn token_issuer(&self) -> Option<String> {
+        let body = self.connection.ask(Ask::get(DISCOVERY.to_owned()), OBJECT_LIMIT).await.ok()?;
+        wire::read::<Discovery>(&body).ok().map(|found| found.issuer).filter(|issuer| !issuer.is_empty())
+    }
+
     /// The names of a Secret's fields. Absent: none.
     async fn fields(&self, object: &Ref, namespace: &str, name: &str) -> Result<BTreeSet<String>> {
         let failed = |failure| self.error(failure, "holder", &format!("get {object}"));

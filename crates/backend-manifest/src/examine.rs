@@ -19,7 +19,7 @@ use crate::{
     kubernetes::{self, Index},
     pipeline,
     sighting::{Home, file_ref},
-    workflow,
+    terraform, workflow,
 };
 
 /// Larger files are not read.
@@ -134,7 +134,10 @@ pub(crate) fn examine(
         }
         Format::TerraformJson => {
             document::parse(text)?;
-            Ok(vec![whole(&home(Place::Literal), &entry.relative, text)])
+            let home = home(Place::Literal);
+            let mut found = vec![whole(&home, &entry.relative, text)];
+            found.extend(terraform::observe(&home, text));
+            Ok(found)
         }
         Format::Pem if text.contains("-----BEGIN ") && text.contains("-----END ") => {
             Ok(vec![whole(&home(Place::SecretStore), &entry.relative, text)])

@@ -36,6 +36,8 @@
 //! | copy in an object | `object_kind` | string | the object's kind |
 //! | copy in a Secret | `secret_type` | string | the Secret's type |
 //! | copy in a Secret or ConfigMap | `immutable` | bool | as the object says |
+//! | role, provider in a Terraform state (identity) | `web_identity`, `web_identity_providers`, `web_identity_subjects`, `web_identity_audiences`, `attribute_condition`, `arn`, `name` | | as the state has them |
+//! | | `trust_gaps` | list | the words of `claviger_core::trust::Gap`: what it does not ask of a token |
 //! | consumer | `replicas` | number | as the object says |
 //! | consumer | `unresolved` | bool | what it reads is not in the folder |
 //! | consumer | `sub_path` | string | mounted so that it never follows a change |
@@ -57,6 +59,7 @@ mod format;
 mod kubernetes;
 mod pipeline;
 mod sighting;
+mod terraform;
 mod words;
 mod workflow;
 

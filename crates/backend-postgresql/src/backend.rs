@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use claviger_backend::{
-    Backend, BackendInfo, Capability, Decoys, Issuer, Offspring, Permission, PermissionStatus, Phase, Result,
-    Runtime, ScanSink, Store, Turns,
+    Backend, BackendInfo, Capability, Decoys, Federation, Issuer, Offspring, Permission, PermissionStatus,
+    Phase, Result, Runtime, ScanSink, Store, Turns,
 };
 use claviger_core::{clock::Clock, model::Scope};
 
@@ -184,6 +184,10 @@ impl Backend for PostgresqlBackend {
 
     fn store(&self) -> Option<&dyn Store> {
         None
+    }
+
+    fn federation(&self) -> Option<&dyn Federation> {
+        Some(self)
     }
 
     fn runtime(&self) -> Option<&dyn Runtime> {

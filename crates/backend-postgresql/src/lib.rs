@@ -53,6 +53,7 @@ mod issuer;
 mod pair;
 mod privilege;
 mod probe;
+mod reach;
 mod role;
 mod session;
 mod setting;

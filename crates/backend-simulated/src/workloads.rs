@@ -113,6 +113,7 @@ impl Workloads for SimulatedBackend {
                 account: self.at(["k8s", namespace, "ServiceAccount", account]),
                 reads: reads(deployment, &from),
                 notes: Vec::new(),
+                issuer: None,
                 changeable,
             })
         })

@@ -85,6 +85,10 @@ fn needs(mounts: &[Mount]) -> Vec<Need> {
                 needs.push(need("revoke", format!("{path}/role/+/role-id"), &["read"]));
                 needs.push(need("revoke", format!("{path}/role/+/secret-id-accessor/destroy"), &["update"]));
             }
+            MountKind::Kubernetes | MountKind::Jwt => {
+                needs.push(need("scan", format!("{path}/role"), &["list"]));
+                needs.push(need("scan", format!("{path}/role/*"), &["read"]));
+            }
             MountKind::Userpass => needs.push(need("scan", format!("{path}/users/*"), &["list", "read"])),
             MountKind::Database => {
                 needs.push(need("scan", format!("{path}/config/*"), &["list", "read"]));

@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use claviger_backend::{
-    Candidate, Effect, Entry, Error, ErrorKind, Federation, Offered, Operation, Probe, Proposal, Result,
-    Verdict,
+    Candidate, Effect, Entry, Error, ErrorKind, Federation, Loan, Offered, Operation, Probe, Proposal,
+    Result, Verdict,
 };
 use claviger_core::{
     reference::Ref,
@@ -29,6 +29,7 @@ use crate::{
     client::ApiPath,
     inventory::TokenInfo,
     issuer::token_by_accessor,
+    lease,
     names::{Names, Subject},
 };
 
@@ -82,7 +83,7 @@ impl Federation for VaultBackend {
     async fn offers(&self, candidate: &Candidate<'_>) -> Result<Offered> {
         let subject = candidate.subject;
         if subject.backend() != self.info.name {
-            return Ok(Offered::no("not-federated", "it is none of this server's"));
+            return self.offers_lease(candidate).await;
         }
         let gives = match self.gives(subject).await? {
             Ok(gives) => gives,
@@ -150,7 +151,10 @@ impl Federation for VaultBackend {
         })))
     }
 
-    async fn federate(&self, _op: &Operation, arrangement: &Arrangement) -> Result<()> {
+    async fn federate(&self, op: &Operation, arrangement: &Arrangement) -> Result<()> {
+        if let Some(terms) = lease::Terms::read("federate", arrangement)? {
+            return self.make_lease(op, &terms).await;
+        }
         let path = role_path("federate", &arrangement.at)?;
         let wanted = Terms::of(arrangement).ok_or_else(|| no_terms("federate", arrangement))?;
         if let Some(there) = self.api.get::<Role>("federate", &path).await? {
@@ -166,7 +170,10 @@ impl Federation for VaultBackend {
         Ok(())
     }
 
-    async fn federated(&self, _op: &Operation, arrangement: &Arrangement) -> Result<bool> {
+    async fn federated(&self, op: &Operation, arrangement: &Arrangement) -> Result<bool> {
+        if let Some(terms) = lease::Terms::read("federated", arrangement)? {
+            return self.has_lease(op, &terms).await;
+        }
         let path = role_path("federated", &arrangement.at)?;
         let wanted = Terms::of(arrangement).ok_or_else(|| no_terms("federated", arrangement))?;
         let there: Option<Role> = self.api.get("federated", &path).await?;
@@ -174,6 +181,9 @@ impl Federation for VaultBackend {
     }
 
     async fn unfederate(&self, op: &Operation, arrangement: &Arrangement) -> Result<()> {
+        if let Some(terms) = lease::Terms::read("unfederate", arrangement)? {
+            return self.unmake_lease(op, &terms).await;
+        }
         if !self.federated(op, arrangement).await? {
             return Ok(());
         }
@@ -233,6 +243,17 @@ impl Federation for VaultBackend {
             may: given.policies.into_iter().flatten().collect(),
             ends_at,
         })
+    }
+
+    async fn borrow(&self, arrangement: &Arrangement, assertion: &SecretValue) -> Result<Option<Loan>> {
+        match lease::Terms::read("borrow", arrangement)? {
+            Some(terms) => self.try_lease(&terms, assertion).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn give_back(&self, handle: &str) -> Result<()> {
+        self.end_loan(handle).await
     }
 }
 

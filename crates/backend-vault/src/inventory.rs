@@ -3,6 +3,7 @@
 mod approle;
 mod certificate;
 mod database;
+mod federated;
 mod gaps;
 mod leases;
 mod policy;
@@ -19,7 +20,11 @@ use claviger_core::{
 };
 
 pub(crate) use self::{approle::SecretIdInfo, token::TokenInfo};
-use self::{gaps::Gaps, policy::Held};
+use self::{
+    federated::{JwtRole, KubernetesRole},
+    gaps::Gaps,
+    policy::Held,
+};
 use crate::{
     client::Api,
     config::MountFilter,
@@ -88,6 +93,10 @@ impl Survey<'_> {
             match &mount.kind {
                 MountKind::AppRole => self.approles(&mount.path, leases, &mut held, sink).await?,
                 MountKind::Userpass => self.users(&mount.path, &mut held, sink).await?,
+                MountKind::Kubernetes => {
+                    self.federated::<KubernetesRole>(&mount.path, &mut held, sink).await?
+                }
+                MountKind::Jwt => self.federated::<JwtRole>(&mount.path, &mut held, sink).await?,
                 MountKind::Database => self.database(&mount.path, leases, sink).await?,
                 MountKind::Pki => self.certificates(&mount.path, sink).await?,
                 MountKind::Foreign(kind) => {

@@ -13,7 +13,7 @@
 //!
 //! # Scopes
 //! Phase `Issuers`: `sys`: `mounts`, `leases`, `policies`; `auth/<approle>`: `roles`, `secret-ids`; `auth/token`: `accessors`;
-//! `auth/<userpass>`: `users`; a database mount: `connections`, `static-roles`; a PKI mount: `certificates`. Phase `Stores`: each folder of a
+//! `auth/<userpass>`: `users`; `auth/<kubernetes or jwt>`: `roles`; a database mount: `connections`, `static-roles`; a PKI mount: `certificates`. Phase `Stores`: each folder of a
 //! KV mount (`<mount>`, `<mount>/<folder>`), each KV secret whose values are denied (`<mount>/<path>`; its folder is then denied too, so that
 //! nothing there is taken for gone); a database mount: `static-creds`. Child namespaces and engines that we do not read are `unreadable`.
 //!
@@ -26,6 +26,10 @@
 //! | | `secret_id_bound_cidrs`, `token_bound_cidrs`, `token_policies` | list of strings |
 //! | | `token_type` | string |
 //! | | `leases_count` | leases below the role's mount |
+//! | role of a login by token (identity) | `trust_gaps` | list of the words of `claviger_core::trust::Gap`: what it does not ask of a token |
+//! | | `bound_service_account_names`, `bound_service_account_namespaces`, `audience`, `namespace_selector` | what it asks, at a cluster's tokens |
+//! | | `bound_subject`, `bound_claims`, `web_identity_audiences`, `role_type` | what it asks, at other tokens |
+//! | | `token_policies`, `token_ttl`, `token_max_ttl`, `token_period`, `token_bound_cidrs` | as above |
 //! | secret-id | `ttl` | seconds; 0: none |
 //! | | `num_uses` | uses left; 0: unlimited |
 //! | | `no_expiry` | boolean |
@@ -47,6 +51,12 @@
 //! | | `managed_by` | the system that owns it, from `custom_metadata`; for `static-creds` the static role |
 //! | `static-creds` | `shown_for` | ref of the static role whose password is shown there |
 //!
+//! # Lent accounts in the place of passwords
+//! A swap of a role at a PostgreSQL server makes a role of the database engine, one of the `kubernetes` login and a policy, all named
+//! `claviger-<namespace>-<service account>-<role>`; the policy carries the operation's key. What is lent is a member of the former role and acts as it, so that
+//! grants are equal by construction; settings of the former role are not copied, and refuse the swap when both are compared. Needs `create`, `update`, `read`
+//! and `delete` on those three, `update` on `sys/leases/lookup`, `sys/leases/revoke-prefix/*` and `auth/token/revoke-accessor`.
+//!
 //! # Known limits
 //! Batch tokens are not listed by any server. Secret-ids and tokens have no last use. Destroying a secret-id leaves the tokens that it gave
 //! alive. KV version 1 has no compare-and-set. A secret-id or token with limited uses is never tried. A token that follows another is made at
@@ -63,6 +73,7 @@ mod inventory;
 mod issuer;
 mod kv;
 mod labels;
+mod lease;
 mod mounts;
 mod names;
 mod own_login;

@@ -22,6 +22,10 @@ pub(crate) enum MountKind {
     AppRole,
     /// User and password login.
     Userpass,
+    /// Login by a token of a cluster.
+    Kubernetes,
+    /// Login by a token of an OIDC issuer.
+    Jwt,
     /// Holds no credential that lives long by itself: tokens (read by accessor), federated logins, the server's own parts.
     Nothing,
     /// May hold credentials, and we cannot read it. The type's name.
@@ -87,6 +91,8 @@ impl Described {
             ) => MountKind::Nothing,
             (true, "approle") => MountKind::AppRole,
             (true, "userpass") => MountKind::Userpass,
+            (true, "kubernetes") => MountKind::Kubernetes,
+            (true, "jwt" | "oidc") => MountKind::Jwt,
             // Whoever logs in here proves who they are with a credential that lives elsewhere.
             (true, _) => MountKind::Nothing,
             (false, other) => MountKind::Foreign(other.to_owned()),
@@ -180,7 +186,9 @@ mod tests {
         assert_eq!(mount("old/", r#"{"type":"kv","options":null}"#), MountKind::Kv1);
         assert_eq!(mount("old/", r#"{"type":"generic"}"#), MountKind::Kv1);
         assert_eq!(mount("auth/approle/", r#"{"type":"approle"}"#), MountKind::AppRole);
-        assert_eq!(mount("auth/kubernetes/", r#"{"type":"kubernetes"}"#), MountKind::Nothing);
+        assert_eq!(mount("auth/kubernetes/", r#"{"type":"kubernetes"}"#), MountKind::Kubernetes);
+        assert_eq!(mount("auth/github-actions/", r#"{"type":"jwt"}"#), MountKind::Jwt);
+        assert_eq!(mount("auth/cert/", r#"{"type":"cert"}"#), MountKind::Nothing);
         assert_eq!(mount("kubernetes/", r#"{"type":"kubernetes"}"#), MountKind::Foreign("kubernetes".into()));
     }
 }

@@ -11,7 +11,7 @@ use claviger_core::{
     secret::SecretValue,
 };
 
-use crate::{Operation, Probe, Result, StoreState};
+use crate::{BackendInfo, Error, ErrorKind, Operation, Probe, Result, StoreState};
 
 /// A workload that reads a static credential, as its platform sees it now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub struct Holder {
     pub reads: Reads,
     /// What the reader of a plan should know of it.
     pub notes: Vec<String>,
+    /// Who signs the tokens of its account (`iss`), where the platform says so.
+    pub issuer: Option<String>,
     /// May we change its manifest? Where another system owns that, the change is written down for it.
     pub changeable: StoreState,
 }
@@ -44,6 +46,8 @@ pub enum Reads {
 pub struct Candidate<'a> {
     /// The credential's ref at its issuer.
     pub subject: &'a Ref,
+    /// That issuer.
+    pub issuer: &'a BackendInfo,
     /// The account that it authenticates, where that is known.
     pub identity: Option<&'a Ref>,
     /// The object that the workload reads.
@@ -99,6 +103,26 @@ pub struct Entry {
     pub ends_at: Option<DateTime<Utc>>,
 }
 
+/// What a login gives where it lends an account of another system.
+pub struct Loan {
+    /// What the login showed.
+    pub probe: Probe,
+    /// The account. `None` unless the login was accepted.
+    pub account: Option<Lent>,
+    /// When it ends unless it is renewed.
+    pub ends_at: Option<DateTime<Utc>>,
+}
+
+/// An account that was lent.
+pub struct Lent {
+    /// Its ref at its own issuer.
+    pub at: Ref,
+    /// Its value.
+    pub value: SecretValue,
+    /// By what it is given back; no secret.
+    pub handle: String,
+}
+
 /// Where short-lived identities are accepted.
 #[async_trait]
 pub trait Federation: Send + Sync {
@@ -119,12 +143,23 @@ pub trait Federation: Send + Sync {
     /// nothing is changed. Repeat: success.
     async fn unfederate(&self, op: &Operation, arrangement: &Arrangement) -> Result<()>;
 
-    /// What the static credential may do, by a login with its value. Counts as a use of it. A wrong value is a verdict.
+    /// What the static credential may do, by a login with its value. Asked of the credential's own backend, be it that it accepts no short-lived identity. Counts as a use of it. A wrong value is a verdict.
     async fn reach(&self, subject: &Ref, value: &SecretValue) -> Result<Entry>;
 
     /// Logs in with the account's token, as the workload would, and says what that may do. What the login gave is ended again where it can be. A
     /// refusal is a verdict. Right after [`Federation::federate`] some systems refuse for a while: that is a refusal too, and is asked again.
     async fn login(&self, arrangement: &Arrangement, assertion: &SecretValue) -> Result<Entry>;
+
+    /// Logs in as [`Federation::login`] does, where what that gives is an account of another system, which alone can say what it may do; renews it
+    /// once, and says that it is accepted only where that was seen. `None`: nothing is lent under this arrangement.
+    async fn borrow(&self, _arrangement: &Arrangement, _assertion: &SecretValue) -> Result<Option<Loan>> {
+        Ok(None)
+    }
+
+    /// Gives an account back that was lent: it opens nothing any more. Repeat, or one that has ended: success.
+    async fn give_back(&self, handle: &str) -> Result<()> {
+        Err(Error::new(ErrorKind::Unsupported, "give_back", format!("{handle}: nothing is lent here")))
+    }
 }
 
 /// Where workloads run, and are vouched for.

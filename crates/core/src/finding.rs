@@ -69,6 +69,7 @@ mod vault_root;
 mod vault_secretid_unlimited;
 mod verify_drift;
 mod verify_refused;
+mod wif_trust_organisation;
 mod wif_trust_wildcard;
 
 use chrono::{DateTime, Utc};
@@ -225,6 +226,7 @@ pub const RULES: &[Rule] = &[
     sa_default_bound::RULE,
     cloud_role_admin::RULE,
     wif_trust_wildcard::RULE,
+    wif_trust_organisation::RULE,
     self_overpriv::RULE,
     cov_adapter_blind::RULE,
     returned_credential::RULE,

@@ -3,9 +3,11 @@
 
 mod connection;
 mod contract;
+mod federation;
 mod inventory;
 mod issuer;
 mod store;
+mod trust;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 

@@ -88,6 +88,58 @@ async fn tokens_are_listed_by_accessor_with_what_makes_them_dangerous() {
     assert_eq!(seen.incomplete(), Vec::<String>::new());
 }
 
+/// Roles of logins by token: what the server says of each, and what that comes to.
+#[tokio::test]
+async fn roles_of_logins_by_token_say_what_they_do_not_ask() {
+    let server = require_lab!(OpenBao::shared().await);
+    server.write("sys/auth/pods", &json!({ "type": "kubernetes" })).await.expect("a mount");
+    server.write("sys/auth/ci", &json!({ "type": "jwt" })).await.expect("a mount");
+    let pods = [
+        (
+            "exact",
+            json!({ "bound_service_account_names": "web", "bound_service_account_namespaces": "payments", "audience": "bao", "token_policies": "default", "token_ttl": "15m" }),
+        ),
+        (
+            "anywhere",
+            json!({ "bound_service_account_names": "web", "bound_service_account_namespaces": "*" }),
+        ),
+        (
+            "anyone",
+            json!({ "bound_service_account_names": "*", "bound_service_account_namespaces": "payments", "audience": "bao" }),
+        ),
+    ];
+    for (name, role) in pods {
+        server.write(&format!("auth/pods/role/{name}"), &role).await.expect("a role");
+    }
+    let ci = [
+        ("exact", json!({ "bound_claims": { "repository": "acme/web", "ref": "refs/heads/main" } })),
+        ("open", json!({ "bound_claims": {} })),
+        ("acme", json!({ "bound_claims_type": "glob", "bound_claims": { "sub": "repo:acme/*" } })),
+    ];
+    for (name, mut role) in ci {
+        let more = json!({ "role_type": "jwt", "user_claim": "sub", "bound_audiences": "bao" });
+        role.as_object_mut().expect("an object").extend(more.as_object().cloned().unwrap_or_default());
+        server.write(&format!("auth/ci/role/{name}"), &role).await.expect("a role");
+    }
+    let seen = scan(&root(server, &["auth/pods", "auth/ci"]), Phase::Issuers).await.expect("a scan");
+    let gaps =
+        |path: &str| seen.identities[&at(&format!("vault/auth/{path}"))].attributes["trust_gaps"].clone();
+    assert_eq!(gaps("pods/role/exact"), json!([]));
+    assert_eq!(gaps("pods/role/anywhere"), json!(["subject-wildcard", "audience-missing"]));
+    assert_eq!(gaps("pods/role/anyone"), json!(["subject-pattern"]));
+    assert_eq!(gaps("ci/role/exact"), json!([]));
+    assert_eq!(gaps("ci/role/open"), json!(["subject-missing"]));
+    assert_eq!(gaps("ci/role/acme"), json!(["organisation"]));
+    let exact = &seen.identities[&at("vault/auth/pods/role/exact")];
+    assert_eq!((exact.kind, &exact.attributes["token_ttl"]), (IdentityKind::VaultRole, &json!(900)));
+    assert!(
+        seen.grants.iter().any(|grant| grant.identity == exact.at && grant.privilege == "policy/default")
+    );
+    for mount in ["auth/pods", "auth/ci"] {
+        assert_eq!(seen.status(mount, "roles"), Some(ScopeStatus::Complete), "{mount}");
+    }
+}
+
 #[tokio::test]
 async fn roles_and_secret_ids_show_their_limits() {
     let server = require_lab!(OpenBao::shared().await);

@@ -58,6 +58,17 @@ impl Servers {
         openbao.write("sys/mounts/kv", &json!({"type": "kv", "options": {"version": "2"}})).await?;
         openbao.write("sys/mounts/database", &json!({"type": "database"})).await?;
         openbao.write("sys/auth/approle", &json!({"type": "approle"})).await?;
+        for method in ["kubernetes", "jwt"] {
+            openbao.write(&format!("sys/auth/{method}"), &json!({"type": method})).await?;
+        }
+        let bound = json!({
+            "bound_service_account_names": "web", "bound_service_account_namespaces": "payments", "audience": "bao",
+        });
+        openbao.write("auth/kubernetes/role/web", &bound).await?;
+        let bound = json!({
+            "role_type": "jwt", "user_claim": "sub", "bound_subject": "repo:acme/web", "bound_audiences": "bao",
+        });
+        openbao.write("auth/jwt/role/web", &bound).await?;
         let url = format!(
             "postgresql://{{{{username}}}}:{{{{password}}}}@127.0.0.1:{}/postgres?sslmode=disable",
             postgres.port()

@@ -84,6 +84,8 @@ macro_rules! pages {
     }};
 }
 
+pub(crate) use pages;
+
 impl<'a> Grants<'a> {
     pub(crate) fn new(scan: Scan<'a>) -> Self {
         Self { scan, managed: Mutex::default(), groups: Mutex::default() }

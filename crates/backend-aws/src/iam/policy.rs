@@ -175,7 +175,7 @@ pub(super) fn by_name(name: &str) -> PrivilegeLevel {
 }
 
 /// IAM sends documents percent-encoded (RFC 3986). What is not encoded stays as it is.
-pub(super) fn decode(text: &str) -> String {
+pub(crate) fn decode(text: &str) -> String {
     if text.trim_start().starts_with('{') {
         return text.to_owned();
     }

@@ -4,6 +4,7 @@ use claviger_backend::{Result, ScanSink};
 use claviger_core::{
     model::{Attributes, IdentityKind, Scope},
     observation::{Observation, ObservedIdentity},
+    trust::{AwsTrust, Gap as NotAsked},
 };
 use futures::stream::{self, StreamExt as _};
 use serde_json::{Value, json};
@@ -71,74 +72,20 @@ async fn one(scan: Scan<'_>, grants: &Grants<'_>, role: aws_sdk_iam::types::Role
     (items, gap)
 }
 
-fn texts(value: Option<&Value>) -> Vec<String> {
-    match value {
-        Some(Value::String(text)) => vec![text.clone()],
-        Some(Value::Array(all)) => all.iter().filter_map(|it| it.as_str().map(str::to_owned)).collect(),
-        _ => Vec::new(),
-    }
-}
-
 /// Who a trust policy lets in.
 fn trust(document: &str) -> Attributes {
     let policy: Value = serde_json::from_str(&decode(document)).unwrap_or(Value::Null);
-    let statements = match policy.get("Statement") {
-        Some(Value::Array(all)) => all.clone(),
-        Some(one @ Value::Object(_)) => vec![one.clone()],
-        _ => return Attributes::new(),
-    };
-    let (mut providers, mut subjects, mut audiences, mut principals) =
-        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let mut wildcard = false;
-    for statement in statements.iter().filter(|it| it.get("Effect").and_then(Value::as_str) == Some("Allow"))
-    {
-        let mut here = Vec::new();
-        for (operator, tests) in statement.get("Condition").and_then(Value::as_object).into_iter().flatten() {
-            for (key, value) in tests.as_object().into_iter().flatten() {
-                if key.ends_with(":sub") && operator.contains("String") && !operator.contains("Not") {
-                    here.extend(texts(Some(value)));
-                } else if key.ends_with(":aud") {
-                    audiences.extend(texts(Some(value)));
-                }
-            }
-        }
-        match statement.get("Principal") {
-            Some(Value::String(text)) => {
-                wildcard |= text == "*" && statement.get("Condition").is_none();
-                principals.push(text.clone());
-            }
-            Some(Value::Object(by_kind)) => {
-                for (kind, value) in by_kind {
-                    let named = texts(Some(value));
-                    if kind == "Federated"
-                        && named
-                            .iter()
-                            .any(|it| it.contains(":oidc-provider/") || !it.contains(":saml-provider/"))
-                    {
-                        // Without a condition on `sub`, or with `*`, whoever the issuer knows gets in.
-                        wildcard |= here.is_empty() || here.iter().any(|it| it.chars().all(|c| c == '*'));
-                        providers.extend(named);
-                    } else {
-                        wildcard |= named.iter().any(|it| it == "*") && statement.get("Condition").is_none();
-                        principals.extend(named);
-                    }
-                }
-            }
-            _ => {}
-        }
-        subjects.extend(here);
-    }
-    for all in [&mut providers, &mut subjects, &mut audiences, &mut principals] {
-        all.sort();
-        all.dedup();
-    }
+    let Some(trust) = AwsTrust::read(&policy) else { return Attributes::new() };
+    let anybody = [NotAsked::AnyPrincipal, NotAsked::SubjectMissing, NotAsked::SubjectWildcard];
     [
-        ("web_identity", json!(!providers.is_empty())),
-        ("web_identity_providers", json!(providers)),
-        ("web_identity_subjects", json!(subjects)),
-        ("web_identity_audiences", json!(audiences)),
-        ("trusted_principals", json!(principals)),
-        ("trust_wildcard", json!(wildcard)),
+        ("web_identity", json!(!trust.providers.is_empty())),
+        ("web_identity_providers", json!(trust.providers)),
+        ("web_identity_subjects", json!(trust.subjects)),
+        ("web_identity_audiences", json!(trust.audiences)),
+        ("trusted_principals", json!(trust.principals)),
+        ("trusted_organisations", json!(trust.organisations)),
+        ("trust_wildcard", json!(anybody.iter().any(|gap| trust.gaps.contains(gap)))),
+        ("trust_gaps", NotAsked::words(&trust.gaps)),
     ]
     .into_iter()
     .map(|(key, value)| (key.to_owned(), value))
@@ -165,9 +112,17 @@ mod tests {
         assert_eq!(bound["web_identity"], true);
         assert_eq!(bound["web_identity_subjects"], json!(["system:serviceaccount:a:b"]));
         assert_eq!(bound["web_identity_audiences"], json!(["sts.amazonaws.com"]));
-        assert_eq!(bound["trust_wildcard"], false);
+        assert_eq!((&bound["trust_wildcard"], &bound["trust_gaps"]), (&json!(false), &json!([])));
         assert_eq!(of(issuer, "{}")["trust_wildcard"], true, "any subject");
         assert_eq!(of(issuer, r#"{"StringLike":{"i.example:sub":"*"}}"#)["trust_wildcard"], true);
+        let organisation = of(
+            issuer,
+            r#"{"StringLike":{"i.example:sub":"repo:acme/*"},"StringEquals":{"i.example:aud":"x"}}"#,
+        );
+        assert_eq!(
+            (&organisation["trust_gaps"], &organisation["trusted_organisations"]),
+            (&json!(["organisation"]), &json!(["acme"]))
+        );
         let account = of(r#"{"AWS":"arn:aws:iam::2:root"}"#, "{}");
         assert_eq!(
             (&account["web_identity"], &account["trusted_principals"]),

@@ -37,6 +37,11 @@ pub(super) fn text(place: &Place, body: &Buffer, mounting: &Mounting) -> Result<
             kind.to_lowercase()
         ),
     ];
+    let account = pointing.template().map(|(_, template)| template.spec.service_account_name.plain());
+    let account = account.filter(|name| !name.is_empty()).unwrap_or_else(|| "default".to_owned());
+    lines.extend(mounting.account_annotations.iter().map(|(key, value)| {
+        format!("kubectl annotate serviceaccount {account} --namespace {namespace} {key}={value}")
+    }));
     lines.append(&mut remarks);
     let remarks: String = lines.iter().map(|line| format!("# {line}\n")).collect();
     let document = yaml_serde::to_string(&json!({"spec": spec}))

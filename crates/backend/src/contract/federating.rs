@@ -52,6 +52,7 @@ async fn proposed(bench: &Bench) -> Result<(Ref, Box<Proposal>), String> {
     must(matches!(holder.reads, Reads::Files(_)), format!("{:?} of `swappable`", holder.reads))?;
     let candidate = Candidate {
         subject: &swap.credential.at,
+        issuer: bench.backend.info(),
         identity: Some(&holder.account),
         object: &swap.object,
         holder: &holder,

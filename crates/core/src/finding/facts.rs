@@ -10,6 +10,7 @@ use crate::{
     canonical::Weakness,
     model::{Attributes, CopyStage, CredentialKind, CredentialState},
     reference::Ref,
+    trust::Gap,
     view::{CopyView, CredentialDetail, CredentialView, IdentityView},
 };
 
@@ -77,6 +78,35 @@ pub(super) fn number(attributes: &Attributes, key: &str) -> Option<i64> {
 /// A text.
 pub(super) fn text<'a>(attributes: &'a Attributes, key: &str) -> Option<&'a str> {
     attributes.get(key).and_then(Value::as_str)
+}
+
+/// What a role does not ask of those who may become it, the worst first.
+pub(super) fn gaps(attributes: &Attributes) -> Vec<Gap> {
+    let said: Vec<&str> = attributes
+        .get("trust_gaps")
+        .and_then(Value::as_array)
+        .map(|words| words.iter().filter_map(Value::as_str).collect())
+        .unwrap_or_default();
+    Gap::ALL.iter().copied().filter(|gap| said.contains(&gap.as_str())).collect()
+}
+
+/// A draft with what is known of whom a role lets in.
+pub(super) fn trust_evidence(draft: Draft, attributes: &Attributes) -> Draft {
+    const TOLD: [&str; 11] = [
+        "web_identity_providers",
+        "web_identity_subjects",
+        "web_identity_audiences",
+        "trusted_organisations",
+        "trusted_principals",
+        "bound_service_account_names",
+        "bound_service_account_namespaces",
+        "audience",
+        "bound_subject",
+        "bound_claims",
+        "attribute_condition",
+    ];
+    let told = TOLD.into_iter().filter_map(|key| Some((key, attributes.get(key)?.clone())));
+    told.fold(draft, |draft, (key, value)| draft.with(key, value))
 }
 
 /// What the issuer or any current copy says under this key.

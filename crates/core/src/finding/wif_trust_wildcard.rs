@@ -1,29 +1,47 @@
-//! A cloud role that takes tokens of an OIDC issuer without saying whose: any workload of that issuer, of any customer, may become the role.
+//! A role takes tokens of another issuer without saying exactly whose, or for whom: who gets hold of such a token may become the role. Or it
+//! takes anybody.
 //!
-//! Source: OWASP NHI6:2025. The backend says `trust_wildcard` where `sub` is missing or a bare wildcard, or where anybody is trusted.
+//! Source: OWASP NHI6:2025. Backends say in `trust_gaps` what the role does not ask, in the words of [`crate::trust::Gap`].
 
 use super::{Check, Context, Draft, Rule, facts, framework::nhi};
-use crate::view::{IdentityView, Severity};
+use crate::{
+    trust::Gap,
+    view::{IdentityView, Severity},
+};
 
 pub(super) const RULE: Rule = Rule {
     slug: "wif-trust-wildcard",
     severity: Severity::Critical,
-    suggested: "Name the exact `sub` and `aud` in the role's trust policy.",
+    suggested: "Name the exact subject and audience in the role's trust.",
     frameworks: &[nhi("NHI6:2025")],
     check: Check::Identity(check),
 };
 
+/// How bad, and what is wrong; `None`: another rule's business.
+fn meaning(gap: Gap) -> Option<(Severity, &'static str)> {
+    match gap {
+        Gap::AnyPrincipal => Some((Severity::Critical, "Anybody may become this role")),
+        Gap::SubjectMissing | Gap::SubjectWildcard => {
+            Some((Severity::Critical, "Any workload of an issuer may become this role"))
+        }
+        Gap::AudienceMissing | Gap::AudienceWildcard => {
+            Some((Severity::High, "This role takes tokens that were made for somebody else"))
+        }
+        Gap::SubjectPattern => Some((Severity::Medium, "Whoever meets a pattern may become this role")),
+        Gap::Organisation => None,
+    }
+}
+
 fn check(identity: &IdentityView, _: &Context) -> Option<Draft> {
     let attributes = &identity.attributes;
-    let holds = facts::flag(attributes, "web_identity") && facts::flag(attributes, "trust_wildcard");
-    holds.then(|| {
-        let facts = ["web_identity_providers", "web_identity_subjects", "web_identity_audiences"];
-        facts.into_iter().filter_map(|key| Some((key, attributes.get(key)?.clone()))).fold(
-            Draft::of(&identity.at, "Any workload of an OIDC issuer may become this role")
-                .with("trust_wildcard", true),
-            |draft, (key, value)| draft.with(key, value),
-        )
-    })
+    let gaps = facts::gaps(attributes);
+    // Gaps come with the worst first.
+    let (severity, title) = gaps.iter().find_map(|gap| meaning(*gap))?;
+    let words: Vec<&str> =
+        gaps.iter().filter(|gap| meaning(**gap).is_some()).map(|gap| gap.as_str()).collect();
+    let mut draft = Draft::of(&identity.at, title).with("trust_gaps", words);
+    draft.severity = Some(severity);
+    Some(facts::trust_evidence(draft, attributes))
 }
 
 #[cfg(test)]
@@ -31,18 +49,37 @@ mod tests {
     use super::*;
     use crate::{finding::sample, model::IdentityKind};
 
+    fn role(gaps: &[&str]) -> IdentityView {
+        let mut role = sample::identity("aws/iam/role/deploy", IdentityKind::AwsRole);
+        role.attributes.insert("trust_gaps".to_owned(), gaps.to_vec().into());
+        role.attributes.insert("web_identity_subjects".to_owned(), vec!["repo:acme/web:*"].into());
+        role
+    }
+
     #[test]
-    fn holds_of_roles_that_trust_any_subject() {
-        let role = |wildcard: bool| {
-            let mut role = sample::identity("aws/iam/role/deploy", IdentityKind::AwsRole);
-            role.attributes.insert("web_identity".to_owned(), true.into());
-            role.attributes.insert("trust_wildcard".to_owned(), wildcard.into());
-            role
-        };
-        sample::holds_of_identity(&RULE, &role(true));
-        sample::spares_identity(&RULE, &role(false));
-        let mut other = role(true);
-        other.attributes.remove("web_identity");
-        sample::spares_identity(&RULE, &other);
+    fn holds_of_roles_that_do_not_ask_whose_or_for_whom() {
+        for (gaps, severity) in [
+            (&["any-principal"][..], Severity::Critical),
+            (&["subject-missing", "audience-missing"], Severity::Critical),
+            (&["subject-wildcard"], Severity::Critical),
+            (&["organisation", "audience-missing"], Severity::High),
+            (&["audience-wildcard"], Severity::High),
+            (&["subject-pattern"], Severity::Medium),
+        ] {
+            let draft = check(&role(gaps), &Context::new(sample::now())).expect("a finding");
+            assert_eq!(draft.severity, Some(severity), "{gaps:?}");
+            assert_eq!(draft.evidence["web_identity_subjects"][0], "repo:acme/web:*");
+        }
+        sample::holds_of_identity(&RULE, &role(&["subject-missing"]));
+    }
+
+    #[test]
+    fn spares_exact_trusts_and_what_is_unknown() {
+        sample::spares_identity(&RULE, &role(&[]));
+        sample::spares_identity(&RULE, &role(&["organisation"]));
+        sample::spares_identity(&RULE, &role(&["a word of tomorrow"]));
+        let mut unknown = role(&[]);
+        unknown.attributes.clear();
+        sample::spares_identity(&RULE, &unknown);
     }
 }

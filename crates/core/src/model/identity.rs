@@ -17,8 +17,12 @@ words!(
         AwsRole = "aws-role",
         /// A Vault or OpenBao AppRole.
         VaultAppRole = "vault-approle",
+        /// A role of a Vault or OpenBao login by somebody else's token.
+        VaultRole = "vault-role",
         /// A Vault or OpenBao token's display name, where no other identity is known.
         VaultToken = "vault-token",
+        /// An issuer of tokens that a cloud trusts, with what it asks of them.
+        FederationProvider = "federation-provider",
         /// A database login role.
         DatabaseRole = "database-role",
         /// A certificate's subject.

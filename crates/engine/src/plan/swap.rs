@@ -284,6 +284,7 @@ async fn turn(
     }
     let candidate = Candidate {
         subject: at,
+        issuer: issuer(engine, at)?.0.info(),
         identity: detail.credential.identity.as_ref(),
         object: &object,
         holder: &holder,

@@ -6,7 +6,9 @@ use claviger_core::{
 };
 
 use super::{Call, Guarded};
-use crate::{Backend as _, Candidate, Entry, Federation, Holder, Offered, Operation, Result, Workloads};
+use crate::{
+    Backend as _, Candidate, Entry, Federation, Holder, Loan, Offered, Operation, Result, Workloads,
+};
 
 impl Guarded {
     fn inner_federation(&self, at: Option<&Ref>, operation: &'static str) -> Result<&dyn Federation> {
@@ -53,7 +55,9 @@ impl Federation for Guarded {
 
     async fn reach(&self, subject: &Ref, value: &SecretValue) -> Result<Entry> {
         self.call(Call::reads("federation.reach", &self.config).at(subject), || async move {
-            self.inner_federation(None, "reach")?.reach(subject, value).await
+            // Also of who accepts no such identity, and only says what its own credentials may do.
+            let inner = self.inner.federation();
+            inner.ok_or_else(|| self.no_role("teller of rights", "reach"))?.reach(subject, value).await
         })
         .await
     }
@@ -61,6 +65,20 @@ impl Federation for Guarded {
     async fn login(&self, arrangement: &Arrangement, assertion: &SecretValue) -> Result<Entry> {
         self.call(Call::reads("federation.login", &self.config).at(&arrangement.at), || async move {
             self.inner_federation(Some(&arrangement.at), "login")?.login(arrangement, assertion).await
+        })
+        .await
+    }
+
+    async fn borrow(&self, arrangement: &Arrangement, assertion: &SecretValue) -> Result<Option<Loan>> {
+        self.call(Call::reads("federation.borrow", &self.config).at(&arrangement.at), || async move {
+            self.inner_federation(Some(&arrangement.at), "borrow")?.borrow(arrangement, assertion).await
+        })
+        .await
+    }
+
+    async fn give_back(&self, handle: &str) -> Result<()> {
+        self.call(Call::reads("federation.give_back", &self.config), || async move {
+            self.inner_federation(None, "give_back")?.give_back(handle).await
         })
         .await
     }

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
-use claviger_backend::{Adoption, Entry, Reads, Retry, StoreState, Verdict};
+use claviger_backend::{Adoption, Entry, Loan, Probe, Reads, Retry, StoreState, Verdict};
 use claviger_core::{
     reference::Ref,
     saga::{Arrangement, Binding, Side, Step},
     seal::Slot,
+    secret::SecretValue,
 };
 
 use super::{
@@ -144,12 +145,11 @@ pub(super) async fn login(cx: &Context<'_>, arrangement: &Arrangement) -> Result
             "no copy of {subject} could be read: what it may do cannot be compared with what would take its place"
         )));
     };
-    let federation = cx.federation(&arrangement.at)?;
     let assertion = cx
         .workloads(&arrangement.account)?
         .assertion(&arrangement.account, arrangement.audience.as_deref(), arrangement.lifetime)
         .await?;
-    let new = federation.login(arrangement, &assertion).await?;
+    let new = entry(cx, arrangement, &assertion).await?;
     match &new.probe.verdict {
         Verdict::Accepted => {}
         Verdict::Refused(evidence) if cx.attempt < LOGINS => {
@@ -168,7 +168,7 @@ pub(super) async fn login(cx: &Context<'_>, arrangement: &Arrangement) -> Result
     let Some(ends_at) = new.ends_at else {
         return Err(permanent(format!("what a login at {} gives never ends: it is no swap", arrangement.at)));
     };
-    let former = federation.reach(subject, &old).await?;
+    let former = cx.federation(subject)?.reach(subject, &old).await?;
     if former.probe.verdict != Verdict::Accepted {
         return Err(temporary("the static credential was not accepted, so that nothing can be compared"));
     }
@@ -183,6 +183,24 @@ pub(super) async fn login(cx: &Context<'_>, arrangement: &Arrangement) -> Result
         .fact("rights", new.may.len())
         .fact("ends_at", ends_at.to_rfc3339()),
     ))
+}
+
+/// What the short-lived identity is. Of an account that is lent, the system that it is of says what it may do; then it is given back.
+async fn entry(
+    cx: &Context<'_>,
+    arrangement: &Arrangement,
+    assertion: &SecretValue,
+) -> Result<Entry, Trouble> {
+    let federation = cx.federation(&arrangement.at)?;
+    let Some(Loan { probe, account, ends_at }) = federation.borrow(arrangement, assertion).await? else {
+        return Ok(federation.login(arrangement, assertion).await?);
+    };
+    let Some(lent) = account else { return Ok(Entry { probe, may: BTreeSet::new(), ends_at }) };
+    let reached = cx.federation(&lent.at)?.reach(&lent.at, &lent.value).await;
+    federation.give_back(&lent.handle).await?;
+    let reached = reached?;
+    let path = format!("{}, then {}", probe.path, reached.probe.path);
+    Ok(Entry { probe: Probe { verdict: reached.probe.verdict, path }, may: reached.may, ends_at })
 }
 
 fn again(cx: &Context<'_>) -> Ran {
