@@ -2,6 +2,7 @@
 
 Reads one JSON document on stdin:
     {"endpoint": URL, "region": "...", "access_key_id": "...", "secret_access_key": "...",
+     "session_token": "..." (left out for a key that stands alone),
      "calls": [{"service": "iam", "operation": "create_user", "parameters": {...}}, ...]}
 and writes the list of answers on stdout; a refused call gives {"Error": {...}}. Values pass through pipes only, never
 through arguments.
@@ -20,6 +21,7 @@ def main():
     session = boto3.Session(
         aws_access_key_id=request["access_key_id"],
         aws_secret_access_key=request["secret_access_key"],
+        aws_session_token=request.get("session_token"),
         region_name=request["region"],
     )
     # `max_attempts` counts retries, `total_max_attempts` counts attempts: none is repeated.

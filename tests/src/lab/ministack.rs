@@ -110,10 +110,22 @@ pub struct Call {
 /// # Errors
 /// [`assets::NotInstalled`]; or when a call gets no answer.
 pub fn calls(endpoint: &str, key: (&str, &str), list: &[Call]) -> Result<Vec<Value>> {
+    send(endpoint, (key.0, key.1, None), list)
+}
+
+/// The same with a session: id, secret and token.
+///
+/// # Errors
+/// As [`calls`].
+pub fn calls_in(endpoint: &str, session: (&str, &str, &str), list: &[Call]) -> Result<Vec<Value>> {
+    send(endpoint, (session.0, session.1, Some(session.2)), list)
+}
+
+fn send(endpoint: &str, key: (&str, &str, Option<&str>), list: &[Call]) -> Result<Vec<Value>> {
     let python = assets::path("python")?;
     let list: Vec<Value> =
         list.iter().map(|call| json!({"service": call.service, "operation": call.operation, "parameters": call.parameters})).collect();
-    let request = json!({"endpoint": endpoint, "region": REGION, "access_key_id": key.0, "secret_access_key": key.1, "calls": list});
+    let request = json!({"endpoint": endpoint, "region": REGION, "access_key_id": key.0, "secret_access_key": key.1, "session_token": key.2, "calls": list});
     let mut command = bare_command(python, &std::env::temp_dir());
     command.arg(assets::lab_directory().join("seed_aws.py"));
     let mut child = command
