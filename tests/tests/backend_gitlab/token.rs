@@ -110,11 +110,11 @@ async fn a_limit_is_told_with_the_time_to_wait() {
     let server = Gitlab::start().await.expect("a fake");
     let backend = backend(&server);
     server.state().throttle = (1, 7);
-    let error = backend.check().await.err().expect("refused");
+    let error = backend.check().await.expect_err("refused");
     assert_eq!((error.kind(), error.retry_after()), (ErrorKind::RateLimited, Some(Duration::from_secs(7))));
     server.state().throttle = (1, 7);
     let subject = at("forge/users/root/access-tokens/2");
-    let error = backend.verify(&subject, &value("glpat-nothing")).await.err().expect("no verdict");
+    let error = backend.verify(&subject, &value("glpat-nothing")).await.expect_err("no verdict");
     assert_eq!(error.kind(), ErrorKind::RateLimited);
 }
 
@@ -173,6 +173,6 @@ async fn whose_a_value_is_is_asked_of_the_servers_own_look_up_and_of_nothing_els
     assert!(backend.identify(&value("some-password-0123456789")).await.expect("an answer").is_none());
     assert_eq!(server.state().seen.len(), before, "a value that is none of its own was sent there");
     let other = backend_as(&server, &told(&server, personal));
-    let error = other.identify(&value(&told(&server, group))).await.err().expect("not allowed");
+    let error = other.identify(&value(&told(&server, group))).await.expect_err("not allowed");
     assert_eq!(error.kind(), ErrorKind::Denied, "who may not ask says no");
 }

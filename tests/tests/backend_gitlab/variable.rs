@@ -74,7 +74,7 @@ async fn what_a_job_would_not_get_as_it_is_is_not_written() {
         let place = at(place);
         let version = backend.read(&place).await.expect("an answer").expect("it is there").version;
         let written = backend.write(&operation(text), &place, &value(text), &Expect::Version(version)).await;
-        let error = written.err().expect("refused");
+        let error = written.expect_err("refused");
         assert_eq!(error.kind(), ErrorKind::Invalid, "{place}");
         assert!(!format!("{error:?} {error}").contains(text), "the value is in the error");
     }

@@ -92,7 +92,7 @@ async fn a_write_whose_answer_was_lost_is_known_by_its_marker() {
     let version = backend.marked(&place).await.expect("an answer").expect("it is there").version;
     server.state().lose = 1;
     let lost = backend.post(&op, &place, &value("new-text"), &Expect::Version(version.clone())).await;
-    let error = lost.err().expect("no answer");
+    let error = lost.expect_err("no answer");
     assert_eq!((error.kind(), error.effect()), (ErrorKind::Unavailable, Effect::Unknown));
     let after = backend.marked(&place).await.expect("an answer").expect("it is there");
     assert_eq!(after.written_by, Some(op.key.to_string()));
@@ -110,6 +110,6 @@ async fn who_may_not_change_it_is_told_before_anything_is_tried() {
     let state = backend.open(&at("ci/system/_/token#secret")).await.expect("an answer");
     assert!(matches!(&state, StoreState::Refused(why) if why.contains("Credentials/Update")), "{state:?}");
     server.state().users.insert(READER.to_owned(), "another".to_owned());
-    let error = backend.check().await.err().expect("refused");
+    let error = backend.check().await.expect_err("refused");
     assert_eq!(error.kind(), ErrorKind::Unauthenticated);
 }

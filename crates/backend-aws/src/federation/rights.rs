@@ -3,7 +3,7 @@
 //! Source: the IAM User Guide, "Policy evaluation logic": a principal's rights are the union of its identity policies, cut by its boundary; a
 //! user's groups count, a role has none. Limits: "IAM and AWS STS quotas", the defaults.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use claviger_backend::{Error, ErrorKind, Result};
 use serde_json::Value;
@@ -158,9 +158,9 @@ impl Rights {
         attached: impl Iterator<Item = aws_sdk_iam::types::AttachedPolicy>,
     ) -> Result<()> {
         for arn in attached.filter_map(|policy| policy.policy_arn) {
-            if !self.managed.contains_key(&arn) {
-                let document = managed(scan, &arn).await?;
-                self.managed.insert(arn, document);
+            if let Entry::Vacant(free) = self.managed.entry(arn) {
+                let document = managed(scan, free.key()).await?;
+                free.insert(document);
             }
         }
         Ok(())
@@ -271,7 +271,7 @@ mod tests {
     #[test]
     fn what_a_role_cannot_carry_is_an_obstacle() {
         let plain = json!({"Statement": {"Effect": "Allow", "Action": "s3:Get*", "Resource": "*"}});
-        assert_eq!(rights(&[plain.clone()]).obstacle(), None);
+        assert_eq!(rights(std::slice::from_ref(&plain)).obstacle(), None);
         let own = json!({"Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "arn:aws:s3:::home/${aws:username}/*"}});
         let tagged = json!({"Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "*", "Condition": {"StringEquals": {"aws:PrincipalTag/team": "a"}}}});
         let long =

@@ -93,7 +93,7 @@ impl AwsTrust {
     fn add(&mut self, statement: &Value) {
         let tests = tests(statement);
         match statement.get("Principal") {
-            Some(Value::String(text)) => self.add_principals(&[text.clone()], statement, &tests),
+            Some(Value::String(text)) => self.add_principals(std::slice::from_ref(text), statement, &tests),
             Some(Value::Object(by_kind)) => {
                 for (kind, value) in by_kind {
                     let named = texts(Some(value));

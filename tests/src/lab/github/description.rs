@@ -121,11 +121,7 @@ impl Description {
         let is = |form: &&str| {
             self.check(form, &json!({"$ref": format!("#/components/schemas/{form}")}), body).is_empty()
         };
-        if ERRORS.iter().any(is) {
-            Vec::new()
-        } else {
-            vec![format!("no form of an error: {body}")]
-        }
+        if ERRORS.iter().any(is) { Vec::new() } else { vec![format!("no form of an error: {body}")] }
     }
 
     /// Holds a value against a schema. The messages name places and rules, and values of the lab's own only.

@@ -21,6 +21,7 @@ fn word(kind: SagaKind) -> &'static str {
     match kind {
         SagaKind::Rotation => "rotation",
         SagaKind::Revocation => "revocation",
+        SagaKind::Swap => "swap",
     }
 }
 
