@@ -68,7 +68,7 @@ impl Cloud {
             "[backends.prod]\nkind = \"kubernetes\"\nkubeconfig = \"{}\"\ninclude = [\"{namespace}\"]\n\
              [backends.aws]\nkind = \"aws\"\nregion = \"{REGION}\"\nendpoint = \"{}\"\npropagation_seconds = 0\n\
              access_key_id = {{ file = \"id\" }}\nsecret_access_key = {{ file = \"secret\" }}\n\
-             [policies.keys]\nmatch = \"kind=access-key\"\nevidence = \"blind\"\ngrace = \"0s\"\n",
+             [policies.keys]\nmatch = \"kind=access-key\"\nevidence = \"blind\"\n",
             cluster.kubeconfig().display(),
             gate.endpoint()
         );

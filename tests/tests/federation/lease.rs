@@ -218,7 +218,7 @@ impl Estate {
             "[backends.prod]\nkind = \"kubernetes\"\nkubeconfig = \"{}\"\ninclude = [\"{namespace}\"]\n\
              [backends.vault]\nkind = \"vault\"\naddress = \"{}\"\ntoken = {{ file = \"token\" }}\n\
              [backends.db]\nkind = \"postgresql\"\nurl = \"postgres://{}@127.0.0.1:{}/postgres?sslmode=disable\"\npassword = {{ file = \"password\" }}\n\
-             [policies.passwords]\nmatch = \"kind=password\"\nevidence = \"blind\"\ngrace = \"0s\"\n",
+             [policies.passwords]\nmatch = \"kind=password\"\nevidence = \"blind\"\n",
             servers.cluster.kubeconfig().display(),
             servers.bao.address(),
             servers.postgres.user(),

@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use claviger_core::saga::Cause;
+use claviger_core::saga::{Arrangement, Cause};
 use claviger_engine::plan::{Patch, SwapOptions};
 use claviger_server::document::change;
 use serde_json::Value;
@@ -28,9 +28,11 @@ pub(super) async fn run(global: &Global, args: &SwapArgs) -> Result<Exit> {
     let planned = engine.plan_swap(&selector, &options).await?;
     let mut shown = plan::document(&planned.plan);
     shown["patches"] = output::value(&planned.patches)?;
+    let made = planned.arrangements();
+    shown["arrangements"] = output::value(&made)?;
     let human = matches!(global.output, Format::Table | Format::Wide);
     plan::show(global, &shown);
-    show(global, &planned.patches);
+    show(global, &made, &planned.patches)?;
     let hash = planned.plan.hash.to_string();
     if let Some(expected) = args.plan_hash.as_deref().filter(|expected| *expected != hash) {
         let message = format!("the plan is {hash} now, and not {expected}: something has changed since");
@@ -84,21 +86,27 @@ fn document(shown: &Value, outcomes: &[claviger_engine::saga::SagaOutcome]) -> R
     Ok(document)
 }
 
-/// What changes in manifests, for people.
-fn show(global: &Global, patches: &[Patch]) {
+/// What is made where the identities are accepted, and what changes in manifests, for people.
+fn show(global: &Global, made: &[&Arrangement], patches: &[Patch]) -> Result<()> {
     let mut text = String::new();
+    for Arrangement { at, account, audience, terms, .. } in made {
+        let audience = audience.as_ref().map_or_else(String::new, |audience| format!(", for {audience}"));
+        text.push_str(&format!("{at} (made for {account}{audience})\n"));
+        text.extend(format!("{:#}", output::value(terms)?).lines().map(|line| format!("    {line}\n")));
+    }
     for patch in patches {
         let who = patch.by_hand.as_ref().map_or_else(String::new, |why| format!(" (by its owner: {why})"));
         text.push_str(&format!("{}{who}\n", patch.at));
         text.extend(patch.text.lines().map(|line| format!("    {line}\n")));
     }
     if text.is_empty() || global.quiet {
-        return;
+        return Ok(());
     }
     match global.output {
         Format::Table | Format::Wide => output::text(&text),
         _ => output::text_to_stderr(&text),
     }
+    Ok(())
 }
 
 /// One file each. What is there is overwritten only by the same text.

@@ -17,7 +17,7 @@ use claviger_backend::{
 use claviger_core::{
     model::CredentialState,
     reference::Ref,
-    saga::{Action, Binding, Evidence, Quiet, SagaKind, SagaPlan, Side, Step, StepPhase},
+    saga::{Action, Arrangement, Binding, Evidence, Quiet, SagaKind, SagaPlan, Side, Step, StepPhase},
     view::CredentialDetail,
 };
 use claviger_store::port::Selection;
@@ -69,6 +69,18 @@ pub struct SwapPlan {
     pub plan: Plan,
     /// The changes of manifests in it.
     pub patches: Vec<Patch>,
+}
+
+impl SwapPlan {
+    /// What would be made at the systems that accept the identities: whom they let in, and what for.
+    pub fn arrangements(&self) -> Vec<&Arrangement> {
+        let steps = self.plan.subjects.iter().flat_map(|subject| &subject.steps);
+        let made = steps.filter_map(|step| match &step.action {
+            Action::Federate(arrangement) => Some(arrangement),
+            _ => None,
+        });
+        made.collect()
+    }
 }
 
 impl Engine {
