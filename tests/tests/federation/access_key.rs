@@ -14,9 +14,9 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    KILLS, Owner, Place, carried_out,
+    KILLS, Owner, Place, WITHIN, carried_out,
     gate::{AUDIENCE, Gate, rewritten},
-    halfway, text, token_for, workload,
+    halfway, moment, text, token_for, workload,
 };
 
 const ACCOUNT: &str = "000000000000";
@@ -234,7 +234,7 @@ async fn no_kill_of_a_swap_to_a_role_loses_access() -> Result<()> {
         let name = format!("shop{turn}");
         let key = cloud.plant(&name)?;
         cloud.place.run(&["scan"])?;
-        let kill = (turn > 0).then(|| whole.mul_f64(f64::from(turn) / f64::from(KILLS + 1)));
+        let kill = moment(whole, turn);
         let mut owner = Owner::new(cloud.cluster, cloud.namespace, &name);
         let subject = key.subject();
         let took = carried_out(&cloud.place, &subject, &format!("patches{turn}"), &mut owner, kill).await?;
@@ -257,6 +257,7 @@ async fn no_kill_of_a_swap_to_a_role_loses_access() -> Result<()> {
         }
     }
     cloud.place.run(&["audit", "verify"])?.expect(0)?;
+    ensure!(KILLS - never >= WITHIN, "only {} kills fell into the swap", KILLS - never);
     println!("{KILLS} kills over {whole:?}: {done} came to their end, {never} had not begun");
     Ok(())
 }

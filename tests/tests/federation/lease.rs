@@ -20,7 +20,7 @@ use reqwest::Method;
 use serde_json::json;
 use tokio_postgres::{Config, NoTls};
 
-use crate::{KILLS, Owner, Place, carried_out, halfway, text, token_for, workload};
+use crate::{KILLS, Owner, Place, WITHIN, carried_out, halfway, moment, text, token_for, workload};
 
 const AUDIENCE: &str = "openbao";
 /// The role with which OpenBao's database engine logs in.
@@ -426,7 +426,7 @@ async fn no_kill_of_a_swap_to_lent_accounts_loses_access() -> Result<()> {
     for turn in 0..=KILLS {
         let account = estate.plant(&format!("shop{turn}")).await?;
         estate.place.run(&["scan"])?;
-        let kill = (turn > 0).then(|| whole.mul_f64(f64::from(turn) / f64::from(KILLS + 1)));
+        let kill = moment(whole, turn);
         let mut owner = Owner::new(estate.cluster, estate.namespace, &account.role);
         let subject = account.subject();
         let took = carried_out(&estate.place, &subject, &format!("patches{turn}"), &mut owner, kill).await?;
@@ -450,6 +450,7 @@ async fn no_kill_of_a_swap_to_lent_accounts_loses_access() -> Result<()> {
         }
     }
     estate.place.run(&["audit", "verify"])?.expect(0)?;
+    ensure!(KILLS - never >= WITHIN, "only {} kills fell into the swap", KILLS - never);
     println!("{KILLS} kills over {whole:?}: {done} came to their end, {never} had not begun");
     Ok(())
 }

@@ -21,8 +21,11 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// How many kills are spread over a swap.
-pub(crate) const KILLS: u32 = 20;
+/// How many kills are spread over a swap, of which so many have to fall into it and not before its first commit.
+pub(crate) const KILLS: u32 = 26;
+pub(crate) const WITHIN: u32 = 20;
+/// The program starts and plans for about so much of a run.
+const START: f64 = 0.4;
 /// A swap comes to its end within this time, on a machine that does much else.
 const PATIENCE: Duration = Duration::from_secs(240);
 
@@ -175,6 +178,12 @@ pub(crate) async fn carried_out(
         place.run(&["resume"])?;
     }
     Ok(took)
+}
+
+/// When a run is killed that takes so long whole. The first turn is not killed.
+pub(crate) fn moment(whole: Duration, turn: u32) -> Option<Duration> {
+    let share = START + (1.0 - START) * f64::from(turn) / f64::from(KILLS + 1);
+    (turn > 0).then(|| whole.mul_f64(share))
 }
 
 /// Starts a swap that nobody's owner helps on, and kills it when it waits for the owner.
