@@ -50,6 +50,6 @@ pub(super) async fn find(client: &Client, text: &str) -> Result<(&'static str, S
             Err(failure) => return Err(failure),
         }
     }
-    Err(Failure::new(403, Exit::Failed, format!("there is no rotation or revocation `{text}`"))
+    Err(Failure::new(403, Exit::Failed, format!("there is no rotation, revocation or swap `{text}`"))
         .hint("`claviger list rotations` shows them"))
 }
