@@ -246,6 +246,7 @@ async fn no_crash_in_a_turn_of_two_users_loses_one_or_lets_a_third_in() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "minutes with the others: part of the campaign, as SQLite has it in the gate"]
 async fn no_crash_in_a_turn_of_two_users_loses_one_or_lets_a_third_in_on_postgres() {
     println!("{}", sweep(Saga::Alternating, Kind::Postgres).await);
 }
