@@ -11,13 +11,12 @@ mod secret;
 
 use std::{sync::Arc, time::Duration};
 
-use claviger_backend::{Backend, Message, Operation, Phase, channel};
+use claviger_backend::{Backend, Operation, contract::Everything};
 use claviger_backend_forge::{GiteaBackend, GiteaConfig, Login};
 use claviger_core::{
     clock::SystemClock,
     id::{OperationKey, SagaId},
-    model::{Scope, ScopeStatus},
-    observation::{Observation, ObservedConsumer, ObservedCopy, ObservedCredential, ObservedGrant},
+    model::ScopeStatus,
     reference::Ref,
     secret::SecretValue,
 };
@@ -51,70 +50,4 @@ fn operation(name: &str) -> Operation {
     let run = format!("{}/{name}", std::process::id());
     let key = OperationKey::derive(SagaId(uuid::Uuid::NAMESPACE_OID), &run, "forge", 0);
     Operation { key, deadline: Duration::from_secs(30) }
-}
-
-/// What a scan saw.
-#[derive(Default)]
-struct Seen {
-    credentials: Vec<ObservedCredential>,
-    copies: Vec<ObservedCopy>,
-    consumers: Vec<ObservedConsumer>,
-    grants: Vec<ObservedGrant>,
-    ends: Vec<(Scope, ScopeStatus, Option<String>)>,
-}
-
-impl Seen {
-    async fn of(backend: &GiteaBackend) -> Self {
-        let mut seen = Self::default();
-        for phase in [Phase::Issuers, Phase::Stores] {
-            let (mut sink, mut receiver) = channel(4);
-            let send = async {
-                let outcome = backend.inventory(phase, &mut sink).await;
-                drop(sink);
-                outcome
-            };
-            let receive = async {
-                while let Some(message) = receiver.recv().await {
-                    seen.take(message);
-                }
-            };
-            let (outcome, ()) = tokio::join!(send, receive);
-            outcome.expect("an inventory");
-        }
-        seen
-    }
-
-    fn take(&mut self, message: Message) {
-        match message {
-            Message::ScopeEnd { scope, status, reason } => self.ends.push((scope, status, reason)),
-            Message::Page(page) => {
-                for item in page.items {
-                    match item {
-                        Observation::Credential(it) => self.credentials.push(it),
-                        Observation::Copy(it) => self.copies.push(it),
-                        Observation::Consumer(it) => self.consumers.push(it),
-                        Observation::Grant(it) => self.grants.push(it),
-                        Observation::Identity(_) => {}
-                    }
-                }
-            }
-        }
-    }
-
-    fn credential(&self, at: &str) -> &ObservedCredential {
-        self.credentials
-            .iter()
-            .find(|one| one.at.as_str() == at)
-            .unwrap_or_else(|| panic!("{at} is not listed"))
-    }
-
-    fn copy(&self, at: &str) -> &ObservedCopy {
-        self.copies.iter().find(|one| one.at.as_str() == at).unwrap_or_else(|| panic!("{at} is not listed"))
-    }
-
-    fn end(&self, area: &str, part: &str) -> ScopeStatus {
-        let scope = Scope::new(area, part);
-        let end = self.ends.iter().find(|(one, ..)| *one == scope);
-        end.unwrap_or_else(|| panic!("{scope} has no end in {:?}", self.ends)).1
-    }
 }

@@ -11,16 +11,13 @@ mod variable;
 
 use std::{sync::Arc, time::Duration};
 
-use claviger_backend::{Backend, Message, Operation, Phase, channel};
+use claviger_backend::{Backend, Operation, contract::Everything};
 use claviger_backend_forge::{GitlabBackend, GitlabConfig};
 use claviger_core::{
     clock::SystemClock,
     fingerprint::FingerprintKey,
     id::{OperationKey, SagaId},
-    model::{Scope, ScopeStatus},
-    observation::{
-        Observation, ObservedConsumer, ObservedCopy, ObservedCredential, ObservedGrant, ObservedIdentity,
-    },
+    model::ScopeStatus,
     reference::Ref,
     secret::SecretValue,
 };
@@ -54,70 +51,4 @@ fn backend(server: &Gitlab) -> GitlabBackend {
 fn operation(name: &str) -> Operation {
     let key = OperationKey::derive(SagaId(uuid::Uuid::NAMESPACE_OID), name, "gitlab", 0);
     Operation { key, deadline: Duration::from_secs(30) }
-}
-
-/// What a scan saw.
-#[derive(Default)]
-struct Everything {
-    identities: Vec<ObservedIdentity>,
-    credentials: Vec<ObservedCredential>,
-    copies: Vec<ObservedCopy>,
-    consumers: Vec<ObservedConsumer>,
-    grants: Vec<ObservedGrant>,
-    ends: Vec<(Scope, ScopeStatus, Option<String>)>,
-}
-
-impl Everything {
-    async fn of(backend: &GitlabBackend) -> Self {
-        let mut seen = Self::default();
-        for phase in [Phase::Issuers, Phase::Stores] {
-            let (mut sink, mut receiver) = channel(4);
-            let send = async {
-                let outcome = backend.inventory(phase, &mut sink).await;
-                drop(sink);
-                outcome
-            };
-            let receive = async {
-                while let Some(message) = receiver.recv().await {
-                    seen.take(message);
-                }
-            };
-            let (outcome, ()) = tokio::join!(send, receive);
-            outcome.expect("an inventory");
-        }
-        seen
-    }
-
-    fn take(&mut self, message: Message) {
-        match message {
-            Message::ScopeEnd { scope, status, reason } => self.ends.push((scope, status, reason)),
-            Message::Page(page) => {
-                for item in page.items {
-                    match item {
-                        Observation::Credential(it) => self.credentials.push(it),
-                        Observation::Copy(it) => self.copies.push(it),
-                        Observation::Consumer(it) => self.consumers.push(it),
-                        Observation::Grant(it) => self.grants.push(it),
-                        Observation::Identity(it) => self.identities.push(it),
-                    }
-                }
-            }
-        }
-    }
-
-    fn credential(&self, at: &str) -> &ObservedCredential {
-        let found = self.credentials.iter().find(|one| one.at.as_str() == at);
-        found.unwrap_or_else(|| panic!("{at} is not listed"))
-    }
-
-    fn copy(&self, at: &str) -> &ObservedCopy {
-        let found = self.copies.iter().find(|one| one.at.as_str() == at);
-        found.unwrap_or_else(|| panic!("{at} is not listed"))
-    }
-
-    fn end(&self, area: &str, part: &str) -> ScopeStatus {
-        let scope = Scope::new(area, part);
-        let end = self.ends.iter().find(|(one, ..)| *one == scope);
-        end.unwrap_or_else(|| panic!("{scope} has no end in {:?}", self.ends)).1
-    }
 }

@@ -7,13 +7,11 @@ mod credential;
 
 use std::{sync::Arc, time::Duration};
 
-use claviger_backend::{Backend, Message, Operation, Phase, channel};
+use claviger_backend::{Backend, Operation, contract::Everything};
 use claviger_backend_forge::{JenkinsBackend, JenkinsConfig, Login};
 use claviger_core::{
     clock::SystemClock,
     id::{OperationKey, SagaId},
-    model::{Scope, ScopeStatus},
-    observation::{Observation, ObservedCopy},
     reference::Ref,
     secret::SecretValue,
 };
@@ -44,41 +42,4 @@ fn backend(server: &Jenkins) -> JenkinsBackend {
 fn operation(name: &str) -> Operation {
     let key = OperationKey::derive(SagaId(uuid::Uuid::NAMESPACE_OID), name, "jenkins", 0);
     Operation { key, deadline: Duration::from_secs(30) }
-}
-
-/// What a scan saw.
-#[derive(Default)]
-struct Everything {
-    copies: Vec<ObservedCopy>,
-    ends: Vec<(Scope, ScopeStatus)>,
-}
-
-impl Everything {
-    async fn of(backend: &JenkinsBackend) -> Self {
-        let mut seen = Self::default();
-        for phase in [Phase::Issuers, Phase::Stores] {
-            let (mut sink, mut receiver) = channel(4);
-            let send = async {
-                let outcome = backend.inventory(phase, &mut sink).await;
-                drop(sink);
-                outcome
-            };
-            let receive = async {
-                while let Some(message) = receiver.recv().await {
-                    match message {
-                        Message::ScopeEnd { scope, status, .. } => seen.ends.push((scope, status)),
-                        Message::Page(page) => {
-                            seen.copies.extend(page.items.into_iter().filter_map(|item| match item {
-                                Observation::Copy(copy) => Some(copy),
-                                _ => None,
-                            }))
-                        }
-                    }
-                }
-            };
-            let (outcome, ()) = tokio::join!(send, receive);
-            outcome.expect("an inventory");
-        }
-        seen
-    }
 }

@@ -20,6 +20,7 @@ mod asking;
 mod bench;
 mod description;
 mod erasing;
+mod everything;
 mod federating;
 mod hiding;
 mod inventory;
@@ -38,6 +39,7 @@ use claviger_core::{model::ConsumerHow, reference::Ref, secret::SecretValue};
 use libtest_mimic::Trial;
 
 use self::bench::Bench;
+pub use self::everything::Everything;
 use crate::Backend;
 
 /// A credential and the value that its issuer accepts now.

@@ -28,7 +28,7 @@ async fn everything_there_is_listed_and_what_is_not_shown_is_said() {
     let (token, used) = server.token_for("seen", "ci", &["read:user"]).await.expect("a token");
     server.login(&used).await.expect("a login");
 
-    let seen = Seen::of(&backend(config(server, &["seen", "seen-org"]))).await;
+    let seen = Everything::of(&backend(config(server, &["seen", "seen-org"]))).await;
     let found = seen.credential(&format!("forge/users/seen/tokens/{token}"));
     assert_eq!(
         (found.kind, found.identity.as_ref().map(Ref::as_str)),
@@ -95,7 +95,7 @@ async fn everything_there_is_listed_and_what_is_not_shown_is_said() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_token_that_we_work_with_is_known_as_our_own() {
     let server = require_lab!(Gitea::shared().await);
-    let seen = Seen::of(&backend(config(server, &[ADMINISTRATOR]))).await;
+    let seen = Everything::of(&backend(config(server, &[ADMINISTRATOR]))).await;
     let own = seen.credentials.iter().filter(|one| one.attributes.contains_key("own")).count();
     assert_eq!(own, 1);
 }
@@ -108,7 +108,7 @@ async fn who_may_not_see_is_told_so_and_reads_the_rest() {
     let scopes = ["read:user", "read:organization", "read:repository"];
     let (_, token) = server.token_for("narrow", "reads", &scopes).await.expect("a token");
     let narrow = backend(GiteaConfig { token: Some(value(&token)), login: None, ..config(server, &[]) });
-    let seen = Seen::of(&narrow).await;
+    let seen = Everything::of(&narrow).await;
     for (area, part, status) in [
         ("instance", "users", ScopeStatus::Denied),
         ("instance", "organisations", ScopeStatus::Denied),

@@ -25,7 +25,7 @@ async fn every_page_is_read_and_no_more() {
         server.put_secret(PLACE, &format!("S{number}"), "x-1234");
     }
     server.page_of(3);
-    let seen = Seen::of(&backend(config(&server, &token))).await;
+    let seen = Everything::of(&backend(config(&server, &token))).await;
     let names: Vec<_> =
         seen.copies.iter().filter(|copy| copy.at.as_str().contains("shop/actions/secrets")).collect();
     assert_eq!(names.len(), 7);
@@ -42,7 +42,7 @@ async fn a_page_at_another_origin_is_not_followed_and_nobody_there_gets_the_toke
     let origin = format!("http://{}", other.local_addr().expect("an address"));
     server.lead_elsewhere("repos/acme/shop/keys", &origin);
     let forge = backend(config(&server, &token));
-    let seen = Seen::of(&forge).await;
+    let seen = Everything::of(&forge).await;
     let end = seen
         .ends
         .iter()
@@ -112,11 +112,11 @@ async fn what_has_not_changed_costs_nothing_and_what_has_is_seen() {
     let token = shop(&server);
     server.put_secret(PLACE, "X", "x-1234");
     let forge = backend(config(&server, &token));
-    let first = Seen::of(&forge).await;
+    let first = Everything::of(&forge).await;
     let before = server.unchanged();
     server.put_secret(PLACE, "Y", "y-1234");
     server.variable(PLACE, "REGION", "eu");
-    let second = Seen::of(&forge).await;
+    let second = Everything::of(&forge).await;
     assert!(server.unchanged() - before > 10, "{} answers still held", server.unchanged() - before);
     assert_eq!(first.copies.len() + 2, second.copies.len());
     second.copy("forge/acme/shop/actions/secrets/X");
@@ -183,7 +183,7 @@ async fn an_app_works_as_its_installation_and_renews_its_token_before_it_ends() 
     assert_eq!(tokens_made(&server), 2, "it is renewed while it still works");
 
     // What it was not given is said to be unread, and the rest is read.
-    let seen = Seen::of(&forge).await;
+    let seen = Everything::of(&forge).await;
     assert_eq!(seen.end("acme/shop", "secrets"), ScopeStatus::Complete);
     assert_eq!(seen.end("acme/shop", "deploy-keys"), ScopeStatus::Denied);
     assert_eq!(seen.end("orgs/acme", "tokens"), ScopeStatus::Denied);

@@ -53,7 +53,7 @@ async fn everything_there_is_listed_and_what_is_not_shown_is_said() {
     });
     let owner = server.token("root", &["acme"], ALL);
     let own = server.authorize("acme", "root", &owner, &["admin:org"]);
-    let seen = Seen::of(&backend(config(&server, &owner))).await;
+    let seen = Everything::of(&backend(config(&server, &owner))).await;
 
     let secret = seen.copy("forge/acme/shop/actions/secrets/DB_PASSWORD");
     assert!(matches!(secret.content, Content::Unreadable(_)) && secret.updated_at.is_some());
@@ -163,7 +163,7 @@ async fn an_app_is_told_of_fine_grained_tokens() {
         installation: None,
     };
     let forge = backend(GithubConfig { token: None, app: Some(app), ..config(&server, "") });
-    let seen = Seen::of(&forge).await;
+    let seen = Everything::of(&forge).await;
     let at_ = format!("forge/orgs/acme/personal-access-tokens/{grant}");
     let token = seen.credential(&at_);
     assert_eq!(token.identity.as_ref().map(Ref::as_str), Some("forge/users/dana"));
@@ -184,7 +184,7 @@ async fn who_may_not_see_is_told_so_and_reads_the_rest() {
     plant(&server);
     let narrow = server.token("dana", &["acme"], &[("secrets", "read"), ("contents", "read")]);
     let forge = backend(config(&server, &narrow));
-    let seen = Seen::of(&forge).await;
+    let seen = Everything::of(&forge).await;
     for (area, part, status) in [
         ("acme/shop", "secrets", ScopeStatus::Complete),
         ("acme/shop", "workflows", ScopeStatus::Complete),

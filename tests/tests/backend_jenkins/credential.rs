@@ -1,7 +1,7 @@
 //! Credentials: redacted, written whole, known by their marker.
 
 use claviger_backend::{Effect, ErrorKind, Expect, Letterbox, StoreState};
-use claviger_core::observation::Content;
+use claviger_core::{model::ScopeStatus, observation::Content};
 use claviger_tests::lab::jenkins::READER;
 
 use super::*;
@@ -36,13 +36,9 @@ async fn a_scan_shows_where_values_lie_and_takes_no_redaction_for_one() {
     );
     let login = seen.copies.iter().find(|copy| copy.at.as_str().ends_with("db#password")).expect("it");
     assert_eq!(login.bundle.user.as_deref(), Some("app"));
-    let end = |area: &str, part: &str| {
-        let scope = Scope::new(area, part);
-        seen.ends.iter().find(|(one, _)| *one == scope).map(|(_, status)| *status)
-    };
-    assert_eq!(end("job/team/job/web", "credentials/_"), Some(ScopeStatus::Complete));
-    assert_eq!(end("job/team/job/web", "values/_"), Some(ScopeStatus::Unreadable));
-    assert_eq!(end("instance", "api-tokens"), Some(ScopeStatus::Unreadable));
+    assert_eq!(seen.end("job/team/job/web", "credentials/_"), ScopeStatus::Complete);
+    assert_eq!(seen.end("job/team/job/web", "values/_"), ScopeStatus::Unreadable);
+    assert_eq!(seen.end("instance", "api-tokens"), ScopeStatus::Unreadable);
 }
 
 #[tokio::test]
