@@ -25,9 +25,9 @@ pub(crate) mod scan;
 pub(crate) mod schedule;
 mod serve;
 pub(crate) mod show;
-mod swap;
+pub(crate) mod swap;
 mod token;
-mod trace;
+pub(crate) mod trace;
 pub(crate) mod verify;
 
 use crate::{

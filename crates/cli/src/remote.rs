@@ -20,6 +20,8 @@ mod saga;
 mod scan;
 mod schedule;
 mod show;
+mod swap;
+mod trace;
 mod verify;
 
 use self::{client::Client, saga::ABSENT};
@@ -51,6 +53,8 @@ pub(crate) async fn run(server: &str, cli: &Cli) -> Result<Exit> {
         Command::Policy(args) => policy::run(global, &client()?, args).await,
         Command::Rotate(args) => rotate::run(global, &client()?, args).await,
         Command::Revoke(args) => revoke::run(global, &client()?, args).await,
+        Command::Swap(args) => swap::run(global, &client()?, args).await,
+        Command::Trace(args) => trace::run(global, &client()?, args).await,
         Command::Approve(args) if args.new_key.is_none() => approve::run(global, &client()?, args).await,
         Command::Schedule(args) => schedule::run(global, &client()?, args).await,
         Command::Incident(args) => incident::run(global, &client()?, args).await,

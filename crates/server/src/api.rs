@@ -30,19 +30,23 @@ mod route;
 mod saga;
 mod scan;
 mod schedule;
+mod swap;
 mod trace;
 mod verification;
 mod webhook;
 mod work;
 
-use std::sync::Arc;
+use std::{convert::Infallible, sync::Arc};
 
 use axum::{Json, Router, extract::DefaultBodyLimit, middleware, routing::get};
 use claviger_core::signing::PrivateKey;
 use claviger_engine::{firing::Scheduler, saga::RunOptions};
 use claviger_store::{Deliveries, Requests, Tokens};
 use utoipa::OpenApi as _;
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::{
+    router::{OpenApiRouter, UtoipaMethodRouterExt as _},
+    routes,
+};
 
 pub use self::authenticate::{Bearer, Unknown};
 pub(crate) use self::{problem::Problem, work::Work};
@@ -128,6 +132,13 @@ fn described() -> OpenApiRouter<Context> {
         .routes(routes!(revocation::show))
         .routes(routes!(revocation::events))
         .routes(routes!(revocation::resume))
+        .routes(routes!(swap::list, swap::begin))
+        .routes(routes!(swap::show))
+        .routes(routes!(swap::events))
+        .routes(routes!(swap::rollback_plan))
+        .routes(routes!(swap::rollback))
+        .routes(routes!(swap::resume))
+        .routes(routes!(resolution::swap))
         .routes(routes!(resolution::rotation))
         .routes(routes!(resolution::revocation))
         .routes(routes!(resolution::resume))
@@ -144,7 +155,7 @@ fn described() -> OpenApiRouter<Context> {
         .routes(routes!(scan::begin))
         .routes(routes!(scan::newest))
         .routes(routes!(verification::begin))
-        .routes(routes!(trace::ask))
+        .routes(routes!(trace::ask).layer::<_, Infallible>(DefaultBodyLimit::max(trace::BODY)))
         .routes(routes!(report::write))
         .routes(routes!(notification::list))
         .routes(routes!(audit::verify))

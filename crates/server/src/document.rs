@@ -12,6 +12,7 @@ pub mod policy;
 pub mod report;
 pub mod schedule;
 pub mod show;
+pub mod swap;
 
 use claviger_engine::fault::{Fault, Kind};
 use serde::Serialize;

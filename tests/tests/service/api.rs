@@ -9,7 +9,9 @@ mod oidc;
 mod people;
 mod remote;
 mod scope;
+mod swap;
 mod tls;
+mod trace;
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
-use std::path::Path;
+use std::path::{Component, Path};
 
-use claviger_core::saga::{Arrangement, Cause};
-use claviger_engine::plan::{Patch, SwapOptions};
-use claviger_server::document::change;
+use claviger_core::saga::Cause;
+use claviger_engine::plan::SwapOptions;
+use claviger_server::document::swap as swaps;
 use serde_json::Value;
 
 use super::{
@@ -26,30 +26,17 @@ pub(super) async fn run(global: &Global, args: &SwapArgs) -> Result<Exit> {
     let engine = &composed.engine;
     let options = SwapOptions { by_hand: args.patch.is_some(), leave_stale: args.leave_stale };
     let planned = engine.plan_swap(&selector, &options).await?;
-    let mut shown = plan::document(&planned.plan);
-    shown["patches"] = output::value(&planned.patches)?;
-    let made = planned.arrangements();
-    shown["arrangements"] = output::value(&made)?;
+    let shown = swaps::document(&planned)?;
     let human = matches!(global.output, Format::Table | Format::Wide);
-    plan::show(global, &shown);
-    show(global, &made, &planned.patches)?;
-    let hash = planned.plan.hash.to_string();
-    if let Some(expected) = args.plan_hash.as_deref().filter(|expected| *expected != hash) {
-        let message = format!("the plan is {hash} now, and not {expected}: something has changed since");
-        return Err(Failure::new(810, Exit::Refused, message).hint("look at the plan with `--dry-run`"));
-    }
+    show(global, &shown);
+    must_be_meant(args, &shown)?;
     let gate = Gate::of(engine, &planned.plan, "swap", None).await?;
     gate.show(global);
     if !args.change.dry_run {
         gate.stop(global, &shown, "swap")?;
     }
     let subjects = &planned.plan.subjects;
-    // Whoever names the plan that they have seen has answered.
-    let answered = args.plan_hash.is_some() && !args.change.dry_run && !subjects.is_empty();
-    let answer = if answered { Answer::Go } else { plan::ask(subjects.len(), &args.change, "swap")? };
-    if let Some(folder) = &args.patch {
-        write(global, folder, &planned.patches)?;
-    }
+    let answer = ask(global, args, subjects.len(), &shown)?;
     if let Answer::Stop(exit) = answer {
         if !human {
             let mut document = shown;
@@ -69,57 +56,85 @@ pub(super) async fn run(global: &Global, args: &SwapArgs) -> Result<Exit> {
     if human {
         plan::show_outcomes(&outcomes);
     } else {
-        output::document(global, &document(&shown, &outcomes)?)?;
+        output::document(global, &swaps::swaps(&shown, &outcomes)?)?;
     }
     Ok(plan::exit(&outcomes, !planned.plan.refused.is_empty()).unless(failed))
 }
 
-fn document(shown: &Value, outcomes: &[claviger_engine::saga::SagaOutcome]) -> Result<Value> {
-    let receipts: Vec<_> = outcomes.iter().flat_map(|outcome| &outcome.receipts).collect();
-    let mut document = change::rotations(shown, outcomes, "swap");
-    document["receipts"] = output::value(&receipts)?;
-    if let Some(fields) = document.as_object_mut()
-        && let Some(swaps) = fields.remove("rotations")
-    {
-        fields.insert("swaps".to_owned(), swaps);
-    }
-    Ok(document)
+/// Refuses a plan that is not the one that was named.
+pub(crate) fn must_be_meant(args: &SwapArgs, shown: &Value) -> Result<()> {
+    let hash = shown["hash"].as_str().unwrap_or_default();
+    let Some(expected) = args.plan_hash.as_deref().filter(|expected| *expected != hash) else {
+        return Ok(());
+    };
+    let message = format!("the plan is {hash} now, and not {expected}: something has changed since");
+    Err(Failure::new(810, Exit::Refused, message).hint("look at the plan with `--dry-run`"))
 }
 
-/// What is made where the identities are accepted, and what changes in manifests, for people.
-fn show(global: &Global, made: &[&Arrangement], patches: &[Patch]) -> Result<()> {
-    let mut text = String::new();
-    for Arrangement { at, account, audience, terms, .. } in made {
-        let audience = audience.as_ref().map_or_else(String::new, |audience| format!(", for {audience}"));
-        text.push_str(&format!("{at} (made for {account}{audience})\n"));
-        text.extend(format!("{:#}", output::value(terms)?).lines().map(|line| format!("    {line}\n")));
+/// Asks, and writes the patches where that is wanted.
+pub(crate) fn ask(global: &Global, args: &SwapArgs, subjects: usize, shown: &Value) -> Result<Answer> {
+    // Whoever names the plan that they have seen has answered.
+    let answered = args.plan_hash.is_some() && !args.change.dry_run && subjects > 0;
+    let answer = if answered { Answer::Go } else { plan::ask(subjects, &args.change, "swap")? };
+    if let Some(folder) = &args.patch {
+        write(global, folder, all(shown, "patches"))?;
     }
-    for patch in patches {
-        let who = patch.by_hand.as_ref().map_or_else(String::new, |why| format!(" (by its owner: {why})"));
-        text.push_str(&format!("{}{who}\n", patch.at));
-        text.extend(patch.text.lines().map(|line| format!("    {line}\n")));
+    Ok(answer)
+}
+
+/// Prints the plan for people, what it makes where the identities are accepted, and what changes in manifests.
+pub(crate) fn show(global: &Global, shown: &Value) {
+    plan::show(global, shown);
+    let mut lines = String::new();
+    for made in all(shown, "arrangements") {
+        let audience = made["audience"].as_str().map_or_else(String::new, |word| format!(", for {word}"));
+        lines.push_str(&format!("{} (made for {}{audience})\n", text(&made["at"]), text(&made["account"])));
+        lines.extend(format!("{:#}", made["terms"]).lines().map(|line| format!("    {line}\n")));
     }
-    if text.is_empty() || global.quiet {
-        return Ok(());
+    for patch in all(shown, "patches") {
+        let who = patch["by_hand"].as_str().map_or_else(String::new, |why| format!(" (by its owner: {why})"));
+        lines.push_str(&format!("{}{who}\n", text(&patch["ref"])));
+        lines.extend(text(&patch["text"]).lines().map(|line| format!("    {line}\n")));
+    }
+    if lines.is_empty() || global.quiet {
+        return;
     }
     match global.output {
-        Format::Table | Format::Wide => output::text(&text),
-        _ => output::text_to_stderr(&text),
+        Format::Table | Format::Wide => output::text(&lines),
+        _ => output::text_to_stderr(&lines),
     }
-    Ok(())
+}
+
+fn all<'d>(document: &'d Value, of: &str) -> impl Iterator<Item = &'d Value> {
+    document[of].as_array().into_iter().flatten()
+}
+
+fn text(document: &Value) -> &str {
+    document.as_str().unwrap_or_default()
+}
+
+/// A name in the folder, and no way out of it.
+fn is_name(file: &str) -> bool {
+    let mut parts = Path::new(file).components();
+    matches!((parts.next(), parts.next()), (Some(Component::Normal(name)), None) if name == file)
 }
 
 /// One file each. What is there is overwritten only by the same text.
-fn write(global: &Global, folder: &Path, patches: &[Patch]) -> Result<()> {
+fn write<'d>(global: &Global, folder: &Path, patches: impl Iterator<Item = &'d Value>) -> Result<()> {
     let failed = |path: &Path, error: std::io::Error| {
         Failure::new(811, Exit::Failed, format!("{}: {error}", path.display()))
             .hint("give another folder with `--patch`")
     };
     std::fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;
     for patch in patches {
-        let path = folder.join(&patch.file);
+        let (file, text) = (text(&patch["file"]), text(&patch["text"]));
+        // A service may have named it.
+        if !is_name(file) {
+            return Err(Failure::new(811, Exit::Refused, format!("`{file}` is no name of a patch's file")));
+        }
+        let path = folder.join(file);
         match std::fs::read_to_string(&path) {
-            Ok(there) if there == patch.text => continue,
+            Ok(there) if there == text => continue,
             Ok(_) => {
                 let message = format!("{} is there, and says something else", path.display());
                 return Err(Failure::new(812, Exit::Refused, message)
@@ -128,8 +143,31 @@ fn write(global: &Global, folder: &Path, patches: &[Patch]) -> Result<()> {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => return Err(failed(&path, error)),
         }
-        std::fs::write(&path, &patch.text).map_err(|error| failed(&path, error))?;
+        std::fs::write(&path, text).map_err(|error| failed(&path, error))?;
         output::remark(global, &format!("wrote {}", path.display()));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_name;
+
+    #[test]
+    fn a_patch_is_written_into_its_folder_and_nowhere_else() {
+        for (file, expected) in [
+            ("web-Deployment.patch.yaml", true),
+            ("..hidden", true),
+            ("", false),
+            (".", false),
+            ("..", false),
+            ("../up", false),
+            ("/etc/passwd", false),
+            ("a/b", false),
+            ("a/", false),
+            ("./a", false),
+        ] {
+            assert_eq!(is_name(file), expected, "{file}");
+        }
+    }
 }

@@ -1,7 +1,6 @@
 use std::{io::Read, path::Path};
 
 use claviger_core::leak::{self, Format, Leak, LeakError, Leaks, Sighting, Skipped};
-use claviger_engine::trace::{Trace, TracedToken};
 use serde_json::Value;
 
 use crate::{
@@ -30,26 +29,48 @@ const MOST_LINES: usize = 50;
 /// Reads leaked values from files or standard input, never from the command line, where other users see them.
 pub(super) async fn run(global: &Global, args: &TraceArgs) -> Result<Exit> {
     let (leaks, skipped) = read(global, args)?;
-    if leaks.is_empty() && skipped.is_empty() {
-        return Err(Failure::config(23, "no value was given")
-            .hint("e.g. `claviger trace < leaked.txt`, `claviger trace --file gitleaks.json`, or paste the value and end with Ctrl-D"));
-    }
     let composed = compose(global, Needs::Backends).await?;
     let trace = composed.engine.trace_all(&leaks, skipped).await?;
     let mut document = output::value(&trace)?;
     output::stamp(&mut document, "trace");
+    tell(global, &document)
+}
+
+/// Prints what was found. It is told from its document, which is the same whoever made it.
+pub(crate) fn tell(global: &Global, trace: &Value) -> Result<Exit> {
     match global.output {
-        args::Format::Json | args::Format::Yaml => output::document(global, &document)?,
-        _ => output::list(global, "trace", COLUMNS, &output::values(&trace.matches)?)?,
+        args::Format::Json | args::Format::Yaml => output::document(global, trace)?,
+        _ => {
+            let matches: Vec<_> = all(trace, "matches").cloned().collect();
+            output::list(global, "trace", COLUMNS, &matches)?;
+        }
     }
-    remarks(global, &trace);
-    let known = trace.values.iter().any(|value| !value.is_unknown());
-    let missing = !trace.skipped.is_empty() || (trace.unmatched > 0 && !trace.unasked.is_empty());
+    remarks(global, trace);
+    let known = all(trace, "values").any(|value| !is_unknown(value));
+    let has = |of: &str| all(trace, of).next().is_some();
+    let missing = has("skipped") || (unmatched(trace) > 0 && has("unasked"));
     Ok(if known { Exit::Done.unless(missing) } else { Exit::Incomplete })
 }
 
+fn all<'d>(document: &'d Value, of: &str) -> impl Iterator<Item = &'d Value> {
+    document[of].as_array().into_iter().flatten()
+}
+
+fn text(document: &Value) -> &str {
+    document.as_str().unwrap_or_default()
+}
+
+fn unmatched(trace: &Value) -> u64 {
+    trace["unmatched"].as_u64().unwrap_or_default()
+}
+
+/// No credential has it, and no account of the inventory is named by it.
+fn is_unknown(value: &Value) -> bool {
+    all(value, "matched").next().is_none() && all(&value["token"], "accounts").next().is_none()
+}
+
 /// All values, in the order in which they were given.
-fn read(global: &Global, args: &TraceArgs) -> Result<(Vec<Leak>, Vec<Skipped>)> {
+pub(crate) fn read(global: &Global, args: &TraceArgs) -> Result<(Vec<Leak>, Vec<Skipped>)> {
     let format = match (args.lines, args.from) {
         (true, _) => Some(Format::Lines),
         (false, from) => from.map(Into::into),
@@ -80,6 +101,10 @@ fn read(global: &Global, args: &TraceArgs) -> Result<(Vec<Leak>, Vec<Skipped>)> 
         if leaks.len() + skipped.len() > leak::MOST_LEAKS {
             return Err(unreadable(file, &LeakError::TooMany));
         }
+    }
+    if leaks.is_empty() && skipped.is_empty() {
+        return Err(Failure::config(23, "no value was given")
+            .hint("e.g. `claviger trace < leaked.txt`, `claviger trace --file gitleaks.json`, or paste the value and end with Ctrl-D"));
     }
     Ok((leaks, skipped))
 }
@@ -113,93 +138,83 @@ fn name(file: &Path) -> String {
     if file == Path::new("-") { "standard input".to_owned() } else { format!("`{}`", file.display()) }
 }
 
-fn remarks(global: &Global, trace: &Trace) {
-    for found in &trace.matches {
-        if found.former {
-            let places: Vec<_> = found
-                .former_versions
-                .iter()
-                .map(|former| match &former.version {
-                    Some(version) => format!("version {version} of {}", former.at),
-                    None => format!("a former version of {}", former.at),
+fn remarks(global: &Global, trace: &Value) {
+    for found in all(trace, "matches") {
+        if found["former"] == true {
+            let places: Vec<_> = all(found, "former_versions")
+                .map(|former| match former["version"].as_str() {
+                    Some(version) => format!("version {version} of {}", text(&former["ref"])),
+                    None => format!("a former version of {}", text(&former["ref"])),
                 })
                 .collect();
             let lies =
                 if places.is_empty() { String::new() } else { format!(": it lies in {}", places.join(", ")) };
-            output::remark(global, &format!("{} has another value by now{lies}", found.at));
+            output::remark(global, &format!("{} has another value by now{lies}", text(&found["ref"])));
         }
-        output::remark(global, &format!("next: {}", found.suggested));
+        output::remark(global, &format!("next: {}", text(&found["suggested"])));
     }
-    for token in trace.values.iter().filter_map(|value| value.token.as_ref()).take(MOST_LINES) {
+    for token in all(trace, "values").map(|value| &value["token"]).filter(|it| !it.is_null()).take(MOST_LINES)
+    {
         tell_token(global, token);
     }
-    for skipped in trace.skipped.iter().take(MOST_LINES) {
-        output::remark(global, &format!("no value: {} ({})", place(&skipped.seen), word(&skipped.reason)));
+    for skipped in all(trace, "skipped").take(MOST_LINES) {
+        let line = format!("no value: {} ({})", place(&skipped["seen"]), text(&skipped["reason"]));
+        output::remark(global, &line);
     }
-    for unasked in &trace.unasked {
-        output::remark(
-            global,
-            &format!("backend `{}` could not be asked: {}", unasked.backend, unasked.reason),
-        );
+    for unasked in all(trace, "unasked") {
+        let (backend, reason) = (text(&unasked["backend"]), text(&unasked["reason"]));
+        output::remark(global, &format!("backend `{backend}` could not be asked: {reason}"));
     }
-    if trace.unmatched > 0 {
+    let unmatched = unmatched(trace);
+    if unmatched > 0 {
         output::remark(
             global,
             &format!(
-                "{} not known: no copy and no issuer in the inventory has it; that does not mean that it is no credential",
-                trace.unmatched
+                "{unmatched} not known: no copy and no issuer in the inventory has it; that does not mean that it is no credential"
             ),
         );
     }
-    let unknown =
-        trace.values.iter().filter(|value| value.is_unknown()).filter_map(|value| value.seen.as_ref());
-    for seen in unknown.take(MOST_LINES) {
+    let unknown = all(trace, "values").filter(|value| is_unknown(value)).map(|value| &value["seen"]);
+    for seen in unknown.filter(|seen| !seen.is_null()).take(MOST_LINES) {
         output::remark(global, &format!("not known: {}", place(seen)));
     }
 }
 
-fn tell_token(global: &Global, token: &TracedToken) {
-    let account = token.service_account.as_deref().unwrap_or("an unnamed ServiceAccount");
+fn tell_token(global: &Global, token: &Value) {
+    let account = token["service_account"].as_str().unwrap_or("an unnamed ServiceAccount");
     let mut line = format!(
         "it says, and nobody has checked, that it is a {} token of {account} in namespace {}",
-        token.kind, token.namespace
+        text(&token["kind"]),
+        text(&token["namespace"])
     );
-    for (what, text) in
-        [("jti", &token.jti), ("pod", &token.pod), ("node", &token.node), ("secret", &token.secret)]
-    {
-        if let Some(text) = text {
+    for what in ["jti", "pod", "node", "secret"] {
+        if let Some(text) = token[what].as_str() {
             line.push_str(&format!(", {what} {text}"));
         }
     }
     output::remark(global, &line);
-    for account in &token.accounts {
-        output::remark(global, &format!("it may be {} (by {})", account.at, word(&account.fit)));
+    for account in all(token, "accounts") {
+        let line = format!("it may be {} (by {})", text(&account["ref"]), text(&account["fit"]));
+        output::remark(global, &line);
     }
-    for end in &token.ends_with {
-        output::remark(global, &format!("ends with {end}"));
+    for end in all(token, "ends_with") {
+        output::remark(global, &format!("ends with {}", text(end)));
     }
-    for command in &token.suggested {
-        output::remark(global, &format!("next: {command}"));
+    for command in all(token, "suggested") {
+        output::remark(global, &format!("next: {}", text(command)));
     }
 }
 
-fn place(seen: &Sighting) -> String {
-    let mut text = seen.source.clone();
-    for part in [&seen.rule, &seen.container, &seen.place].into_iter().flatten() {
-        text.push_str(&format!(" {part}"));
+fn place(seen: &Value) -> String {
+    let mut line = text(&seen["source"]).to_owned();
+    for part in ["rule", "container", "place"].into_iter().filter_map(|part| seen[part].as_str()) {
+        line.push_str(&format!(" {part}"));
     }
-    if let Some(line) = seen.line {
-        text.push_str(&format!(":{line}"));
+    if let Some(number) = seen["line"].as_u64() {
+        line.push_str(&format!(":{number}"));
     }
-    if let Some(url) = &seen.url {
-        text.push_str(&format!(" {url}"));
+    if let Some(url) = seen["url"].as_str() {
+        line.push_str(&format!(" {url}"));
     }
-    text
-}
-
-fn word<T: serde::Serialize>(item: &T) -> String {
-    match serde_json::to_value(item) {
-        Ok(Value::String(word)) => word,
-        _ => String::new(),
-    }
+    line
 }

@@ -1,4 +1,4 @@
-//! What `rotate` and `revoke` have in common at a service.
+//! What `rotate`, `revoke` and `swap` have in common at a service.
 
 use std::time::Duration;
 
@@ -31,10 +31,10 @@ const LINGER: Duration = Duration::from_secs(120);
 /// A plan as it is shown and given back.
 pub(super) struct Planned {
     /// As the service gave it.
-    judged: Value,
+    pub(super) judged: Value,
     /// Without what it wants and has: as it stands in what is printed at the end.
     pub(super) plan: Value,
-    gate: Gate,
+    pub(super) gate: Gate,
 }
 
 impl Planned {
@@ -102,7 +102,7 @@ impl Begun {
         typed(document, "what was begun")
     }
 
-    /// Looks at all of them until nothing more comes by itself, or once where nobody waits. `kind` is `rotations` or `revocations`.
+    /// Looks at all of them until nothing more comes by itself, or once where nobody waits. `kind` is `rotations`, `revocations` or `swaps`.
     pub(super) async fn outcomes(&self, client: &Client, kind: &str, wait: bool) -> Result<Vec<SagaOutcome>> {
         let mut outcomes = Vec::new();
         for recorded in &self.ids {

@@ -62,12 +62,12 @@ impl Client {
 
     /// Asks for something.
     pub(super) async fn get(&self, path: &[&str], query: &[(&str, String)]) -> Result<Value> {
-        self.ask(Method::GET, path, query, None).await
+        self.ask(Method::GET, path, query, Sent::Nothing).await
     }
 
     /// Has something done, once: a repeat of a request whose answer did not come is known as one.
     pub(super) async fn post(&self, path: &[&str], body: &Value) -> Result<Value> {
-        self.ask(Method::POST, path, &[], Some(body)).await
+        self.ask(Method::POST, path, &[], Sent::Once(body)).await
     }
 
     /// The same, with something in the query.
@@ -77,7 +77,12 @@ impl Client {
         query: &[(&str, String)],
         body: &Value,
     ) -> Result<Value> {
-        self.ask(Method::POST, path, query, Some(body)).await
+        self.ask(Method::POST, path, query, Sent::Once(body)).await
+    }
+
+    /// Asks something that nobody keeps. It has no key, as nothing is done by it: a repeat is another question.
+    pub(super) async fn ask_unkept(&self, path: &[&str], body: &SecretValue) -> Result<Value> {
+        self.ask(Method::POST, path, &[], Sent::Unkept(body)).await
     }
 
     /// Begins to read something that is no JSON.
@@ -126,7 +131,7 @@ impl Client {
         method: Method,
         path: &[&str],
         query: &[(&str, String)],
-        body: Option<&Value>,
+        body: Sent<'_>,
     ) -> Result<Value> {
         let url = self.address(path, query);
         let key = new_id(&SystemClock, &OsRandom).to_string();
@@ -134,10 +139,14 @@ impl Client {
         loop {
             let mut request = self.http.request(method.clone(), url.clone());
             request = request.bearer_auth(self.token.expose_text().unwrap_or_default());
-            if let Some(body) = body {
-                request = request.header("content-type", "application/json").header("idempotency-key", &key);
-                request = request.body(body.to_string());
+            if !matches!(body, Sent::Nothing) {
+                request = request.header("content-type", "application/json");
             }
+            request = match body {
+                Sent::Nothing => request,
+                Sent::Once(body) => request.header("idempotency-key", &key).body(body.to_string()),
+                Sent::Unkept(body) => request.body(body.expose().to_vec()),
+            };
             match request.send().await {
                 Ok(answer) => match read(answer).await {
                     // It had come there, and is not over yet.
@@ -156,6 +165,16 @@ impl Client {
             }
         }
     }
+}
+
+/// What goes with a request.
+#[derive(Clone, Copy)]
+enum Sent<'b> {
+    Nothing,
+    /// A body under a key.
+    Once(&'b Value),
+    /// A body without one.
+    Unkept(&'b SecretValue),
 }
 
 /// An answer that is read piece by piece.

@@ -11,9 +11,6 @@ use crate::{
 
 /// `list`
 pub(super) async fn run(global: &Global, client: &Client, args: &ListArgs) -> Result<Exit> {
-    if args.thing == crate::args::Thing::Swaps {
-        return Err(super::elsewhere("list swaps"));
-    }
     let (thing, columns) = list::shape(args.thing).ok_or_else(|| super::elsewhere("list connections"))?;
     let mut query = Vec::new();
     let words = args.selector.join(" ");

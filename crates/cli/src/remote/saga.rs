@@ -1,4 +1,4 @@
-//! Rotations and revocations that were begun, at a service.
+//! Rotations, revocations and swaps that were begun, at a service.
 
 use claviger_engine::saga::SagaOutcome;
 use serde::Deserialize;
@@ -38,9 +38,9 @@ impl Taken {
     }
 }
 
-/// Is it a rotation or a revocation, and which is it? An id or a beginning of one that no other has.
+/// Is it a rotation, a revocation or a swap, and which is it? An id or a beginning of one that no other has.
 pub(super) async fn find(client: &Client, text: &str) -> Result<(&'static str, String)> {
-    for kind in ["rotations", "revocations"] {
+    for kind in ["rotations", "revocations", "swaps"] {
         match client.get(&[kind, text], &[]).await {
             Ok(document) => {
                 let id = document["rotation_id"].as_str().unwrap_or(text);

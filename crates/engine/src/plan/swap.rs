@@ -18,7 +18,7 @@ use claviger_core::{
     model::CredentialState,
     reference::Ref,
     saga::{Action, Arrangement, Binding, Evidence, Quiet, SagaKind, SagaPlan, Side, Step, StepPhase},
-    view::CredentialDetail,
+    view::{CredentialDetail, CredentialView},
 };
 use claviger_store::port::Selection;
 use serde::Serialize;
@@ -89,8 +89,21 @@ impl Engine {
     /// # Errors
     /// Nothing matches, or the database fails.
     pub async fn plan_swap(&self, selector: &Selector, options: &SwapOptions) -> Result<SwapPlan> {
+        let chosen = self.select(selector).await?;
+        self.plan_swap_of_these(&chosen, options).await
+    }
+
+    /// The same of these credentials.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn plan_swap_of_these(
+        &self,
+        chosen: &[CredentialView],
+        options: &SwapOptions,
+    ) -> Result<SwapPlan> {
         let (mut subjects, mut refused, mut patches) = (Vec::new(), Vec::new(), Vec::new());
-        for credential in self.select(selector).await? {
+        for credential in chosen {
             let Some(detail) = self.detail(credential.id).await? else { continue };
             match plan(self, &detail, options).await {
                 Ok((plan, changes)) => {

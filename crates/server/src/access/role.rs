@@ -10,7 +10,7 @@ pub enum Role {
     Viewer,
     /// Looks, and reads and verifies the audit log.
     Auditor,
-    /// Rotates, takes back, scans, pauses and resumes what is scheduled.
+    /// Rotates, swaps, takes back, scans, pauses and resumes what is scheduled.
     Operator,
     /// Looks, and approves what others plan.
     Approver,
@@ -23,19 +23,19 @@ pub enum Role {
 /// What is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Verb {
-    /// Look at the inventory, findings, rotations, revocations, schedules, policies, incidents.
+    /// Look at the inventory, findings, rotations, revocations, swaps, schedules, policies, incidents.
     Read,
     /// Read and verify the audit log.
     Audit,
-    /// Plan a rotation, without carrying it out.
+    /// Plan a rotation or a swap, without carrying it out.
     PlanRotation,
     /// Plan a revocation, without carrying it out.
     PlanRevocation,
     /// Look at a plan that waits for approval.
     ReadPlan,
-    /// Rotate; take up or resolve a rotation.
+    /// Rotate or swap; take up or resolve a rotation or a swap.
     Rotate,
-    /// Take a rotation back.
+    /// Take a rotation or a swap back.
     RollBack,
     /// Revoke.
     Revoke,

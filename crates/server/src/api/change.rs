@@ -1,9 +1,9 @@
-//! What rotations and revocations are asked for with, and planned from.
+//! What rotations, revocations and swaps are asked for with, and planned from.
 
-use claviger_core::incident::Incident;
+use claviger_core::{incident::Incident, view::CredentialView};
 use claviger_engine::{
     Engine,
-    plan::{Plan, RevokeOptions, RotateOptions},
+    plan::{Plan, RevokeOptions, RotateOptions, SwapOptions, SwapPlan},
 };
 use claviger_store::Selection;
 use serde::Deserialize;
@@ -59,6 +59,62 @@ pub(super) struct Revoke {
     pub(super) incident: Option<String>,
 }
 
+/// How is swapped.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Swap {
+    /// A ref with globs, an id or its beginning, or terms such as `kind=service-account-token`.
+    #[schema(format = "selector")]
+    selector: String,
+    /// A condition in CEL over the fields of a credential, beside the selector.
+    #[schema(format = "condition")]
+    r#where: Option<String>,
+    /// Change no manifest: `patches` of the plan says what their owners have to apply, and that is waited for.
+    #[serde(default)]
+    by_hand: bool,
+    /// Go on although copies are known that nobody is known to read: they will hold a dead value.
+    #[serde(default)]
+    leave_stale: bool,
+}
+
+/// What these words choose among what the caller may do this to.
+async fn chosen(
+    (words, condition): (&str, Option<&str>),
+    context: &Context,
+    caller: &Caller,
+    engine: &Engine,
+    verb: Verb,
+) -> Answer<Vec<CredentialView>> {
+    caller.must_somewhere(verb)?;
+    let selector = input::selector(words, condition, context)?;
+    let sight = caller.sight(verb);
+    let mut found = engine.ports.inventory.credentials(engine.clock.now(), &Selection::default()).await?;
+    found.retain(|credential| sight.sees_credential(credential));
+    let chosen: Vec<_> = selector.choose(&found)?.into_iter().cloned().collect();
+    match chosen.is_empty() {
+        true => Err(claviger_engine::Error::NoMatch(selector.text().to_owned()).into()),
+        false => Ok(chosen),
+    }
+}
+
+impl Swap {
+    /// Plans it, among what may be swapped. Everything that it touches must be.
+    pub(super) async fn plan(
+        &self,
+        context: &Context,
+        caller: &Caller,
+        engine: &Engine,
+        verb: Verb,
+    ) -> Answer<SwapPlan> {
+        let words = (self.selector.as_str(), self.r#where.as_deref());
+        let chosen = chosen(words, context, caller, engine, verb).await?;
+        let options = SwapOptions { by_hand: self.by_hand, leave_stale: self.leave_stale };
+        let planned = engine.plan_swap_of_these(&chosen, &options).await?;
+        caller.must_all(engine, verb, &planned.plan).await?;
+        Ok(planned)
+    }
+}
+
 impl Rotate {
     /// Plans it, among what may be rotated. Everything that it touches must be.
     pub(super) async fn plan(
@@ -68,17 +124,10 @@ impl Rotate {
         engine: &Engine,
         verb: Verb,
     ) -> Answer<Plan> {
-        caller.must_somewhere(verb)?;
-        let selector = input::selector(&self.selector, self.r#where.as_deref(), context)?;
+        let words = (self.selector.as_str(), self.r#where.as_deref());
+        let chosen = chosen(words, context, caller, engine, verb).await?;
         let options =
             RotateOptions { leave_stale: self.leave_stale, due: self.due, ..RotateOptions::default() };
-        let sight = caller.sight(verb);
-        let mut found = engine.ports.inventory.credentials(engine.clock.now(), &Selection::default()).await?;
-        found.retain(|credential| sight.sees_credential(credential));
-        let chosen: Vec<_> = selector.choose(&found)?.into_iter().cloned().collect();
-        if chosen.is_empty() {
-            return Err(claviger_engine::Error::NoMatch(selector.text().to_owned()).into());
-        }
         let plan = engine.plan_rotation_of_these(&chosen, &options).await?;
         caller.must_all(engine, verb, &plan).await?;
         Ok(plan)

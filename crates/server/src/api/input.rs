@@ -80,7 +80,11 @@ impl<T: DeserializeOwned> FromRequest<Context> for Json<T> {
 pub(super) fn too_long() -> Problem {
     Problem::new(
         StatusCode::PAYLOAD_TOO_LARGE,
-        Fault::new(623, Kind::Usage, "the body is longer than 1 MiB, or was cut off"),
+        Fault::new(
+            623,
+            Kind::Usage,
+            "the body is longer than what is taken (1 MiB; of leaked values 32 MiB), or was cut off",
+        ),
     )
 }
 

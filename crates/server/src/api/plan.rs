@@ -13,14 +13,14 @@ use utoipa::ToSchema;
 use super::{
     Context, Problem,
     caller::Caller,
-    change::{Revoke, Rotate},
+    change::{Revoke, Rotate, Swap},
     gate::Gate,
     input::{Id, Json},
     problem::{Answer, Body},
 };
 use crate::{
     access::Verb,
-    document::{self, plan as documents},
+    document::{self, plan as documents, swap as swaps},
 };
 
 /// What is planned.
@@ -31,6 +31,8 @@ pub(super) enum Wanted {
     Rotate(Rotate),
     /// A revocation.
     Revoke(Revoke),
+    /// A swap to short-lived workload identity.
+    Swap(Swap),
 }
 
 /// A person's signature over a plan, as `claviger approve` makes it.
@@ -76,7 +78,7 @@ impl Signature {
     }
 }
 
-/// Plans a rotation or a revocation, and changes nothing. One that wants approvals is kept for whoever approves it.
+/// Plans a rotation, a revocation or a swap, and changes nothing. One that wants approvals is kept for whoever approves it.
 #[utoipa::path(
     post,
     path = "/api/v1/plans",
@@ -101,6 +103,11 @@ pub(super) async fn make(
         Wanted::Revoke(revoke) => {
             let plan = revoke.plan(&context, &caller, &engine, Verb::PlanRevocation).await?;
             ("revoke", plan, revoke.incident(&context, &caller, &engine).await?)
+        }
+        Wanted::Swap(swap) => {
+            let planned = swap.plan(&context, &caller, &engine, Verb::PlanRotation).await?;
+            let gate = Gate::of(&engine, &planned.plan, "swap", None).await?;
+            return Ok(Out(caller.told(&context, swaps::judged(&planned, &gate.admission)?)));
         }
     };
     let gate = Gate::of(&engine, &plan, verb, incident).await?;

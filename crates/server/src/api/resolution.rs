@@ -85,6 +85,28 @@ pub(super) async fn revocation(
     resolve(&context, &caller, (SagaKind::Revocation, Verb::Revoke), &id, resolution).await
 }
 
+/// Decides about a swap that is paused or stuck, and carries that out. The answer comes when it rests again.
+#[utoipa::path(
+    post,
+    path = "/api/v1/swaps/{id}/resolve",
+    params(("id" = String, Path, description = "An id or its beginning")),
+    request_body = Resolution,
+    responses(
+        (status = 200, description = "What became of it", body = Value),
+        (status = "4XX", description = "A problem", body = Body, content_type = "application/problem+json"),
+        (status = "5XX", description = "A problem", body = Body, content_type = "application/problem+json"),
+    ),
+    tag = "swaps"
+)]
+pub(super) async fn swap(
+    State(context): State<Context>,
+    caller: Caller,
+    Id(id): Id,
+    Json(resolution): Json<Resolution>,
+) -> Answer<Out<Value>> {
+    resolve(&context, &caller, (SagaKind::Swap, Verb::Rotate), &id, resolution).await
+}
+
 async fn resolve(
     context: &Context,
     caller: &Caller,

@@ -8,7 +8,10 @@ use claviger_core::{
     id::SagaId,
     saga::{Cause, SagaKind},
 };
-use claviger_engine::plan::{Plan, Rollback};
+use claviger_engine::{
+    Engine,
+    plan::{Plan, Rollback},
+};
 use futures::{StreamExt as _, stream};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -107,9 +110,20 @@ pub(super) async fn begin(
     let gate = Gate::of(&engine, &plan, "rotate", None).await?;
     gate.stop(&engine, &plan)?;
     let cause = if rotation.how.due { Cause::Policy } else { Cause::Manual };
+    record(&context, engine, (KIND, cause), &plan, rotation.reason).await
+}
+
+/// Records all of a plan, answers, and goes on.
+pub(super) async fn record(
+    context: &Context,
+    engine: Engine,
+    (kind, cause): (SagaKind, Cause),
+    plan: &Plan,
+    reason: Option<String>,
+) -> Answer<Response> {
     let mut recorded = Vec::new();
     for subject in &plan.subjects {
-        recorded.push(engine.begin(subject.clone(), cause, rotation.reason.clone()).await);
+        recorded.push(engine.begin(subject.clone(), cause, reason.clone()).await);
     }
     let begun = saga::begun(&plan.subjects, &recorded);
     let ids: Vec<SagaId> = recorded.into_iter().filter_map(Result::ok).collect();
@@ -118,12 +132,12 @@ pub(super) async fn begin(
     context.work.begin(async move {
         let driven = stream::iter(ids).for_each_concurrent(AT_ONCE, async |id| {
             if let Err(error) = engine.drive(id, &options, &stop).await {
-                tracing::warn!(rotation = %id, %error, "a rotation stands still");
+                tracing::warn!(saga = %id, kind = kind.word(), %error, "it stands still");
             }
         });
         driven.await;
     })?;
-    Ok(accepted(begun))
+    Ok(accepted(kind, begun))
 }
 
 /// One rotation whole.
@@ -177,10 +191,20 @@ pub(super) async fn rollback_plan(
     caller: Caller,
     Id(id): Id,
 ) -> Answer<Out<Value>> {
-    let (_, plan) = planned(&context, &caller, &id).await?;
+    plan_back(&context, &caller, KIND, &id).await
+}
+
+/// Plans to take one of these kinds back.
+pub(super) async fn plan_back(
+    context: &Context,
+    caller: &Caller,
+    kind: SagaKind,
+    id: &str,
+) -> Answer<Out<Value>> {
+    let (_, plan) = planned(context, caller, kind, id).await?;
     let mut document = documents::document(&plan);
     document::stamp(&mut document, "rollback-plan");
-    Ok(Out(caller.told(&context, document)))
+    Ok(Out(caller.told(context, document)))
 }
 
 /// Takes a rotation back as planned: everything to its former value, proven.
@@ -205,11 +229,22 @@ pub(super) async fn rollback(
     Id(id): Id,
     Json(back): Json<Back>,
 ) -> Answer<Response> {
-    let (planned, plan) = planned(&context, &caller, &id).await?;
+    take_back(&context, &caller, KIND, &id, back).await
+}
+
+/// Takes one of these kinds back.
+pub(super) async fn take_back(
+    context: &Context,
+    caller: &Caller,
+    kind: SagaKind,
+    id: &str,
+    back: Back,
+) -> Answer<Response> {
+    let (planned, plan) = planned(context, caller, kind, id).await?;
     if plan.hash.0 != back.plan {
         return Err(Problem::plan_changed(&back.plan, &plan.hash.0));
     }
-    let engine = caller.engine(&context);
+    let engine = caller.engine(context);
     let begun = saga::begun(&plan.subjects, &[Ok(planned.rotation)]);
     let (options, stop) = (context.run, context.stop.clone());
     if back.wait {
@@ -217,16 +252,15 @@ pub(super) async fn rollback(
             .work
             .finish(async move { engine.roll_back(&planned, back.reason, &options, &stop).await });
         let outcome = back.await??;
-        let told =
-            resolution::outcomes(&context, &caller, &[(KIND, outcome.rotation_id)], Vec::new()).await?;
+        let told = resolution::outcomes(context, caller, &[(kind, outcome.rotation_id)], Vec::new()).await?;
         return Ok(told.into_response());
     }
     context.work.begin(async move {
         if let Err(error) = engine.roll_back(&planned, back.reason, &options, &stop).await {
-            tracing::warn!(rotation = %planned.rotation, %error, "a rotation was not taken back");
+            tracing::warn!(saga = %planned.rotation, kind = kind.word(), %error, "it was not taken back");
         }
     })?;
-    Ok(accepted(begun))
+    Ok(accepted(kind, begun))
 }
 
 /// Takes up a rotation that is paused, or that a process left.
@@ -251,7 +285,7 @@ pub(super) async fn resume(
     take_up(&context, &caller, (KIND, Verb::Rotate), &id, waiting).await
 }
 
-/// Takes one of either kind up.
+/// Takes one of any kind up.
 pub(super) async fn take_up(
     context: &Context,
     caller: &Caller,
@@ -277,8 +311,8 @@ pub(super) async fn take_up(
     Ok((StatusCode::ACCEPTED, place, Out(begun)).into_response())
 }
 
-async fn planned(context: &Context, caller: &Caller, id: &str) -> Answer<(Rollback, Plan)> {
-    let found = saga::find(context, caller, KIND, id, Verb::RollBack).await?;
+async fn planned(context: &Context, caller: &Caller, kind: SagaKind, id: &str) -> Answer<(Rollback, Plan)> {
+    let found = saga::find(context, caller, kind, id, Verb::RollBack).await?;
     let engine = caller.engine(context);
     let planned = engine.plan_rollback(found.rotation_id, &context.run, &context.stop).await?;
     let plan = Plan {
@@ -291,7 +325,7 @@ async fn planned(context: &Context, caller: &Caller, id: &str) -> Answer<(Rollba
     Ok((planned, plan))
 }
 
-fn accepted(begun: Value) -> Response {
-    let place = [(header::LOCATION, saga::place(KIND, &begun))];
+fn accepted(kind: SagaKind, begun: Value) -> Response {
+    let place = [(header::LOCATION, saga::place(kind, &begun))];
     (StatusCode::ACCEPTED, place, Out(begun)).into_response()
 }

@@ -1,4 +1,4 @@
-//! Rotations and revocations that were begun.
+//! Rotations, revocations and swaps that were begun.
 
 use claviger_core::{
     id::SagaId,

@@ -3,7 +3,7 @@
 use axum::{Json as Out, body::Bytes, extract::State};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use claviger_core::{
-    leak::{Leak, MOST_LEAKS},
+    leak::{Leak, MOST_LEAKS, Sighting, SkipReason, Skipped},
     secret::SecretValue,
 };
 use serde::{Deserialize, Deserializer};
@@ -21,13 +21,23 @@ use crate::{
     document,
 };
 
+/// Longest body, in bytes: as much as the command line reads, in base64 and with what stands around it.
+pub(super) const BODY: usize = 32 << 20;
+
+/// Longest text of a place, in characters; the command line cuts its own to that.
+const LONGEST: usize = 401;
+
 /// What leaked.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LeakedValues {
-    /// The values.
-    #[schema(min_items = 1, max_items = 20000)]
+    /// The values. None: only `skipped` is told again.
+    #[schema(max_items = 20000)]
     values: Vec<Leaked>,
+    /// What their reports told without a value. It is told again in the answer, and looked for nowhere.
+    #[serde(default)]
+    #[schema(max_items = 20000)]
+    skipped: Vec<PassedOver>,
 }
 
 /// One value.
@@ -41,6 +51,82 @@ pub(super) struct Leaked {
     /// Are value and parts written in base64?
     #[serde(default)]
     base64: bool,
+    /// Where it was seen, if that is known: it is told again in the answer.
+    seen: Option<Seen>,
+}
+
+/// Where a scanner saw something: a path, not a page. A value that it repeats is hidden.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Seen {
+    /// Who says so.
+    #[schema(max_length = 401)]
+    source: String,
+    /// What it takes the value for.
+    #[schema(max_length = 401)]
+    rule: Option<String>,
+    /// File, object or page.
+    #[schema(max_length = 401)]
+    place: Option<String>,
+    /// Line, from 1.
+    #[schema(maximum = 9007199254740991_i64)]
+    line: Option<u64>,
+    /// Repository, bucket or image.
+    #[schema(max_length = 401)]
+    container: Option<String>,
+    /// Commit.
+    #[schema(max_length = 401)]
+    commit: Option<String>,
+    /// Where a person can look at it.
+    #[schema(max_length = 401)]
+    url: Option<String>,
+    /// Number of the alert.
+    #[schema(maximum = 9007199254740991_i64)]
+    number: Option<u64>,
+}
+
+/// A line of a report from which no value could be taken.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PassedOver {
+    seen: Seen,
+    reason: Why,
+}
+
+#[derive(Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+enum Why {
+    /// The scanner was told to hide it.
+    Redacted,
+    /// The format carries none there.
+    NotCarried,
+    /// It is longer than any credential.
+    TooLong,
+}
+
+impl Seen {
+    fn sighting(self) -> Answer<Sighting> {
+        let Self { source, rule, place, line, container, commit, url, number } = self;
+        let seen = Sighting { source, rule, place, line, container, commit, url, number };
+        let texts = [&seen.rule, &seen.place, &seen.container, &seen.commit, &seen.url];
+        let fits = |text: &String| text.chars().nth(LONGEST).is_none();
+        let all_fit = texts.into_iter().flatten().chain([&seen.source]).all(fits);
+        match all_fit {
+            true => Ok(seen),
+            false => Err(Problem::input(format!("a text of `seen` is longer than {LONGEST} characters"))),
+        }
+    }
+}
+
+impl PassedOver {
+    fn skipped(self) -> Answer<Skipped> {
+        let reason = match self.reason {
+            Why::Redacted => SkipReason::Redacted,
+            Why::NotCarried => SkipReason::NotCarried,
+            Why::TooLong => SkipReason::TooLong,
+        };
+        Ok(Skipped { seen: self.seen.sighting()?, reason })
+    }
 }
 
 /// A text that is nowhere repeated.
@@ -64,8 +150,22 @@ impl Leaked {
                 .map_err(|_| Problem::contradiction("a value is no base64, and is said to be")),
         };
         let parts = self.parts.into_iter().map(read).collect::<Answer<Vec<_>>>()?;
-        Ok(Leak { value: read(self.value)?, parts, seen: None })
+        let value = read(self.value)?;
+        let mut seen = self.seen.map(Seen::sighting).transpose()?;
+        if let Some(seen) = &mut seen {
+            std::iter::once(&value).chain(&parts).for_each(|value| hide(seen, value));
+        }
+        Ok(Leak { value, parts, seen })
     }
+}
+
+/// Takes a value out of what is told of its place.
+fn hide(seen: &mut Sighting, value: &SecretValue) {
+    // A shorter one may stand anywhere by chance.
+    let Some(value) = value.expose_text().filter(|value| value.len() >= 4) else { return };
+    let texts = [&mut seen.rule, &mut seen.place, &mut seen.container, &mut seen.commit, &mut seen.url];
+    let texts = texts.into_iter().filter_map(Option::as_mut).chain([&mut seen.source]);
+    texts.filter(|text| text.contains(value)).for_each(|text| *text = text.replace(value, "[value]"));
 }
 
 /// Finds the credentials that leaked values belong to. They are not kept, nor is that they were asked for under an `Idempotency-Key`: the audit log says that
@@ -89,11 +189,12 @@ pub(super) async fn ask(
     // A value may be anybody's: whoever sees a part only would learn of the rest.
     caller.must(Verb::Trace, &Subject::Estate)?;
     let asked = read(&bytes)?;
-    if asked.values.len() > MOST_LEAKS {
+    if asked.values.len() + asked.skipped.len() > MOST_LEAKS {
         return Err(Problem::contradiction(format!("there are more than {MOST_LEAKS} values")));
     }
     let leaks = asked.values.into_iter().map(Leaked::leak).collect::<Answer<Vec<_>>>()?;
-    let trace = caller.engine(&context).trace_all(&leaks, Vec::new()).await?;
+    let skipped = asked.skipped.into_iter().map(PassedOver::skipped).collect::<Answer<_>>()?;
+    let trace = caller.engine(&context).trace_all(&leaks, skipped).await?;
     let mut document = document::value(&trace)?;
     document::stamp(&mut document, "trace");
     Ok(Out(document))
@@ -101,13 +202,9 @@ pub(super) async fn ask(
 
 /// The parser's own words may repeat a value: where it stands is all that is told.
 fn read(bytes: &Bytes) -> Answer<LeakedValues> {
-    let asked: LeakedValues = serde_json::from_slice(bytes).map_err(|error| {
+    serde_json::from_slice(bytes).map_err(|error| {
         Problem::input(format!("the body cannot be read: line {}, column {}", error.line(), error.column()))
-    })?;
-    if asked.values.is_empty() {
-        return Err(Problem::input("`values` has none"));
-    }
-    Ok(asked)
+    })
 }
 
 #[cfg(test)]
@@ -121,15 +218,21 @@ mod tests {
             r#"{"values":"hunter22"}"#,
             r#"{"hunter22":1}"#,
             "hunter22",
-            r#"{"values":[]}"#,
+            r#"{"values":[],"skipped":[{"seen":{"source":"s"},"reason":"hunter22"}]}"#,
+            r#"{"values":[{"value":"x","seen":{"hunter22":"s"}}]}"#,
         ] {
             let problem = read(&Bytes::from_static(bad.as_bytes())).err().unwrap_or_else(|| panic!("{bad}"));
             assert!(!problem.fault.message.contains("hunter22"), "{}", problem.fault.message);
         }
-        let good = r#"{"values":[{"value":"aGk=","base64":true},{"value":"x","parts":["y"]}]}"#;
+        let good = r#"{"values":[{"value":"aGk=","base64":true},{"value":"hunter22","parts":["y"],"seen":{"source":"s","url":"u/hunter22"}}],
+            "skipped":[{"seen":{"source":"s"},"reason":"not-carried"}]}"#;
         let asked =
             read(&Bytes::from_static(good.as_bytes())).unwrap_or_else(|problem| panic!("{problem:?}"));
         let leaks: Vec<_> = asked.values.into_iter().filter_map(|leaked| leaked.leak().ok()).collect();
         assert_eq!((leaks[0].value.expose(), leaks.len()), (&b"hi"[..], 2));
+        let url = leaks[1].seen.as_ref().and_then(|seen| seen.url.as_deref());
+        assert_eq!(url, Some("u/[value]"), "a place that repeats the value is told without it");
+        let skipped: Vec<_> = asked.skipped.into_iter().filter_map(|one| one.skipped().ok()).collect();
+        assert_eq!((skipped.len(), skipped[0].reason), (1, SkipReason::NotCarried));
     }
 }

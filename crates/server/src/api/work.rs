@@ -17,7 +17,7 @@ use claviger_engine::fault::{Fault, Kind};
 pub(super) struct Begun {
     /// `claviger.begun/v1`
     schema: String,
-    /// Ids of the rotations or revocations: `GET …/{id}` tells where each is.
+    /// Ids of the rotations, revocations or swaps: `GET …/{id}` tells where each is.
     ids: Vec<Value>,
     /// What could not be begun: `ref` and `reason`.
     failed: Vec<Value>,

@@ -32,7 +32,7 @@ fn subject(plan: &SagaPlan, blast: Option<&Blast>) -> Value {
     document
 }
 
-/// A plan with what it wants and has: what `--dry-run` prints. `verb` is `rotate` or `revoke`.
+/// A plan with what it wants and has: what `--dry-run` prints. `verb` is `rotate` or `revoke`; of a swap see [`super::swap::judged`].
 ///
 /// # Errors
 /// A bug.
