@@ -126,7 +126,10 @@
 
 mod client;
 mod marker;
+mod naming;
 mod owners;
+mod permission;
+mod place;
 mod product;
 mod ssh;
 

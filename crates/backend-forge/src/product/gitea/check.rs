@@ -1,6 +1,6 @@
 //! Which permissions we hold, by asking for what each flow asks.
 
-use claviger_backend::{ErrorKind, Permission, PermissionStatus, Result, StoreState};
+use claviger_backend::{Permission, PermissionStatus, Result, StoreState};
 use serde_json::Value;
 
 use super::{
@@ -8,22 +8,10 @@ use super::{
     names::{Names, Owner},
     wire::User,
 };
-use crate::client::{As, Request};
-
-fn permission(flow: &'static str, name: &str, status: PermissionStatus) -> Permission {
-    Permission { flow, name: name.to_owned(), status }
-}
-
-/// What an answer says about a right. `missing` is what to do about a refusal.
-fn status<T>(answer: Result<T>, missing: &str) -> Result<PermissionStatus> {
-    match answer {
-        Ok(_) => Ok(PermissionStatus::Present),
-        Err(error) if matches!(error.kind(), ErrorKind::Denied | ErrorKind::NotFound) => {
-            Ok(PermissionStatus::Missing(missing.to_owned()))
-        }
-        Err(error) => Err(error),
-    }
-}
+use crate::{
+    client::{As, Request},
+    permission::{permission, status},
+};
 
 impl GiteaBackend {
     pub(super) async fn permissions(&self) -> Result<Vec<Permission>> {

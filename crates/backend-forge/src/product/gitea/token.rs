@@ -14,12 +14,13 @@ use super::{
     backend::GiteaBackend,
     wire::{Token, User},
 };
-use crate::client::{As, Request, shown};
+use crate::{
+    client::{As, Request, shown},
+    naming::{mark, successor},
+};
 
 /// How long the list of all users' tokens is believed when a value is not in it.
 const FRESH: Duration = Duration::from_secs(5);
-/// Longest part of the old name that a new one begins with, in characters.
-const NAME: usize = 120;
 
 /// The tokens of all users whom we may ask about, by their last eight characters.
 pub(crate) struct Listed {
@@ -32,17 +33,6 @@ pub(crate) struct Listed {
 struct Made {
     id: u64,
     sha1: String,
-}
-
-/// The words in a new token's name by which the operation that made it is known.
-fn mark(op: &Operation) -> String {
-    format!("claviger {}", op.key)
-}
-
-/// The name that people gave it, without our mark.
-fn base(name: &str) -> String {
-    let base = name.split("(claviger ").next().unwrap_or_default().trim();
-    base.chars().take(NAME).collect()
 }
 
 impl GiteaBackend {
@@ -84,7 +74,7 @@ impl GiteaBackend {
             .token("issue", user, id)
             .await?
             .ok_or_else(|| Error::new(ErrorKind::NotFound, "issue", format!("{at} is no longer there")))?;
-        let name = format!("{} ({})", base(&token.name), mark(op));
+        let name = successor(&token.name, op);
         let body = serde_json::json!({ "name": name, "scopes": token.scopes }).to_string();
         let path = ["users", user, "tokens"];
         let request = Request {
@@ -226,13 +216,6 @@ fn is_one(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_name_keeps_what_people_wrote_and_one_mark() {
-        assert_eq!(base("deploy"), "deploy");
-        assert_eq!(base("deploy (claviger 0b7f8a52-6f1e-5f0a-9d3c-2a1b3c4d5e6f)"), "deploy");
-        assert_eq!(base(&"x".repeat(300)).len(), NAME);
-    }
 
     #[test]
     fn only_what_gitea_makes_is_looked_up() {

@@ -1,25 +1,13 @@
 //! Which permissions we hold, by asking for what each flow asks.
 
-use claviger_backend::{ErrorKind, Permission, PermissionStatus, Result};
+use claviger_backend::{Permission, PermissionStatus, Result};
 use serde_json::Value;
 
 use super::backend::GitlabBackend;
-use crate::client::Request;
-
-fn permission(flow: &'static str, name: &str, status: PermissionStatus) -> Permission {
-    Permission { flow, name: name.to_owned(), status }
-}
-
-/// What an answer says about a right. `missing` is what to do about a refusal.
-fn status<T>(answer: Result<T>, missing: &str) -> Result<PermissionStatus> {
-    match answer {
-        Ok(_) => Ok(PermissionStatus::Present),
-        Err(error) if matches!(error.kind(), ErrorKind::Denied | ErrorKind::NotFound) => {
-            Ok(PermissionStatus::Missing(missing.to_owned()))
-        }
-        Err(error) => Err(error),
-    }
-}
+use crate::{
+    client::Request,
+    permission::{permission, status},
+};
 
 impl GitlabBackend {
     pub(super) async fn permissions(&self) -> Result<Vec<Permission>> {

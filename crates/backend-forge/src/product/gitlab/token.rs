@@ -19,25 +19,15 @@ use super::{
     names::Holder,
     wire::{Made, Token, User},
 };
-use crate::client::{Answer, As, Request, shown};
+use crate::{
+    client::{Answer, As, Request, shown},
+    naming::{mark, successor},
+};
 
-/// Longest part of the old name that a new one begins with, in characters.
-const NAME: usize = 120;
 /// Longest life of a token, unless an administrator allows more (GitLab's documents on token expiration).
 const LONGEST: i64 = 365;
 /// What a value is sent to: it says which token it is, whatever the token may do.
 const SELF: [&str; 2] = ["personal_access_tokens", "self"];
-
-/// The words in a new token's name by which the operation that made it is known.
-fn mark(op: &Operation) -> String {
-    format!("claviger {}", op.key)
-}
-
-/// The name that people gave it, without our mark.
-fn base(name: &str) -> String {
-    let base = name.split("(claviger ").next().unwrap_or_default().trim();
-    base.chars().take(NAME).collect()
-}
 
 /// How GitLab's API says no: one way by itself, another where it is asked as an OAuth server.
 #[derive(Deserialize)]
@@ -170,7 +160,7 @@ impl GitlabBackend {
         if !token.lives() {
             return Err(gone());
         }
-        let name = format!("{} ({})", base(&token.name), mark(op));
+        let name = successor(&token.name, op);
         let mut body = json!({ "name": name, "scopes": token.scopes });
         if let Some(ends) = self.next_end(&token) {
             body["expires_at"] = json!(ends.to_string());
@@ -373,13 +363,6 @@ fn is_one(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_name_keeps_what_people_wrote_and_one_mark() {
-        assert_eq!(base("deploy"), "deploy");
-        assert_eq!(base("deploy (claviger 0b7f8a52-6f1e-5f0a-9d3c-2a1b3c4d5e6f)"), "deploy");
-        assert_eq!(base(&"x".repeat(300)).len(), NAME);
-    }
 
     #[test]
     fn only_what_says_that_it_is_gitlabs_is_sent_there() {

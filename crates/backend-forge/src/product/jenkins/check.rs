@@ -1,14 +1,13 @@
 //! Which permissions we hold, by asking for what each flow asks.
 
-use claviger_backend::{ErrorKind, Permission, PermissionStatus, Result};
+use claviger_backend::{Permission, PermissionStatus, Result};
 use serde_json::Value;
 
 use super::{backend::JenkinsBackend, names::Store, wire::WhoAmI};
-use crate::client::Request;
-
-fn permission(flow: &'static str, name: &str, status: PermissionStatus) -> Permission {
-    Permission { flow, name: name.to_owned(), status }
-}
+use crate::{
+    client::Request,
+    permission::{permission, status},
+};
 
 impl JenkinsBackend {
     pub(super) async fn permissions(&self) -> Result<Vec<Permission>> {
@@ -20,13 +19,10 @@ impl JenkinsBackend {
         };
         let mut path = Store::System.segments();
         path.extend(["api", "json"]);
-        let lists = match self.api.one::<Value>("check", Request::get(&path)).await {
-            Ok(_) => PermissionStatus::Present,
-            Err(error) if matches!(error.kind(), ErrorKind::Denied | ErrorKind::NotFound) => {
-                PermissionStatus::Missing("the right Credentials/View, and the Credentials plugin".to_owned())
-            }
-            Err(error) => return Err(error),
-        };
+        let lists = status(
+            self.api.one::<Value>("check", Request::get(&path)).await,
+            "the right Credentials/View, and the Credentials plugin",
+        )?;
         // Jenkins tells it of one credential, when that is to be written.
         let writes = PermissionStatus::Unknown(
             "Credentials/Update is asked of each credential when it is planned".to_owned(),

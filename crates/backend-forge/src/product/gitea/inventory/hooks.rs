@@ -12,8 +12,8 @@ use serde_json::json;
 use super::{
     super::wire::{Hook, Repository, time},
     Survey,
-    secrets::copy,
 };
+use crate::place::copy;
 
 impl Survey<'_> {
     pub(super) async fn hooks(&self, sink: &mut ScanSink, repository: &Repository) -> Result<()> {

@@ -5,9 +5,8 @@ use std::collections::BTreeSet;
 use claviger_backend::Result;
 use claviger_backend::ScanSink;
 use claviger_core::{
-    model::{Attributes, CopyStage, Labels, Place, Scope, ScopeStatus},
-    observation::{Bundle, Content, Observation, ObservedCopy},
-    reference::Ref,
+    model::{Attributes, Place, Scope, ScopeStatus},
+    observation::{Content, Observation, ObservedCopy},
     secret::SecretValue,
 };
 use serde_json::json;
@@ -21,30 +20,10 @@ use super::{
     Survey,
 };
 use crate::marker;
+use crate::place::copy;
 
 /// Why the values of secrets are not read.
 pub(super) const WRITE_ONLY: &str = "the forge shows the values of secrets to nobody";
-
-/// A place with nothing known of it but its content.
-pub(super) fn copy(at: Ref, key: &str, place: Place, content: Content) -> ObservedCopy {
-    ObservedCopy {
-        at,
-        key: key.to_owned(),
-        version: None,
-        stage: CopyStage::Current,
-        place,
-        content,
-        bundle: Bundle::default(),
-        kind: None,
-        issuer: None,
-        created_at: None,
-        updated_at: None,
-        last_used_at: None,
-        labels: Labels::new(),
-        owners: Vec::new(),
-        attributes: Attributes::new(),
-    }
-}
 
 impl Survey<'_> {
     /// Sends the names of an owner's secrets, and says that their values are unread; gives the names. The list is a scope of its own: a name that it

@@ -12,9 +12,8 @@ use serde_json::json;
 use super::{
     super::wire::{Hook, time},
     Survey,
-    secrets::copy,
 };
-use crate::client::Request;
+use crate::{client::Request, place::copy};
 
 impl Survey<'_> {
     pub(super) async fn hooks(&self, sink: &mut ScanSink, area: &str, path: &[&str]) -> Result<()> {

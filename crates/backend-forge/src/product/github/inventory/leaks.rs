@@ -10,8 +10,8 @@ use claviger_core::{
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Survey, secrets::copy};
-use crate::client::Request;
+use super::Survey;
+use crate::{client::Request, place::copy};
 
 /// What of an alert is no leak's business to tell.
 #[derive(Deserialize)]

@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 
 use claviger_backend::{Result, ScanSink};
 use claviger_core::{
-    model::{Attributes, CopyStage, Labels, Place, Scope, ScopeStatus},
-    observation::{Bundle, Content, Observation, ObservedCopy},
-    reference::Ref,
+    model::{Attributes, Place, Scope, ScopeStatus},
+    observation::{Content, Observation, ObservedCopy},
     secret::SecretValue,
 };
 use serde_json::json;
@@ -18,31 +17,10 @@ use super::{
     },
     Survey,
 };
-use crate::client::Request;
+use crate::{client::Request, place::copy};
 
 /// Why the values of secrets are not read.
 const WRITE_ONLY: &str = "the forge shows the values of secrets to nobody";
-
-/// A place with nothing known of it but its content.
-pub(super) fn copy(at: Ref, key: &str, place: Place, content: Content) -> ObservedCopy {
-    ObservedCopy {
-        at,
-        key: key.to_owned(),
-        version: None,
-        stage: CopyStage::Current,
-        place,
-        content,
-        bundle: Bundle::default(),
-        kind: None,
-        issuer: None,
-        created_at: None,
-        updated_at: None,
-        last_used_at: None,
-        labels: Labels::new(),
-        owners: Vec::new(),
-        attributes: Attributes::new(),
-    }
-}
 
 /// The scopes of a family's names and of their values.
 fn parts(family: Family) -> (&'static str, &'static str) {
