@@ -5,7 +5,7 @@ pub(crate) mod audit;
 mod completion;
 mod db;
 mod demo;
-mod doctor;
+pub(crate) mod doctor;
 pub(crate) mod drill;
 pub(crate) mod guard;
 pub(crate) mod incident;

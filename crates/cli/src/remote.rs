@@ -4,8 +4,10 @@
 //! local half prints, and a line in [`run`].
 
 mod approve;
+mod audit;
 mod change;
 mod client;
+mod doctor;
 mod drill;
 mod incident;
 mod list;
@@ -26,7 +28,7 @@ mod verify;
 
 use self::{client::Client, saga::ABSENT};
 use crate::{
-    args::{AuditCommand, Cli, Command},
+    args::{Cli, Command},
     error::{Exit, Failure, Result},
 };
 
@@ -58,16 +60,8 @@ pub(crate) async fn run(server: &str, cli: &Cli) -> Result<Exit> {
         Command::Approve(args) if args.new_key.is_none() => approve::run(global, &client()?, args).await,
         Command::Schedule(args) => schedule::run(global, &client()?, args).await,
         Command::Incident(args) => incident::run(global, &client()?, args).await,
-        Command::Audit(args) => match &args.command {
-            AuditCommand::Verify {
-                file: None,
-                head: None,
-                public_key: None,
-                checkpoint: None,
-                key_history: None,
-            } => list::verification(global, &client()?).await,
-            _ => Err(elsewhere(name)),
-        },
+        Command::Audit(args) => audit::run(global, &client()?, &args.command).await,
+        Command::Doctor(args) => doctor::run(global, &client()?, args).await,
         _ => Err(elsewhere(name)),
     }
 }

@@ -18,6 +18,7 @@ pub mod guard;
 pub mod incident;
 mod job;
 pub mod own;
+pub mod permission;
 pub mod plan;
 pub mod policy;
 pub mod progress;

@@ -9,6 +9,7 @@ mod authenticate;
 mod caller;
 mod change;
 mod credential;
+mod doctor;
 mod drill;
 mod event;
 mod gate;
@@ -120,6 +121,7 @@ fn described() -> OpenApiRouter<Context> {
         .routes(routes!(list::copies))
         .routes(routes!(list::consumers))
         .routes(routes!(list::findings))
+        .routes(routes!(list::connections))
         .routes(routes!(list::schedules))
         .routes(routes!(drill::list, drill::hold))
         .routes(routes!(rotation::list, rotation::begin))
@@ -160,6 +162,8 @@ fn described() -> OpenApiRouter<Context> {
         .routes(routes!(notification::list))
         .routes(routes!(audit::verify))
         .routes(routes!(audit::export))
+        .routes(routes!(audit::checkpoint))
+        .routes(routes!(doctor::check))
 }
 
 /// What lets somebody in by a signature, and by no token.

@@ -5,6 +5,7 @@ mod cluster;
 mod description;
 mod door;
 mod lists;
+mod log;
 mod oidc;
 mod people;
 mod remote;

@@ -1,4 +1,4 @@
-mod export;
+pub(crate) mod export;
 
 use std::{
     fs::File,

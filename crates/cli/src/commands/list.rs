@@ -1,12 +1,7 @@
-use claviger_core::view::CredentialView;
-use claviger_engine::{Engine, selector::Selector};
 use claviger_server::{
     access::Sight,
     document::list::{self, Asked},
 };
-
-use claviger_store::port::Selection;
-use serde_json::{Value, json};
 
 use crate::{
     args::{Global, ListArgs, Thing},
@@ -132,22 +127,24 @@ pub(super) async fn run(global: &Global, args: &ListArgs) -> Result<Exit> {
     let given =
         args.selector.iter().any(|word| !word.trim().is_empty()) || args.condition.condition.is_some();
     let selector = given.then(|| args.condition.selector(&args.selector)).transpose()?;
-    let Some((thing, columns)) = shape(args.thing) else {
-        let names = composed.loaded.config.backends.keys().map(String::as_str);
-        let items = connections(&composed.engine, names, selector.as_ref()).await?;
-        output::list(global, "connections", CONNECTIONS, &items)?;
-        return Ok(Exit::Done);
-    };
+    let (thing, columns) = shape(args.thing);
     let asked = Asked { selector, gone: args.gone };
-    let items = list::items(&composed.engine, thing, &asked, Sight::All).await?;
+    let items = match thing {
+        // No backend is built for a list: the configuration knows their names.
+        list::Thing::Connections => {
+            let names = composed.loaded.config.backends.keys().map(String::as_str);
+            list::connections(&composed.engine, names, &asked, Sight::All).await?
+        }
+        thing => list::items(&composed.engine, thing, &asked, Sight::All).await?,
+    };
     output::list(global, thing.name(), columns, &items)?;
     Ok(Exit::Done)
 }
 
-/// What is listed, and its columns; `None`: only the configuration knows it.
-pub(crate) fn shape(thing: Thing) -> Option<(list::Thing, &'static [Column])> {
-    Some(match thing {
-        Thing::Connections => return None,
+/// What is listed, and its columns.
+pub(crate) fn shape(thing: Thing) -> (list::Thing, &'static [Column]) {
+    match thing {
+        Thing::Connections => (list::Thing::Connections, CONNECTIONS),
         Thing::Credentials => (list::Thing::Credentials, CREDENTIALS),
         Thing::Identities => (list::Thing::Identities, IDENTITIES),
         Thing::Copies => (list::Thing::Copies, COPIES),
@@ -159,38 +156,5 @@ pub(crate) fn shape(thing: Thing) -> Option<(list::Thing, &'static [Column])> {
         Thing::Drills => (list::Thing::Drills, DRILLS),
         Thing::Notifications => (list::Thing::Notifications, NOTIFICATIONS),
         Thing::Schedules => (list::Thing::Schedules, SCHEDULES),
-    })
-}
-
-/// What our own backends are logged in to with, as the newest scan recognised it.
-async fn connections<'n>(
-    engine: &Engine,
-    names: impl Iterator<Item = &'n str>,
-    selector: Option<&Selector>,
-) -> Result<Vec<Value>> {
-    let all = engine.ports.inventory.credentials(engine.clock.now(), &Selection::default()).await?;
-    let is_own =
-        |credential: &CredentialView| credential.attributes.get("own").is_some_and(|own| own == true);
-    let own: Vec<CredentialView> = all.into_iter().filter(is_own).collect();
-    let chosen = match selector {
-        Some(selector) => selector.choose(&own)?,
-        None => own.iter().collect(),
-    };
-    let mut items = Vec::new();
-    for name in names {
-        let before = items.len();
-        for credential in chosen.iter().filter(|credential| credential.backend == name) {
-            items.push(json!({
-                "backend": name, "credential": credential.id, "ref": credential.at, "age_days": credential.age_days,
-                "created_at": credential.created_at, "expires_at": credential.expires_at, "last_used_at": credential.last_used_at,
-                "copies": credential.copies, "detail": Value::Null,
-            }));
-        }
-        if items.len() == before && selector.is_none() {
-            // A certificate of a cluster, or an account whose issuer cannot be read: unknown, and not none.
-            let detail = "not known: no scan has recognised it";
-            items.push(json!({ "backend": name, "ref": Value::Null, "detail": detail }));
-        }
     }
-    Ok(items)
 }

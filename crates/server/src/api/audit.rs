@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use axum::{
     Json,
     body::Body as Bytes,
@@ -5,25 +7,26 @@ use axum::{
     http::header,
     response::{IntoResponse as _, Response},
 };
-use claviger_core::{
-    audit::{AuditDraft, AuditHash, AuditKind, Extent, SignedHead, entry_line, head_line},
-    id::Seq,
-};
-use claviger_engine::{
-    Engine,
-    fault::{Fault, Kind},
-};
+use claviger_core::signing::PrivateKey;
+use claviger_engine::fault::{Fault, Kind};
 use futures::stream;
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde_json::Value;
+use utoipa::IntoParams;
 
 use super::{
     Context,
     caller::Caller,
+    input::Query,
     problem::{Answer, Body},
+    saga,
 };
 use crate::{
     access::{Subject, Verb},
-    document::{self, audit},
+    document::{
+        self,
+        audit::{self, Export, Part},
+    },
 };
 
 /// Does the chain of the audit log hold?
@@ -45,10 +48,23 @@ pub(super) async fn verify(State(context): State<Context>, caller: Caller) -> An
     Ok(Json(document))
 }
 
+/// Which part of the log is written.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Asked {
+    /// Only from the first receipt on: what proves the receipts and nothing before them.
+    #[serde(default)]
+    receipts: bool,
+    /// Only those of this rotation, revocation or swap (id or its beginning).
+    rotation: Option<String>,
+}
+
 /// All entries, one JSON object per line, and a signed head at the end. An export that ends without a head was cut off, and does not verify.
 #[utoipa::path(
     get,
     path = "/api/v1/audit/export",
+    params(Asked),
     responses(
         (status = 200, description = "Lines of JSON; `audit verify --file` reads them", body = String, content_type = "application/x-ndjson"),
         (status = "4XX", description = "A problem", body = Body, content_type = "application/problem+json"),
@@ -56,60 +72,63 @@ pub(super) async fn verify(State(context): State<Context>, caller: Caller) -> An
     ),
     tag = "audit"
 )]
-pub(super) async fn export(State(context): State<Context>, caller: Caller) -> Answer<Response> {
+pub(super) async fn export(
+    State(context): State<Context>,
+    caller: Caller,
+    Query(asked): Query<Asked>,
+) -> Answer<Response> {
     caller.must(Verb::Audit, &Subject::Estate)?;
     let engine = caller.engine(&context);
-    let Some(key) = context.api.signing.clone() else {
-        let fault = Fault::new(113, Kind::Usage, "this service has no key that signs exports")
-            .hint("`claviger init` makes one");
-        return Err(fault.into());
+    let key = signing(&context)?;
+    let part = match (asked.receipts, asked.rotation) {
+        (false, None) => Part::Whole,
+        (true, None) => Part::Receipts(None),
+        (_, Some(beginning)) => Part::Receipts(Some(saga::any(&engine, &beginning).await?)),
     };
-    // Nothing is signed that does not hold.
+    // What is sent cannot be taken back: it is looked at before.
     if let Some(bad) = audit::verify(&engine, None, None).await?.first_bad {
-        let message = format!("the chain of the database does not hold at entry {bad}: it is not signed");
-        return Err(Fault::new(500, Kind::Failed, message).into());
+        return Err(audit::broken(bad).into());
     }
-    // The export is itself an entry, so that a chain tells who has a copy of it.
-    let note = AuditDraft {
-        kind: AuditKind::Exported,
-        actor: engine.actor.clone(),
-        subject: "audit".to_owned(),
-        saga: None,
-        step: None,
-        detail: json!({ "format": "jsonl", "receipts": [] }),
-    };
-    engine.ports.audit.append(vec![note]).await?;
-    let last = engine.ports.audit.head().await?;
-    let extent = Extent { first: (Seq(1), AuditHash::GENESIS), last, receipts: Vec::new() };
-    let head = SignedHead::sign(extent, engine.clock.now(), &key);
-    let lines = stream::unfold(Reading::At(Seq(0)), move |state| {
-        let (engine, end) = (engine.acting_as(&engine.actor, None), head_line(head.clone()));
+    let export = Export::begin(&engine, part).await?;
+    let lines = stream::unfold(Some(export), move |export| {
+        let (engine, key) = (engine.acting_as(&engine.actor, None), Arc::clone(&key));
         async move {
-            let Reading::At(after) = state else { return None };
-            let (text, state) = match page(&engine, after, last.0).await {
-                Ok(Some((text, after))) => (Ok(text), Reading::At(after)),
-                Ok(None) => (Ok(end + "\n"), Reading::Over),
-                Err(error) => (Err(std::io::Error::other(error.to_string())), Reading::Over),
-            };
-            Some((text, state))
+            let mut export = export?;
+            let cut_off = |fault: Fault| std::io::Error::other(fault.message);
+            match export.page(&engine).await {
+                Ok(Some(text)) => Some((Ok(text), Some(export))),
+                Ok(None) => Some((export.end(&engine, &key).map(audit::line).map_err(cut_off), None)),
+                Err(fault) => Some((Err(cut_off(fault)), None)),
+            }
         }
     });
-    let kind = [(header::CONTENT_TYPE, "application/x-ndjson")];
-    Ok((kind, Bytes::from_stream(lines)).into_response())
+    Ok((LINES, Bytes::from_stream(lines)).into_response())
 }
 
-enum Reading {
-    At(Seq),
-    Over,
+/// A signed head of the log as it is now, to be kept where nobody here can change it.
+#[utoipa::path(
+    get,
+    path = "/api/v1/audit/checkpoint",
+    responses(
+        (status = 200, description = "One line of JSON; `audit verify --checkpoint` reads it", body = String, content_type = "application/x-ndjson"),
+        (status = "4XX", description = "A problem", body = Body, content_type = "application/problem+json"),
+        (status = "5XX", description = "A problem", body = Body, content_type = "application/problem+json"),
+    ),
+    tag = "audit"
+)]
+pub(super) async fn checkpoint(State(context): State<Context>, caller: Caller) -> Answer<Response> {
+    caller.must(Verb::Audit, &Subject::Estate)?;
+    let engine = caller.engine(&context);
+    let head = audit::checkpoint(&engine, &*signing(&context)?).await?;
+    Ok((LINES, audit::line(head)).into_response())
 }
 
-/// The next lines up to an entry, and the last entry among them. `None`: there are no more.
-async fn page(engine: &Engine, after: Seq, last: Seq) -> claviger_store::Result<Option<(String, Seq)>> {
-    if after >= last {
-        return Ok(None);
-    }
-    let entries = engine.ports.audit.read(after, audit::PAGE).await?;
-    let Some(end) = entries.last().map(|entry| entry.seq) else { return Ok(None) };
-    let lines = entries.iter().filter(|entry| entry.seq <= last).map(|entry| entry_line(entry) + "\n");
-    Ok(Some((lines.collect(), end)))
+const LINES: [(header::HeaderName, &str); 1] = [(header::CONTENT_TYPE, "application/x-ndjson")];
+
+fn signing(context: &Context) -> Answer<Arc<PrivateKey>> {
+    context.api.signing.clone().ok_or_else(|| {
+        Fault::new(113, Kind::Usage, "this service has no key that signs exports")
+            .hint("`claviger init` makes one")
+            .into()
+    })
 }

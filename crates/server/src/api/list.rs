@@ -58,6 +58,8 @@ lists! {
     consumers "/api/v1/consumers" Consumers;
     /// Rules that hold.
     findings "/api/v1/findings" Findings;
+    /// What our own backends are logged in to with.
+    connections "/api/v1/connections" Connections;
     /// What policies will have rotated, and when.
     schedules "/api/v1/schedules" Schedules;
 }

@@ -21,6 +21,7 @@ pub(super) const ROUTES: &[Route] = &[
     to("GET", "/api/v1/identities", &[Verb::Read]),
     to("GET", "/api/v1/copies", &[Verb::Read]),
     to("GET", "/api/v1/consumers", &[Verb::Read]),
+    to("GET", "/api/v1/connections", &[Verb::Read]),
     to("GET", "/api/v1/findings", &[Verb::Read]),
     to("GET", "/api/v1/schedules", &[Verb::Read]),
     to("GET", "/api/v1/drills", &[Verb::Read]),
@@ -64,9 +65,11 @@ pub(super) const ROUTES: &[Route] = &[
     to("POST", "/api/v1/pauses/{id}/end", &[Verb::Schedule]),
     to("POST", "/api/v1/scans", &[Verb::Scan]),
     to("GET", "/api/v1/scans/newest", &[Verb::Read]),
+    to("GET", "/api/v1/permissions", &[Verb::Scan]),
     to("GET", "/api/v1/notifications", &[Verb::Audit]),
     to("GET", "/api/v1/audit/verification", &[Verb::Audit]),
     to("GET", "/api/v1/audit/export", &[Verb::Audit]),
+    to("GET", "/api/v1/audit/checkpoint", &[Verb::Audit]),
 ];
 
 /// The route that was matched.

@@ -5,7 +5,7 @@ use claviger_core::{
     saga::{SagaKind, SagaPlan},
     view::SagaView,
 };
-use claviger_engine::saga::SagaOutcome;
+use claviger_engine::{Engine, saga::SagaOutcome};
 use serde_json::{Value, json};
 
 use super::{Context, Problem, caller::Caller, problem::Answer};
@@ -30,6 +30,20 @@ pub(super) async fn find(
     match caller.covers(engine, verb, saga.credential, &saga.at).await? {
         true => Ok(saga),
         false => Err(absent()),
+    }
+}
+
+/// The one whose id begins so, whatever it is. For whoever sees everything.
+pub(super) async fn any(engine: &Engine, beginning: &str) -> Answer<SagaId> {
+    let mut found = Vec::new();
+    for kind in SagaKind::ALL {
+        let all = engine.ports.journal.list(kind, None).await?;
+        found.extend(all.into_iter().map(|saga| saga.rotation_id));
+    }
+    found.retain(|id| id.to_string().starts_with(beginning));
+    match found.as_slice() {
+        [one] => Ok(*one),
+        _ => Err(Problem::absent("rotation", beginning)),
     }
 }
 

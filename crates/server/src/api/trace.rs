@@ -6,7 +6,7 @@ use claviger_core::{
     leak::{Leak, MOST_LEAKS, Sighting, SkipReason, Skipped},
     secret::SecretValue,
 };
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::Value;
 use utoipa::ToSchema;
 
@@ -70,6 +70,7 @@ pub(super) struct Seen {
     place: Option<String>,
     /// Line, from 1.
     #[schema(maximum = 9007199254740991_i64)]
+    #[serde(default, deserialize_with = "whole_number")]
     line: Option<u64>,
     /// Repository, bucket or image.
     #[schema(max_length = 401)]
@@ -82,7 +83,18 @@ pub(super) struct Seen {
     url: Option<String>,
     /// Number of the alert.
     #[schema(maximum = 9007199254740991_i64)]
+    #[serde(default, deserialize_with = "whole_number")]
     number: Option<u64>,
+}
+
+/// Largest whole number that every reader of JSON tells from its neighbours (RFC 8259, section 6).
+const MOST: f64 = 9_007_199_254_740_991.0;
+
+/// What JSON Schema calls an integer: `3.0` is one.
+fn whole_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let Some(number) = Option::<f64>::deserialize(deserializer)? else { return Ok(None) };
+    let is_whole = number.fract() == 0.0 && (0.0..=MOST).contains(&number);
+    is_whole.then_some(Some(number as u64)).ok_or_else(|| D::Error::custom("no whole number in bounds"))
 }
 
 /// A line of a report from which no value could be taken.

@@ -1,4 +1,6 @@
-//! The audit log: verified.
+//! The audit log: verified, and written for others.
+
+mod export;
 
 use claviger_core::{
     audit::{AuditHash, SignedHead, Verification, Verifier},
@@ -6,10 +8,12 @@ use claviger_core::{
 };
 use claviger_engine::Engine;
 
+pub(crate) use self::export::broken;
+pub use self::export::{Export, Part, checkpoint, line};
 use super::Result;
 
 /// Entries that are read together.
-pub const PAGE: u64 = 1_000;
+const PAGE: u64 = 1_000;
 
 /// Verifies the chain of the database. `head` is what a witness noted as its end; `noted` a checkpoint that it has to go through.
 ///

@@ -45,6 +45,8 @@ pub enum Thing {
     Drills,
     /// What others are to be told, and were not yet.
     Notifications,
+    /// What our own backends are logged in to with.
+    Connections,
 }
 
 impl Thing {
@@ -62,6 +64,7 @@ impl Thing {
             Self::Schedules => "schedules",
             Self::Drills => "drills",
             Self::Notifications => "notifications",
+            Self::Connections => "connections",
         }
     }
 
@@ -76,6 +79,7 @@ impl Thing {
             Self::Schedules => &["credential"],
             Self::Drills => &["drill_id"],
             Self::Notifications => &["receiver", "id"],
+            Self::Connections => &["backend", "ref"],
         }
     }
 }
@@ -113,7 +117,48 @@ pub async fn items(engine: &Engine, thing: Thing, asked: &Asked, sight: Sight<'_
         // They tell of all of the estate.
         Thing::Notifications if !sight.covers(&crate::access::Subject::Estate) => Ok(Vec::new()),
         Thing::Notifications => values(&engine.ports.notifications.open_notifications().await?),
+        Thing::Connections => {
+            let built = engine.estate.members().map(|member| member.backend.info().name.as_str());
+            let broken = engine.estate.broken.iter().map(|(name, ..)| name.as_str());
+            let names: BTreeSet<&str> = built.chain(broken).collect();
+            connections(engine, names.into_iter(), asked, sight).await
+        }
     }
+}
+
+/// What the backends of these names are logged in to with, as the newest scan recognised it.
+///
+/// # Errors
+/// As [`items`].
+pub async fn connections(
+    engine: &Engine,
+    names: impl Iterator<Item = &str>,
+    asked: &Asked,
+    sight: Sight<'_>,
+) -> Result<Vec<Value>> {
+    let mut own = List { engine, asked, sight }.visible(&Selection::default()).await?;
+    own.retain(|credential| credential.attributes.get("own").is_some_and(|own| own == true));
+    let chosen = match &asked.selector {
+        Some(selector) => selector.choose(&own)?,
+        None => own.iter().collect(),
+    };
+    let mut items = Vec::new();
+    for name in names.filter(|name| sight.covers(&crate::access::Subject::Backend(name))) {
+        let before = items.len();
+        for credential in chosen.iter().filter(|credential| credential.backend == name) {
+            items.push(json!({
+                "backend": name, "credential": credential.id, "ref": credential.at, "age_days": credential.age_days,
+                "created_at": credential.created_at, "expires_at": credential.expires_at, "last_used_at": credential.last_used_at,
+                "copies": credential.copies, "detail": Value::Null,
+            }));
+        }
+        if items.len() == before && asked.selector.is_none() {
+            // A certificate of a cluster, or an account whose issuer cannot be read: unknown, and not none.
+            let detail = "not known: no scan has recognised it";
+            items.push(json!({ "backend": name, "ref": Value::Null, "detail": detail }));
+        }
+    }
+    Ok(items)
 }
 
 struct List<'a> {

@@ -23,6 +23,7 @@ async fn lists_are_the_command_lines_page_by_page() -> Result<()> {
         "revocations",
         "swaps",
         "schedules",
+        "connections",
         "drills",
     ] {
         let expected = settled(house.json(&["list", thing])?);

@@ -72,6 +72,8 @@ async fn what_is_asked_of_a_service_is_answered_as_at_the_database() -> Result<(
         &["list", "revocations"],
         &["list", "swaps"],
         &["list", "schedules"],
+        &["list", "connections"],
+        &["list", "connections", "kind=password"],
         &["list", "drills"],
         &["list", "notifications"],
         &["resume"],
@@ -92,6 +94,9 @@ async fn what_is_asked_of_a_service_is_answered_as_at_the_database() -> Result<(
         &["schedule", "next", "--limit", "2"],
         &["incident", "status"],
         &["audit", "verify"],
+        &["doctor"],
+        &["doctor", "--backend", "sim"],
+        &["doctor", "--backend", "nowhere"],
         &["rotate", "sim/db/role/app_000", "--dry-run"],
         &["revoke", "sim/db/role/app_001", "--reason", "x", "--dry-run"],
         &["show", "nowhere"],
@@ -129,7 +134,7 @@ async fn what_is_asked_of_a_service_is_answered_as_at_the_database() -> Result<(
         &["token", "list"],
         &["db", "status"],
         &["verify", "--revoked", "--yes"],
-        &["audit", "export"],
+        &["keys", "list"],
     ] {
         let said = desk.run(command)?;
         ensure!(said.code == 2 && said.stderr.contains("error[CLV0632]"), "{command:?}: {}", said.stderr);

@@ -21,10 +21,10 @@ use crate::{
     },
 };
 
-/// Candidates that are looked at for each one that is free to be taken, and beyond: where many of one service are due, others come after them.
-const LOOKED_AT: usize = 4;
+/// Candidates that are looked at, at least: where many of one service are due, others come after them.
 const AT_LEAST: usize = 64;
-/// Pages of candidates of one backend in one claim.
+/// Pages of candidates of one backend in one claim. Each is twice as long as the one before: mostly the first one is taken whole, and every row that is looked
+/// at is locked, which PostgreSQL writes down in it.
 const PAGES: usize = 4;
 
 #[derive(FromQueryResult, Clone)]
@@ -195,8 +195,8 @@ impl SeaStore {
         };
         let mut chosen = Vec::new();
         let (mut after_rank, mut after_id) = (i64::MIN, Uuid::nil());
-        let page = (free * LOOKED_AT).max(AT_LEAST);
-        for _ in 0..PAGES {
+        for size in 0..PAGES {
+            let page = free.max(AT_LEAST) << size;
             if chosen.len() >= free {
                 break;
             }
