@@ -1,5 +1,6 @@
 # Flow `swap`, beside `scan`: a short-lived login takes the place of a token, of a secret-id, or of a database's password. What is made has a name that begins with
 # `claviger-`, and nothing else is changed.
+# Beside the server's `default` policy, by which a lease is asked when it ends.
 # Whoever may write such a role can let any account of the cluster in with any policy: bind it for the time of a swap.
 
 # A role that lets one ServiceAccount in, with the policies that the static credential had.
@@ -13,8 +14,7 @@ path "auth/token/revoke-accessor" { capabilities = ["update"] }
 path "auth/approle/role/+/secret-id/lookup" { capabilities = ["update"] }
 path "auth/approle/role/+/secret-id-accessor/destroy" { capabilities = ["update"] }
 
-# A database's password: accounts that are lent by a role, a policy that lets the login take them, when the lease ends, and the end of all where the swap is taken back.
+# A database's password: accounts that are lent by a role, a policy that lets the login take them, and the end of all where the swap is taken back.
 path "database/roles/claviger-*" { capabilities = ["read", "create", "delete"] }
 path "sys/policies/acl/claviger-*" { capabilities = ["read", "update", "delete"] }
-path "sys/leases/lookup" { capabilities = ["update"] }
 path "sys/leases/revoke-prefix/database/creds/claviger-*" { capabilities = ["update", "sudo"] }
