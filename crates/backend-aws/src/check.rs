@@ -9,7 +9,7 @@ use claviger_backend::{ErrorKind, Permission, PermissionStatus, Result};
 use crate::{clients::Caller, failure::of, iam::Scan};
 
 /// Flow and action. Resources are not looked at: a right on some secrets only is found out when they are read.
-const NEEDED: [(&str, &str); 34] = [
+const NEEDED: [(&str, &str); 48] = [
     ("scan", "iam:ListUsers"),
     ("scan", "iam:ListUserTags"),
     ("scan", "iam:ListAccessKeys"),
@@ -44,6 +44,22 @@ const NEEDED: [(&str, &str); 34] = [
     ("revoke", "iam:GetUserPolicy"),
     ("revoke", "iam:PutUserPolicy"),
     ("revoke", "ssm:DeleteParameter"),
+    // A role is made in the place of a key, with the same rights, and taken away where the swap is taken back; a role that is made with a tag needs
+    // `TagRole` too (IAM, "Tagging IAM roles").
+    ("swap", "iam:ListOpenIDConnectProviders"),
+    ("swap", "iam:GetOpenIDConnectProvider"),
+    ("swap", "iam:GetUser"),
+    ("swap", "iam:GetRole"),
+    ("swap", "iam:CreateRole"),
+    ("swap", "iam:TagRole"),
+    ("swap", "iam:AttachRolePolicy"),
+    ("swap", "iam:PutRolePolicy"),
+    ("swap", "iam:DetachRolePolicy"),
+    ("swap", "iam:DeleteRolePolicy"),
+    ("swap", "iam:DeleteRole"),
+    ("swap", "iam:UpdateAccessKey"),
+    ("swap", "iam:DeleteAccessKey"),
+    ("swap", "iam:PutUserPolicy"),
 ];
 
 /// The permissions of each flow.

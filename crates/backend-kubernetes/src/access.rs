@@ -20,7 +20,7 @@ const AT_ONCE: usize = 8;
 const MOST_NAMESPACES: usize = 50;
 
 /// What each flow needs: the roles that are shipped in `deploy` say the same, and a test compares them.
-const NEEDED: [(&str, &str, Resource); 67] = [
+const NEEDED: [(&str, &str, Resource); 79] = [
     ("scan", "list", resource::NAMESPACES),
     ("scan", "list", resource::SECRETS),
     ("scan", "list", resource::CONFIG_MAPS),
@@ -80,6 +80,19 @@ const NEEDED: [(&str, &str, Resource); 67] = [
     ("revoke-pod", "get", resource::PODS),
     ("revoke-pod", "delete", resource::PODS),
     ("revoke-pod", "create", resource::TOKEN_REQUESTS),
+    // A token Secret gives way to the pods' own tokens: it is read, suspended and deleted, and its workloads are changed.
+    ("swap", "get", resource::SECRETS),
+    ("swap", "patch", resource::SECRETS),
+    ("swap", "delete", resource::SECRETS),
+    ("swap", "create", resource::TOKEN_REQUESTS),
+    ("swap", "get", resource::DEPLOYMENTS),
+    ("swap", "patch", resource::DEPLOYMENTS),
+    ("swap", "get", resource::STATEFUL_SETS),
+    ("swap", "patch", resource::STATEFUL_SETS),
+    ("swap", "get", resource::DAEMON_SETS),
+    ("swap", "patch", resource::DAEMON_SETS),
+    ("swap", "get", resource::CRON_JOBS),
+    ("swap", "patch", resource::CRON_JOBS),
     // The rights of a client certificate are cut. To change a binding one has to be allowed to bind its role.
     ("mitigate", "create", resource::SUBJECT_ACCESS_REVIEWS),
     ("mitigate", "list", resource::ROLE_BINDINGS),

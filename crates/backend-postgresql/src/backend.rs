@@ -108,6 +108,12 @@ impl Backend for PostgresqlBackend {
             }
         };
         let user = self.session.target.user.replace('"', "\"\"");
+        let signal = || match signals {
+            true => PermissionStatus::Present,
+            false => PermissionStatus::Missing(format!(
+                "a superuser can run: GRANT pg_signal_backend TO \"{user}\""
+            )),
+        };
         let alter = match own {
             _ if standby => {
                 PermissionStatus::Missing("the server is a standby: name the primary in `url`".to_owned())
@@ -124,21 +130,14 @@ impl Backend for PostgresqlBackend {
             permission("scan", "SELECT (rolname, rolpassword) on pg_authid", verifiers()),
             permission("rotate", "ALTER ROLE … PASSWORD", alter.clone()),
             permission("revoke", "ALTER ROLE … NOLOGIN PASSWORD NULL", alter.clone()),
-            permission(
-                "revoke",
-                "pg_signal_backend, to end the sessions of a revoked role",
-                match signals {
-                    true => PermissionStatus::Present,
-                    false => PermissionStatus::Missing(format!(
-                        "a superuser can run: GRANT pg_signal_backend TO \"{user}\""
-                    )),
-                },
-            ),
+            permission("revoke", "pg_signal_backend, to end the sessions of a revoked role", signal()),
             permission(
                 "rotate",
                 "CREATE ROLE, GRANT, ALTER ROLE … SET, COMMENT, for strategy `alternating`",
-                alter,
+                alter.clone(),
             ),
+            permission("swap", "ALTER ROLE … NOLOGIN PASSWORD NULL", alter),
+            permission("swap", "pg_signal_backend, to end the sessions of the former role", signal()),
             permission(
                 "rotate",
                 "pg_read_all_stats, for strategy `alternating`: when and from where sessions were begun",

@@ -62,6 +62,8 @@ fn needs(mounts: &[Mount]) -> Vec<Need> {
         need("revoke", "sys/leases/revoke-prefix/*", &["update", "sudo"]),
         need("revoke", "identity/entity/id/*", &["read", "update"]),
         need("revoke", "identity/entity/name/*", &["read"]),
+        need("swap", "auth/token/lookup", &["update"]),
+        need("swap", "auth/token/revoke-accessor", &["update"]),
     ];
     for Mount { path, kind } in mounts {
         match kind {
@@ -84,11 +86,17 @@ fn needs(mounts: &[Mount]) -> Vec<Need> {
                 needs.push(need("revoke", format!("{path}/role/+/secret-id/lookup"), &["update"]));
                 needs.push(need("revoke", format!("{path}/role/+/role-id"), &["read"]));
                 needs.push(need("revoke", format!("{path}/role/+/secret-id-accessor/destroy"), &["update"]));
+                needs.push(need("swap", format!("{path}/role/+/secret-id/lookup"), &["update"]));
+                needs.push(need("swap", format!("{path}/role/+/role-id"), &["read"]));
+                needs.push(need("swap", format!("{path}/role/+/secret-id-accessor/destroy"), &["update"]));
             }
-            MountKind::Kubernetes | MountKind::Jwt => {
-                needs.push(need("scan", format!("{path}/role"), &["list"]));
-                needs.push(need("scan", format!("{path}/role/*"), &["read"]));
+            MountKind::Kubernetes => {
+                needs.extend(role_needs(path));
+                // Only roles that a swap names are made and taken away.
+                let role = format!("{path}/role/claviger-*");
+                needs.push(need("swap", role, &["read", "create", "delete"]));
             }
+            MountKind::Jwt => needs.extend(role_needs(path)),
             MountKind::Userpass => needs.push(need("scan", format!("{path}/users/*"), &["list", "read"])),
             MountKind::Database => {
                 needs.push(need("scan", format!("{path}/config/*"), &["list", "read"]));
@@ -99,6 +107,10 @@ fn needs(mounts: &[Mount]) -> Vec<Need> {
                 needs.push(need("rotate", format!("{path}/rotate-role/*"), &["update"]));
                 needs.push(need("rotate", format!("{path}/rotate-root/*"), &["update"]));
                 needs.push(need("rotate", format!("{path}/config/*"), &["read", "update"]));
+                let role = format!("{path}/roles/claviger-*");
+                needs.push(need("swap", role, &["read", "create", "delete"]));
+                let lent = format!("sys/leases/revoke-prefix/{path}/creds/claviger-*");
+                needs.push(need("swap", lent, &["update", "sudo"]));
             }
             MountKind::Pki => {
                 needs.push(need("scan", format!("{path}/certs"), &["list"]));
@@ -107,7 +119,17 @@ fn needs(mounts: &[Mount]) -> Vec<Need> {
             MountKind::Nothing | MountKind::Foreign(_) => {}
         }
     }
+    if mounts.iter().any(|mount| mount.kind == MountKind::Database) {
+        // A login that is lent accounts has a policy of its own, and the lease is asked when it ends.
+        needs.push(need("swap", "sys/policies/acl/claviger-*", &["read", "update", "delete"]));
+        needs.push(need("swap", "sys/leases/lookup", &["update"]));
+    }
     needs
+}
+
+/// What a scan reads of logins by somebody else's token.
+fn role_needs(path: &str) -> [Need; 2] {
+    [need("scan", format!("{path}/role"), &["list"]), need("scan", format!("{path}/role/*"), &["read"])]
 }
 
 impl VaultBackend {

@@ -1,4 +1,9 @@
-use std::{error::Error as StdError, fmt};
+use std::{error::Error as StdError, fmt, time::Duration};
+
+/// How long a system is left alone that has no room and does not say for how long.
+const UNSAID: Duration = Duration::from_secs(30);
+/// What it may ask for at the most: a slip of its clock must not close it for days.
+const LONGEST: Duration = Duration::from_secs(3600);
 
 /// Result of a backend call.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -59,7 +64,7 @@ pub struct Error {
     operation: &'static str,
     message: String,
     hint: Option<String>,
-    retry_after: Option<std::time::Duration>,
+    retry_after: Option<Duration>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -105,7 +110,7 @@ impl Error {
 
     /// How long the system asked us to wait.
     #[must_use]
-    pub fn with_retry_after(mut self, wait: std::time::Duration) -> Self {
+    pub fn with_retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
         self
     }
@@ -148,8 +153,13 @@ impl Error {
     }
 
     /// How long the system asked us to wait.
-    pub fn retry_after(&self) -> Option<std::time::Duration> {
+    pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
+    }
+
+    /// How long the system is to be left alone, where it has no room: what it asked for, at most an hour; 30 s where it did not say.
+    pub fn rest(&self) -> Option<Duration> {
+        (self.kind == ErrorKind::RateLimited).then(|| self.retry_after.unwrap_or(UNSAID).min(LONGEST))
     }
 }
 

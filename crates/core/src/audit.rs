@@ -81,8 +81,10 @@ pub enum AuditKind {
     SagaStopped,
     /// Findings of the highest severity are new.
     FindingsOpened,
-    /// A guard kept the rest of a plan from being begun.
+    /// A guard kept a plan, or the rest of one, from being begun.
     GuardStopped,
+    /// Nothing is begun at a backend for a while, as it wants to be left alone.
+    BudgetClosed,
 }
 
 /// An entry before it has a place in the chain. Holds no secret.

@@ -61,10 +61,22 @@ pub enum Event {
     /// An incident was closed.
     #[serde(rename = "incident.closed")]
     IncidentClosed,
-    /// A guard kept the rest of a plan from being begun.
+    /// A guard kept a plan, or the rest of one, from being begun: `canary`, `operator_key`.
     #[serde(rename = "guard.stopped")]
     GuardStopped,
-    /// A plan waits for another person's approval.
+    /// An incident let a plan through that had not the approvals that guards or policies want.
+    #[serde(rename = "guard.bypassed")]
+    GuardBypassed,
+    /// A backend wants to be left alone: nothing is begun there for a while.
+    #[serde(rename = "budget.closed")]
+    BudgetClosed,
+    /// Somebody paused what is scheduled.
+    #[serde(rename = "schedule.paused")]
+    SchedulePaused,
+    /// A pause ended.
+    #[serde(rename = "schedule.resumed")]
+    ScheduleResumed,
+    /// A plan waits for another person's approval: because of a policy's `approvals`, or of the guards `max_targets` and `max_share`.
     #[serde(rename = "approval.wanted")]
     ApprovalWanted,
     /// Leaked values were reported by a request.
@@ -74,7 +86,7 @@ pub enum Event {
 
 impl Event {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 18] = [
         Self::RevocationProven,
         Self::RevocationAttested,
         Self::RevocationUnproven,
@@ -87,6 +99,10 @@ impl Event {
         Self::IncidentOpened,
         Self::IncidentClosed,
         Self::GuardStopped,
+        Self::GuardBypassed,
+        Self::BudgetClosed,
+        Self::SchedulePaused,
+        Self::ScheduleResumed,
         Self::ApprovalWanted,
         Self::LeakReported,
     ];
@@ -106,6 +122,10 @@ impl Event {
             Self::IncidentOpened => "incident.opened",
             Self::IncidentClosed => "incident.closed",
             Self::GuardStopped => "guard.stopped",
+            Self::GuardBypassed => "guard.bypassed",
+            Self::BudgetClosed => "budget.closed",
+            Self::SchedulePaused => "schedule.paused",
+            Self::ScheduleResumed => "schedule.resumed",
             Self::ApprovalWanted => "approval.wanted",
             Self::LeakReported => "leak.reported",
         }
@@ -205,6 +225,28 @@ impl Notice {
             AuditKind::GuardStopped => {
                 let title = format!("guard `{}`: {}", text("guard"), text("reason"));
                 (Event::GuardStopped, title, refs(&detail["subjects"]), &["guard", "reason", "count"][..])
+            }
+            AuditKind::BreakGlass => {
+                let title = format!(
+                    "incident {subject} let plan {} through without the approvals that it wants",
+                    text("plan")
+                );
+                (Event::GuardBypassed, title, Vec::new(), &["plan", "needed", "approved_by", "reasons"][..])
+            }
+            AuditKind::BudgetClosed => {
+                let title = format!(
+                    "backend `{subject}` wants to be left alone: nothing is begun there until {}",
+                    text("until")
+                );
+                (Event::BudgetClosed, title, one(), &["until"][..])
+            }
+            AuditKind::SchedulePaused => {
+                let title = format!("what is scheduled is paused ({subject}): {}", text("reason"));
+                (Event::SchedulePaused, title, Vec::new(), &["pause", "reason"][..])
+            }
+            AuditKind::ScheduleResumed => {
+                let title = format!("a pause of what is scheduled ended ({subject})");
+                (Event::ScheduleResumed, title, Vec::new(), &["pause", "reason"][..])
             }
             AuditKind::Proposed => {
                 let all = refs(&detail["subjects"]);
@@ -334,6 +376,24 @@ mod tests {
         );
         assert_eq!(event(AuditKind::Incident, json!({ "kind": "concerned" })), None);
         assert_eq!(event(AuditKind::Intent, json!({})), None);
+    }
+
+    #[test]
+    fn each_guard_is_told_of() {
+        for (kind, expected) in [
+            (AuditKind::GuardStopped, Event::GuardStopped),
+            (AuditKind::BreakGlass, Event::GuardBypassed),
+            (AuditKind::BudgetClosed, Event::BudgetClosed),
+            (AuditKind::SchedulePaused, Event::SchedulePaused),
+            (AuditKind::ScheduleResumed, Event::ScheduleResumed),
+            (AuditKind::Proposed, Event::ApprovalWanted),
+        ] {
+            assert_eq!(event(kind, json!({})), Some(expected));
+        }
+        let closed = entry(AuditKind::BudgetClosed, "db", json!({ "until": "2026-01-01T00:00:00Z" }));
+        let closed = Notice::of(&closed).unwrap_or_else(|| panic!("nothing"));
+        assert!(closed.title.contains("`db`") && closed.title.contains("2026-01-01"), "{}", closed.title);
+        assert_eq!(closed.refs.len(), 1, "whoever asks for others alone is not told");
     }
 
     #[test]

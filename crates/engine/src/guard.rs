@@ -47,6 +47,25 @@ impl Guards {
     }
 }
 
+/// A guard that refuses, where the others want an approval: that a plan waits for one is told by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guard {
+    /// The first few before the many.
+    Canary,
+    /// Whoever plans shows a key of their own.
+    OperatorKey,
+}
+
+impl Guard {
+    /// Its name in the configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Canary => "canary",
+            Self::OperatorKey => "operator_key",
+        }
+    }
+}
+
 /// What a plan wants before it may be carried out.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Needs {
@@ -179,12 +198,19 @@ impl Engine {
         answers
     }
 
-    /// Nothing is begun either way: that it could not be told stops nobody.
     async fn tell_canary(&self, bad: &Ref, rest: &[SagaPlan]) {
         let reason = format!("the canary {bad} did not end well, and {} others were not begun", rest.len());
-        let subjects: Vec<_> = rest.iter().take(TOLD).map(|plan| &plan.subject).collect();
-        let detail = serde_json::json!({ "guard": "canary", "reason": reason, "subjects": subjects, "count": rest.len() });
-        let draft = self.said(AuditKind::GuardStopped, bad.as_str(), detail);
+        self.tell_guard(Guard::Canary, bad.as_str(), &reason, rest).await;
+    }
+
+    /// Notes that a guard kept these from being begun, for whoever is told of it. Nothing is begun either way: that it could not be told stops nobody.
+    /// `subject` is the plan's hash, or the ref that was the reason.
+    pub async fn tell_guard(&self, guard: Guard, subject: &str, reason: &str, kept: &[SagaPlan]) {
+        let subjects: Vec<_> = kept.iter().take(TOLD).map(|plan| &plan.subject).collect();
+        let detail = serde_json::json!({
+            "guard": guard.as_str(), "reason": reason, "subjects": subjects, "count": kept.len(),
+        });
+        let draft = self.said(AuditKind::GuardStopped, subject, detail);
         if let Err(error) = self.ports.audit.append(vec![draft]).await {
             tracing::warn!(%error, "that a guard stopped a plan could not be told");
         }

@@ -51,7 +51,7 @@ use utoipa_axum::{
 
 pub use self::authenticate::{Bearer, Unknown};
 pub(crate) use self::{problem::Problem, work::Work};
-use crate::{Current, Stop, webhook::Receiver};
+use crate::{Current, Listing, Stop, webhook::Receiver};
 
 /// Longest body that is read, in bytes.
 const BODY: usize = 1 << 20;
@@ -68,7 +68,7 @@ pub struct Api {
     /// Signs exports of the audit log; without it none is made.
     pub signing: Option<Arc<PrivateKey>>,
     /// Who may report leaks by a request.
-    pub receivers: Arc<Vec<Receiver>>,
+    pub receivers: Listing<Receiver>,
     /// Which of their requests were taken.
     pub deliveries: Arc<dyn Deliveries>,
 }

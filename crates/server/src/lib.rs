@@ -35,7 +35,7 @@ pub mod webhook;
 mod working;
 
 pub use self::{
-    current::{Current, Renewal},
+    current::{Current, Listing, Relisting, Renewal},
     health::{Check, Health, Report},
     http::Joins,
     metrics::{DECLARED, Declared, Metrics},

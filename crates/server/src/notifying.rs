@@ -1,5 +1,8 @@
 //! Receivers are told what the audit log says: what is new in it is queued for each of them, and what is queued is sent until they have it.
 //!
+//! Where a configuration that was read anew names others, those of before end what is under way, and the new ones begin at once: what is queued belongs to a
+//! receiver's name, and a claim keeps both from sending the same.
+//!
 //! Each receiver has a task of its own, so that one that hangs keeps nobody else. Of several processes each claims what nobody else has. Something that was sent
 //! and not noted, because the process was killed in between, is sent again under the same name.
 
@@ -9,10 +12,10 @@ use chrono::TimeDelta;
 use claviger_engine::firing::Scheduler;
 use claviger_store::{Notification, NotificationEnd};
 use futures::future::join_all;
-use tokio::{task::JoinSet, time::Instant};
+use tokio::{sync::watch, task::JoinSet, time::Instant};
 
 use crate::{
-    Current, Metrics, Settings, Stage, Stop,
+    Current, Listing, Metrics, Settings, Stage, Stop,
     notify::{Receiver, backoff},
 };
 
@@ -33,32 +36,48 @@ const LAST: Duration = Duration::from_secs(3);
 const FORGET: Duration = Duration::from_secs(3600);
 
 pub(crate) async fn run(
-    receivers: Arc<Vec<Receiver>>,
+    mut listing: Listing<Receiver>,
     settings: Settings,
     current: Current,
     metrics: Arc<Metrics>,
     stop: Stop,
 ) {
     let mut tasks = JoinSet::new();
-    for at in 0..receivers.len() {
-        let teller = Teller {
-            receivers: Arc::clone(&receivers),
-            at,
-            lease: LEASE.min(settings.run.lease),
-            tick: settings.tick,
-            current: current.clone(),
-            metrics: Arc::clone(&metrics),
-            stop: stop.clone(),
-        };
-        tasks.spawn(teller.run());
+    while stop.stage() == Stage::Running {
+        let receivers = listing.taken();
+        let (replace, replaced) = watch::channel(false);
+        for at in 0..receivers.len() {
+            let teller = Teller {
+                receivers: Arc::clone(&receivers),
+                at,
+                lease: LEASE.min(settings.run.lease),
+                tick: settings.tick,
+                current: current.clone(),
+                metrics: Arc::clone(&metrics),
+                replaced: replaced.clone(),
+                stop: stop.clone(),
+            };
+            tasks.spawn(teller.run());
+        }
+        loop {
+            tokio::select! {
+                Some(ended) = tasks.join_next(), if !tasks.is_empty() => report(ended),
+                () = listing.changed() => break,
+                // Without receivers there is nothing to do until the end.
+                () = stop.reached(Stage::Draining) => break,
+            }
+        }
+        replace.send_replace(true);
     }
     while let Some(ended) = tasks.join_next().await {
-        if let Err(error) = ended {
-            tracing::error!(%error, "a receiver is told nothing any more");
-        }
+        report(ended);
     }
-    // Without receivers there is nothing to do until the end.
-    stop.reached(Stage::Draining).await;
+}
+
+fn report(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "a receiver is told nothing any more");
+    }
 }
 
 struct Teller {
@@ -68,14 +87,17 @@ struct Teller {
     tick: Duration,
     current: Current,
     metrics: Arc<Metrics>,
+    /// Another one has its place.
+    replaced: watch::Receiver<bool>,
     stop: Stop,
 }
 
 impl Teller {
-    async fn run(self) {
-        let receiver = &self.receivers[self.at];
+    async fn run(mut self) {
+        let receivers = Arc::clone(&self.receivers);
+        let receiver = &receivers[self.at];
         let mut forget = Instant::now();
-        while self.stop.stage() == Stage::Running {
+        while self.stop.stage() == Stage::Running && !*self.replaced.borrow() {
             let scheduler = self.current.now();
             let worked = async {
                 queue(receiver, &scheduler).await?;
@@ -99,6 +121,7 @@ impl Teller {
             }
             tokio::select! {
                 () = tokio::time::sleep(self.tick) => {}
+                _ = self.replaced.changed() => {}
                 () = self.stop.reached(Stage::Draining) => {}
             }
         }

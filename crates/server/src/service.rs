@@ -6,7 +6,7 @@ use claviger_store::Hints;
 use tokio::{net::TcpListener, task::JoinSet};
 
 use crate::{
-    Current, Health, Joins, Metrics, Settings, Stage, Stop, Stopper, Tls, api,
+    Current, Health, Joins, Listing, Metrics, Settings, Stage, Stop, Stopper, Tls, api,
     drilling::Drilling,
     hinting::{self, Wakes},
     http, notify, notifying, planning, probing, recovering, renewing,
@@ -42,7 +42,7 @@ pub struct Service {
     /// What the listener shows; without it it speaks in the clear.
     pub tls: Option<Tls>,
     /// Who is told what happens, by whoever has the role of a worker.
-    pub notify: Arc<Vec<notify::Receiver>>,
+    pub notify: Listing<notify::Receiver>,
 }
 
 impl Service {

@@ -1,4 +1,4 @@
-//! A server that cannot be had is a loud, counted skip locally and a failure in CI.
+//! A server that cannot be had is a loud, counted skip locally and a failure in CI. What a machine does not allow is a loud, counted skip everywhere.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -24,8 +24,19 @@ pub fn require<T>(server: Result<T>) -> Option<T> {
         panic!("lab: a server did not start: {error:#}");
     };
     assert!(std::env::var_os("CI").is_none(), "lab: {missing}, and in CI nothing may be skipped");
+    count("lab", &missing.to_string());
+    None
+}
+
+/// Says and counts that a test could not be made on this machine, which no installation mends: it allows us no mount, say. In CI too it is told and counted, and
+/// fails nothing.
+pub fn machine(why: &str) {
+    count("machine", why);
+}
+
+fn count(kind: &str, why: &str) {
     let test = std::thread::current().name().unwrap_or("a test").to_owned();
-    let line = format!("SKIP(lab): {test}: {missing}");
+    let line = format!("SKIP({kind}): {test}: {why}");
     // Not `eprintln!`: the test harness hides that of a test that passes.
     let _ = writeln!(std::io::stderr(), "{line}");
     if let Some(path) = std::env::var_os(COUNTER).map(PathBuf::from)
@@ -33,7 +44,6 @@ pub fn require<T>(server: Result<T>) -> Option<T> {
     {
         let _ = writeln!(file, "{line}");
     }
-    None
 }
 
 /// `let kubernetes = require_lab!(Kubernetes::shared().await);` gives the server, or returns from the test with a

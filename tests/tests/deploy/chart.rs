@@ -16,7 +16,7 @@ use crate::shipped;
 
 const NAMESPACE: &str = "claviger";
 /// Values of the chart: the flow, and the name of its kustomization.
-const FLOWS: [(&str, &str); 7] = [
+const FLOWS: [(&str, &str); 8] = [
     ("rotate", "rotate"),
     ("rotateToken", "rotate-token"),
     ("rotateCertificate", "rotate-certificate"),
@@ -24,6 +24,7 @@ const FLOWS: [(&str, &str); 7] = [
     ("revokeAccount", "revoke-account"),
     ("revokePod", "revoke-pod"),
     ("mitigate", "mitigate"),
+    ("swap", "swap"),
 ];
 
 /// What has it answer the API.

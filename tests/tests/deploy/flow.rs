@@ -19,12 +19,13 @@ pub(crate) enum Flow {
     RevokeAccount,
     RevokePod,
     Mitigate,
+    Swap,
 }
 
 const RBAC: &str = "rbac.authorization.k8s.io";
 
 impl Flow {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Scan,
         Self::Rotate,
         Self::RotateToken,
@@ -33,6 +34,7 @@ impl Flow {
         Self::RevokeAccount,
         Self::RevokePod,
         Self::Mitigate,
+        Self::Swap,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -45,6 +47,7 @@ impl Flow {
             Self::RevokeAccount => "revoke-account",
             Self::RevokePod => "revoke-pod",
             Self::Mitigate => "mitigate",
+            Self::Swap => "swap",
         }
     }
 
@@ -62,7 +65,9 @@ impl Flow {
             Self::Scan => &[],
             Self::RotateToken | Self::RotateCertificate => &["scan", "scan-cluster", "rotate"],
             Self::RevokeAccount => &["scan", "scan-cluster", "revoke"],
-            Self::Rotate | Self::Revoke | Self::RevokePod | Self::Mitigate => &["scan", "scan-cluster"],
+            Self::Rotate | Self::Revoke | Self::RevokePod | Self::Mitigate | Self::Swap => {
+                &["scan", "scan-cluster"]
+            }
         }
     }
 
@@ -80,7 +85,7 @@ impl Flow {
             Self::Rotate => format!(
                 "{include}[policies.hooks]\nmatch = \"prod/{namespace}/*/hook*\"\nstrategy = \"copy-only\"\n"
             ),
-            Self::RotateToken => {
+            Self::RotateToken | Self::Swap => {
                 format!(
                     "{include}[policies.tokens]\nmatch = \"kind=service-account-token\"\nevidence = \"blind\"\n"
                 )
@@ -130,6 +135,17 @@ impl Flow {
                 robot.kubernetes.create(&[workload(namespace, "Deployment", "runs", &pod(json!({})))])
             }
             Self::Mitigate => robot.kubernetes.create(&certified(namespace, robot.kubernetes.url())?),
+            Self::Swap => {
+                token(robot).await?;
+                let mount = json!({"volumeMounts": [{"name": "token", "mountPath": "/token"}]});
+                let mut spec = pod(mount);
+                spec["serviceAccountName"] = "bot".into();
+                spec["volumes"] = json!([{"name": "token", "secret": {"secretName": "bot-token"}}]);
+                let mut objects = workloads(namespace, "mounts", &spec);
+                objects
+                    .extend(runs(namespace, "run", &spec).into_iter().filter(|one| one["kind"] == "CronJob"));
+                robot.kubernetes.create(&objects)
+            }
         }
     }
 
@@ -178,6 +194,7 @@ impl Flow {
                 revoked(revoke_run(robot, &[&at]).await?, "proven")
             }
             Self::Mitigate => mitigate(robot).await,
+            Self::Swap => swap(robot).await,
         }
     }
 }
@@ -260,6 +277,29 @@ async fn mitigate(robot: &Robot) -> Result<Result<(), String>> {
         let left = robot.get(&path).await?;
         if left["subjects"].to_string().contains("dana-") {
             return Ok(Err(format!("{path} names it: {left}")));
+        }
+    }
+    Ok(Ok(()))
+}
+
+/// Every workload takes a token of its own, and the Secret is gone.
+async fn swap(robot: &Robot) -> Result<Result<(), String>> {
+    let at = format!("prod/{}/Secret/bot-token", robot.namespace);
+    let ran = robot.run(&["swap", &at, "--yes", "-o", "json"]).await?;
+    let swap = &ran.json()["swaps"][0];
+    if ran.code != 0 || swap["state"] != "done" || swap["old"]["verdict"] != "proven" {
+        return Ok(Err(ran.all()));
+    }
+    for (group, kind, name) in [
+        ("apps", "deployments", "mounts-deployment"),
+        ("apps", "statefulsets", "mounts-statefulset"),
+        ("apps", "daemonsets", "mounts-daemonset"),
+        ("batch", "cronjobs", "run-cronjob"),
+    ] {
+        let path = format!("/apis/{group}/v1/namespaces/{}/{kind}/{name}", robot.namespace);
+        let spec = robot.get(&path).await?["spec"].to_string();
+        if spec.contains("bot-token") || !spec.contains("serviceAccountToken") {
+            return Ok(Err(format!("{name} takes no token of its own: {spec}")));
         }
     }
     Ok(Ok(()))

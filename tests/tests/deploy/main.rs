@@ -9,6 +9,7 @@ mod policy;
 mod review;
 mod robot;
 mod role;
+mod trust;
 mod unit;
 
 use std::path::{Path, PathBuf};

@@ -19,9 +19,9 @@ const AT_ONCE: usize = 3;
 const FLOWS: [&str; 3] = ["scan", "rotate", "revoke"];
 
 /// A path with one of its capabilities.
-type Right = (String, String);
+pub(crate) type Right = (String, String);
 
-fn rights(flow: &str) -> Result<Vec<Right>> {
+pub(crate) fn rights(flow: &str) -> Result<Vec<Right>> {
     let text = std::fs::read_to_string(shipped(&format!("openbao/{flow}.hcl")))?;
     let mut rights = Vec::new();
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
@@ -34,7 +34,7 @@ fn rights(flow: &str) -> Result<Vec<Right>> {
 }
 
 /// A policy of these rights. What two flows say of one path holds together.
-fn policy(rights: &[Right]) -> String {
+pub(crate) fn policy(rights: &[Right]) -> String {
     let mut paths: std::collections::BTreeMap<&str, Vec<String>> = Default::default();
     for (path, capability) in rights {
         paths.entry(path).or_default().push(format!("\"{capability}\""));

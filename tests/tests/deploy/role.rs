@@ -181,3 +181,9 @@ async fn a_mitigation_needs_every_right_of_its_role() -> Result<()> {
     println!("{}", needed(Flow::Mitigate).await?);
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_swap_needs_every_right_of_its_role() -> Result<()> {
+    println!("{}", needed(Flow::Swap).await?);
+    Ok(())
+}

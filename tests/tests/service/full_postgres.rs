@@ -11,7 +11,10 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use claviger_tests::{lab::postgres::Postgres, require_lab};
+use claviger_tests::{
+    lab::{postgres::Postgres, skip},
+    require_lab,
+};
 use tempfile::TempDir;
 
 use crate::house::{House, PATIENCE};
@@ -35,7 +38,8 @@ impl Drop for Small {
 }
 
 impl Small {
-    fn mount() -> Result<Self> {
+    /// `None`: nobody may mount here, which is said and counted.
+    fn mount() -> Result<Option<Self>> {
         let directory = tempfile::Builder::new().prefix("claviger-small-").tempdir()?;
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o711))?;
         let small = Self { directory };
@@ -43,11 +47,19 @@ impl Small {
         let mounted = Command::new("mount")
             .args(["-t", "tmpfs", "-o", "size=96m", "claviger-test"])
             .arg(small.path())
-            .status()?;
-        ensure!(mounted.success(), "root has to be allowed to mount a file system: {mounted}");
+            .output();
+        let refused = match mounted {
+            Ok(said) if said.status.success() => None,
+            Ok(said) => Some(String::from_utf8_lossy(&said.stderr).trim().to_owned()),
+            Err(error) => Some(error.to_string()),
+        };
+        if let Some(why) = refused {
+            skip::machine(&format!("no file system may be mounted here: {why}"));
+            return Ok(None);
+        }
         chown(small.path(), Some(NOBODY), Some(NOBODY))?;
         fs::set_permissions(small.path(), fs::Permissions::from_mode(0o700))?;
-        Ok(small)
+        Ok(Some(small))
     }
 
     fn path(&self) -> PathBuf {
@@ -94,10 +106,9 @@ impl Drop for Ballast {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "mounts a file system: part of the campaign"]
 async fn by_hand_nothing_is_begun_that_cannot_be_written_down() -> Result<()> {
     let postgres = require_lab!(Postgres::start().await, Ok(()));
-    let small = Small::mount()?;
+    let Some(small) = Small::mount()? else { return Ok(()) };
     let house = House::new(6, &small.database(&postgres, "full_hand").await?, REST)?;
     ensure!(house.run(&["scan"])?.code == 0, "scan");
     let begun = Instant::now();
@@ -143,13 +154,16 @@ async fn by_hand_nothing_is_begun_that_cannot_be_written_down() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "mounts a file system: part of the campaign"]
 async fn the_service_outlives_a_full_disk() -> Result<()> {
     let postgres = require_lab!(Postgres::start().await, Ok(()));
-    let small = Small::mount()?;
+    let Some(small) = Small::mount()? else { return Ok(()) };
     let url = small.database(&postgres, "full_service").await?;
     let house = House::new(24, &url, "[service]\nat_once = 3\n")?;
     ensure!(house.run(&["scan"])?.code == 0, "scan");
+    let asked = Instant::now();
+    ensure!(house.run(&["db", "status"])?.code == 0, "db status");
+    // What a machine that does much else takes for a little.
+    let allowed = TOLD + Duration::from_secs(1) + asked.elapsed() * 3;
     let service = house.serve("scheduler,worker")?;
     service.until_ready(true, PATIENCE).await?;
     // In the middle of its work.
@@ -158,7 +172,7 @@ async fn the_service_outlives_a_full_disk() -> Result<()> {
     let begun = Instant::now();
     let body = service.until_ready(false, Duration::from_secs(30)).await?;
     let known = begun.elapsed();
-    ensure!(known < TOLD + Duration::from_secs(1), "known after {known:?} only");
+    ensure!(known < allowed, "known after {known:?} only, allowed are {allowed:?}");
     ensure!(body.contains("audit log"), "{body}");
     // A call whose intent was written before may still come to its end; then nothing does.
     tokio::time::sleep(TOLD).await;

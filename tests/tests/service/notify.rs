@@ -19,7 +19,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::Value;
 use sha2::Sha256;
 
-use crate::house::{House, PATIENCE};
+use crate::house::{House, PATIENCE, Serving};
 
 const SQLITE: &str = "sqlite://claviger.db";
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
@@ -275,5 +275,122 @@ async fn what_was_sent_and_not_noted_is_sent_again_under_its_name() -> Result<()
     ensure!(bodies.len() == 2, "{bodies:#?}");
     ensure!(heard.iter().all(|one| bodies[&one.id] == one.body), "other words under one name: {heard:#?}");
     drop(two);
+    Ok(())
+}
+
+/// Has the process read its configuration anew, and waits for what it says of that.
+async fn reread(house: &House, service: &Serving, configuration: &str, says: &str) -> Result<()> {
+    let before = service.said()?.matches(says).count();
+    std::fs::write(house.path().join("claviger.toml"), configuration)?;
+    service.signal("-HUP")?;
+    until(says, || Ok(service.said()?.matches(says).count() > before)).await
+}
+
+const TAKEN: &str = "the configuration was read anew";
+
+/// Who is told is taken over with the configuration. What is under way and what is queued is not lost by that, nor sent twice by it.
+#[tokio::test(flavor = "multi_thread")]
+async fn receivers_are_replaced_while_it_runs_and_nothing_is_lost() -> Result<()> {
+    let (ear, address) = ear().await?;
+    let house = house(&receiver(&address, "hangs", ""))?;
+    let service = house.serve("worker")?;
+    service.until_ready(true, PATIENCE).await?;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    opened(&house, "the first")?;
+    until("it is under way", || Ok(ear.heard("hangs").len() == 1)).await?;
+
+    // One that cannot be: nothing of it is taken over.
+    let first = std::fs::read_to_string(house.path().join("claviger.toml"))?;
+    let broken = format!("{first}\n[notify.bad]\nkind = \"slack\"\nurl = {{ file = \"absent\" }}\n");
+    reread(&house, &service, &broken, "the configuration was not taken over").await?;
+    opened(&house, "the second")?;
+    until("who was told before is told still", || Ok(ear.heard("hangs").len() >= 2)).await?;
+
+    let more = format!("{first}\n{}", receiver(&address, "good", ""));
+    reread(&house, &service, &more, TAKEN).await?;
+    ensure!(!service.said()?.contains("taken over at the next start"), "{}", service.said()?);
+    // Whoever is new is told what happens from now on.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let third = opened(&house, "the third")?;
+    until("the new one knows", || Ok(ear.events("good") == ["incident.opened"])).await?;
+    ensure!(ear.heard("good")[0].is_signed()? && ear.heard("good")[0].body.contains(&third), "another one");
+    ear.wake();
+    until("the one that hung knows all three", || {
+        let known: BTreeSet<_> = ear.heard("hangs").into_iter().map(|one| one.id).collect();
+        Ok(known.len() == 3 && house.items(&["list", "notifications"])?.is_empty())
+    })
+    .await?;
+
+    // Who is named no more is told no more, and what it asks for is what is said now.
+    let alone = first.replace(&receiver(&address, "hangs", ""), "");
+    ensure!(alone != first, "its section is another one");
+    let few = format!("{alone}\n{}", receiver(&address, "good", "events = [\"incident.closed\"]\n"));
+    reread(&house, &service, &few, TAKEN).await?;
+    let heard = ear.heard("hangs").len();
+    opened(&house, "the fourth")?;
+    house.json(&["incident", "close", &third, "--note", "it is over"])?;
+    until("the good one knows of its end", || {
+        Ok(ear.events("good").last().is_some_and(|event| event == "incident.closed"))
+    })
+    .await?;
+    ensure!(ear.events("good").len() == 2, "{:?}", ear.events("good"));
+    ensure!(ear.heard("hangs").len() == heard, "who is named no more was told");
+    Ok(())
+}
+
+/// Each guard has its word, and whoever asked for it is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_guard_that_holds_something_back_is_told() -> Result<()> {
+    let (ear, address) = ear().await?;
+    let guards = |words: &str| format!("[guards]\n{words}\n");
+    let house = house(&format!("{}{}", guards("max_targets = 1"), receiver(&address, "good", "")))?;
+    let service = house.serve("worker")?;
+    service.until_ready(true, PATIENCE).await?;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let file = house.path().join("claviger.toml");
+    let first = std::fs::read_to_string(&file)?;
+    let guarded = |words: &str| -> Result<()> {
+        Ok(std::fs::write(&file, first.replace(&guards("max_targets = 1"), &guards(words)))?)
+    };
+    const ALL: &str = "sim/db/role/app_*";
+    let refused = |arguments: &[&str], code: &str| -> Result<()> {
+        let said = house.run(arguments)?;
+        ensure!(said.code == 4 && said.stderr.contains(code), "exit {}: {}", said.code, said.stderr);
+        Ok(())
+    };
+    let told = |event: &'static str, words: &'static str| {
+        let ear = ear.clone();
+        async move {
+            until(event, || {
+                let mut heard = ear.heard("good").into_iter();
+                Ok(heard.any(|one| one.body.contains(&format!("\"{event}\"")) && one.body.contains(words)))
+            })
+            .await
+        }
+    };
+    refused(&["rotate", ALL, "--yes"], "CLV0410")?;
+    told("approval.wanted", "max_targets").await?;
+    guarded("max_share = 0.1")?;
+    refused(&["revoke", ALL, "--reason", "leaked", "--yes"], "CLV0410")?;
+    told("approval.wanted", "max_share").await?;
+    guarded("max_targets = 1\noperator_key = true")?;
+    // Of a plan that is only looked at nobody is told.
+    ensure!(house.run(&["rotate", ALL, "--dry-run"])?.code == 0, "a dry run");
+    refused(&["rotate", ALL, "--yes"], "CLV0414")?;
+    told("guard.stopped", "operator_key").await?;
+    guarded("canary = 1")?;
+    refused(&["rotate", ALL, "--detach", "--yes"], "CLV0413")?;
+    told("guard.stopped", "canary").await?;
+    guarded("max_targets = 1")?;
+    let id = opened(&house, "a dump in a gist")?;
+    let said = house.run(&["revoke", ALL, "--reason", "leaked", "--incident", &id, "--yes"])?;
+    ensure!(said.code == 0, "exit {}: {}", said.code, said.stderr);
+    told("guard.bypassed", "max_targets").await?;
+    let pause = house.json(&["schedule", "pause", ALL, "--reason", "a release"])?;
+    told("schedule.paused", "a release").await?;
+    house.json(&["schedule", "resume", pause["id"].as_str().context("an id")?])?;
+    told("schedule.resumed", ALL).await?;
+    let stopped = ear.events("good").iter().filter(|event| *event == "guard.stopped").count();
+    ensure!(stopped == 2, "told {stopped} times: {:?}", ear.events("good"));
     Ok(())
 }

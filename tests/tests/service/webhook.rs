@@ -220,3 +220,49 @@ async fn a_notice_of_github_is_believed_by_the_key_that_github_lists() -> Result
     serving.abort();
     Ok(())
 }
+
+/// Who may report is taken over with the configuration; one that cannot be read changes nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_report_is_taken_over_while_it_runs() -> Result<()> {
+    let house = house("")?;
+    let service = served(&house).await?;
+    let nobody = Asker::new(&service, None)?;
+    let file = house.path().join("claviger.toml");
+    let first = std::fs::read_to_string(&file)?;
+    let reread = async |configuration: &str, says: &str| -> Result<()> {
+        let before = service.said()?.matches(says).count();
+        std::fs::write(&file, configuration)?;
+        service.signal("-HUP")?;
+        let begun = std::time::Instant::now();
+        while service.said()?.matches(says).count() == before {
+            ensure!(begun.elapsed() < PATIENCE, "it never said `{says}`: {}", service.said()?);
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+        Ok(())
+    };
+    let body = json!({ "leaks": [{ "value": "N0body-knows-this-0ne", "place": "b.env" }] }).to_string();
+    let other: &[u8] = b"fedcba9876543210fedcba9876543210";
+    let by = async |name: &str, secret: &[u8]| -> Result<u16> {
+        let at = now();
+        let (time, signed) = (at.to_string(), signature(secret, at, &body)?);
+        let headers = [("x-claviger-timestamp", time.as_str()), ("x-claviger-signature", signed.as_str())];
+        let path = format!("/api/v1/webhooks/{name}");
+        Ok(nobody.send(Method::POST, &path, &headers, Some(&body)).await?.status)
+    };
+    ensure!((by("scanner", SECRET).await?, by("second", other).await?) == (202, 404), "as it was begun");
+
+    // Its secret is not there: nothing is taken over, and who may report still may.
+    let more = format!("{first}\n{}", CONFIGURED.replace("scanner", "second"));
+    reread(&more, "the configuration was not taken over").await?;
+    ensure!((by("scanner", SECRET).await?, by("second", other).await?) == (202, 404), "as before");
+
+    std::fs::write(house.path().join("second.secret"), other)?;
+    reread(&more, "the configuration was read anew").await?;
+    ensure!(!service.said()?.contains("taken over at the next start"), "{}", service.said()?);
+    ensure!((by("scanner", SECRET).await?, by("second", other).await?) == (202, 202), "both of them");
+
+    let last = first.replace(CONFIGURED, &CONFIGURED.replace("scanner", "second"));
+    reread(&last, "the configuration was read anew").await?;
+    ensure!((by("scanner", SECRET).await?, by("second", other).await?) == (404, 202), "the second one alone");
+    Ok(())
+}

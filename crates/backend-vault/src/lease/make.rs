@@ -30,7 +30,7 @@ impl VaultBackend {
         if answer.status == 404 { Ok(()) } else { answer.good(call).map(drop) }
     }
 
-    /// Makes what the terms say. Each write may be repeated.
+    /// Makes what the terms say. On repeat what is there already is left, and must say just that: nothing is written over.
     pub(crate) async fn make_lease(&self, op: &Operation, terms: &Terms) -> Result<()> {
         let mark = marked(terms, op);
         let foreign = || {
@@ -49,8 +49,19 @@ impl VaultBackend {
                 self.put("federate", &terms.policy_path(), &json!({"policy": mark})).await?;
             }
         }
-        self.put("federate", &terms.role_path(), &role(terms)).await?;
-        self.put("federate", &terms.login_path(), &login(terms)).await
+        for (path, wanted) in [(terms.role_path(), role(terms)), (terms.login_path(), login(terms))] {
+            match self.api.get::<Value>("federate", &path).await? {
+                None => self.put("federate", &path, &wanted).await?,
+                Some(found) if holds(&found, &wanted) => {}
+                Some(_) => {
+                    let text = format!("{path} is there, and says something else");
+                    return Err(
+                        Error::new(ErrorKind::Conflict, "federate", text).with_effect(Effect::NotApplied)
+                    );
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Is all of it there, as arranged?

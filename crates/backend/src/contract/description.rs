@@ -87,5 +87,5 @@ pub(super) fn shows(text: &str, secrets: &[SecretValue]) -> bool {
 /// What a permission may be for: a flow, or the part of one that a single kind of subject needs (`rotate-token`).
 fn is_flow(name: &str) -> bool {
     let whole = name.split_once('-').map_or(name, |(whole, _)| whole);
-    ["scan", "rotate", "revoke", "mitigate"].contains(&whole) && !name.ends_with('-')
+    ["scan", "rotate", "revoke", "mitigate", "swap"].contains(&whole) && !name.ends_with('-')
 }

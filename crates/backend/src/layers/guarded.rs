@@ -41,11 +41,6 @@ pub struct Guarded {
     closed: Mutex<Option<Instant>>,
 }
 
-/// How long a system is left alone that has no room and does not say for how long.
-const UNSAID: Duration = Duration::from_secs(30);
-/// What it may ask for at the most: a slip of its clock must not close it for days.
-const LONGEST: Duration = Duration::from_secs(3600);
-
 impl Guarded {
     /// Puts the layers around a backend.
     pub fn new(inner: Arc<dyn Backend>, config: LayerConfig) -> Self {
@@ -76,8 +71,8 @@ impl Guarded {
 
     /// A system that has no room says for how long, or is left alone for a while.
     fn heed(&self, error: &Error) {
-        if error.kind() == ErrorKind::RateLimited {
-            let until = Instant::now() + error.retry_after().unwrap_or(UNSAID).min(LONGEST);
+        if let Some(rest) = error.rest() {
+            let until = Instant::now() + rest;
             let mut closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
             *closed = Some(closed.map_or(until, |known| known.max(until)));
         }

@@ -1,7 +1,7 @@
 //! Before a plan is carried out: does it have the approvals that policies and guards want, or is there an incident that lets it through?
 
 use claviger_core::{incident::Incident, saga::Cause};
-use claviger_engine::{Engine, approval::Admission, incident, plan::Plan};
+use claviger_engine::{Engine, approval::Admission, guard::Guard, incident, plan::Plan};
 use serde_json::Value;
 
 use crate::{
@@ -9,6 +9,10 @@ use crate::{
     error::{Exit, Failure, Result},
     output,
 };
+
+/// Why nobody who is only a name of this machine may go on.
+const NAMELESS: &str =
+    "whoever plans or carries out what wants approvals has to show a key of their own (guard `operator_key`)";
 
 /// What was found out about a plan.
 pub(crate) struct Gate {
@@ -69,8 +73,7 @@ impl Gate {
             return Ok(());
         }
         if self.nameless {
-            let message = "whoever plans or carries out what wants approvals has to show a key of their own (guard `operator_key`)";
-            return Err(Failure::new(414, Exit::Refused, message)
+            return Err(Failure::new(414, Exit::Refused, NAMELESS)
                 .hint("`--as FILE` with one's own key, or `key` of `[operator]`; `claviger approve --new-key FILE` makes one"));
         }
         if !matches!(global.output, Format::Table | Format::Wide) {
@@ -98,6 +101,24 @@ impl Gate {
             None => Failure::new(410, Exit::Refused, message),
         };
         Err(failure.hint(hint))
+    }
+
+    /// The same of a plan of this installation: who wants to know is told of a guard that keeps it from being begun.
+    ///
+    /// # Errors
+    /// As [`Self::stop`].
+    pub(crate) async fn hold(
+        &self,
+        engine: &Engine,
+        plan: &Plan,
+        global: &Global,
+        shown: &Value,
+        verb: &str,
+    ) -> Result<()> {
+        if self.nameless && self.admission.break_glass_until.is_none() {
+            engine.tell_guard(Guard::OperatorKey, &plan.hash.0, NAMELESS, &plan.subjects).await;
+        }
+        self.stop(global, shown, verb)
     }
 
     /// Notes what was decided, and what is let through, before anything is begun.

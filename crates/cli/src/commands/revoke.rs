@@ -35,7 +35,7 @@ pub(super) async fn run(global: &Global, args: &RevokeArgs) -> Result<Exit> {
     let gate = Gate::of(engine, &planned, "revoke", args.incident.as_deref()).await?;
     gate.show(global);
     if !args.change.dry_run {
-        gate.stop(global, &shown, "revoke")?;
+        gate.hold(engine, &planned, global, &shown, "revoke").await?;
     }
     if let Answer::Stop(exit) = plan::ask(planned.subjects.len(), &args.change, "revoke")? {
         if !human {

@@ -1,5 +1,5 @@
 use claviger_core::saga::Cause;
-use claviger_engine::plan::RotateOptions;
+use claviger_engine::{guard::Guard, plan::RotateOptions};
 use claviger_server::document::change;
 use claviger_store::{Hint, Hints as _};
 
@@ -45,7 +45,7 @@ pub(super) async fn run(global: &Global, args: &RotateArgs) -> Result<Exit> {
     let gate = Gate::of(engine, &planned, "rotate", None).await?;
     gate.show(global);
     if !args.change.dry_run {
-        gate.stop(global, &shown, "rotate")?;
+        gate.hold(engine, &planned, global, &shown, "rotate").await?;
     }
     if let Answer::Stop(exit) = plan::ask(planned.subjects.len(), &args.change, "rotate")? {
         if !human {
@@ -61,6 +61,7 @@ pub(super) async fn run(global: &Global, args: &RotateArgs) -> Result<Exit> {
             "guard `canary`: the first of {} has to end well before the others are begun, and with `--detach` nobody waits for that",
             planned.subjects.len()
         );
+        engine.tell_guard(Guard::Canary, &planned.hash.0, &message, &planned.subjects).await;
         return Err(Failure::new(413, Exit::Refused, message).hint(
             "leave `--detach` out, or detach the first ones alone and the others when those are done",
         ));

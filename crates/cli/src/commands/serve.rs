@@ -8,9 +8,10 @@ use claviger_core::{
 };
 use claviger_engine::firing::Scheduler;
 use claviger_server::{
-    Ended, Load, Pair, Renewal, Role, Roles, Service, Settings, Stopper, Tls,
+    Ended, Listing, Load, Pair, Relisting, Renewal, Role, Roles, Service, Settings, Stopper, Tls,
     access::oidc::Oidc,
     api::{Api, Bearer},
+    notify as notices, webhook as webhooks,
 };
 use claviger_store::{Hints, SeaStore};
 use tokio::{
@@ -68,9 +69,9 @@ pub(super) async fn run(global: &Global, args: &ServeArgs) -> Result<Exit> {
             .hint("another process has the port, or the address is none of this machine: choose another one with `--listen`")
     })?;
     let tls = tls(&composed).await?;
-    let api = api(&composed, &settings, signing, (args.listen.ip(), tls.is_some())).await?;
-    let notify =
-        Arc::new(if settings.roles.worker { notify::receivers(&composed.loaded)? } else { Vec::new() });
+    let (relist, reporters) = Relisting::new(reporters(&composed.loaded, settings.roles)?);
+    let api = api(&composed, &settings, (signing, reporters), (args.listen.ip(), tls.is_some())).await?;
+    let (retell, notify) = Relisting::new(told(&composed.loaded, settings.roles)?);
     let address = listener.local_addr().unwrap_or(args.listen);
     output::remark(
         global,
@@ -79,6 +80,7 @@ pub(super) async fn run(global: &Global, args: &ServeArgs) -> Result<Exit> {
     let hints = composed.loaded.config.service.hears().then(|| Arc::clone(&composed.store));
     let hints = hints.map(|store| store as Arc<dyn Hints>);
     let (renewal, current) = Renewal::new(composed.scheduler()?);
+    let roles = settings.roles;
     let service = Service { current, settings, hints, joins: Telemetry::joins(), api, tls, notify };
     let stopper = Stopper::default();
     let running = service.run(listener, stopper.listener());
@@ -88,12 +90,14 @@ pub(super) async fn run(global: &Global, args: &ServeArgs) -> Result<Exit> {
     let ended = loop {
         tokio::select! {
             ended = &mut running => break ended,
-            _ = hangup.recv() => reading = Some(Box::pin(read_anew(global, Arc::clone(&store), &fixed))),
+            _ = hangup.recv() => reading = Some(Box::pin(read_anew(global, Arc::clone(&store), &fixed, roles))),
             read = of(&mut reading) => {
                 reading = None;
                 match read {
-                    Ok(scheduler) => {
-                        renewal.renew(scheduler);
+                    Ok(anew) => {
+                        renewal.renew(anew.scheduler);
+                        retell.put(anew.told);
+                        relist.put(anew.reporters);
                         tracing::info!("the configuration was read anew");
                     }
                     // What ran goes on as it was.
@@ -147,7 +151,7 @@ async fn tls(composed: &Composed) -> Result<Option<Tls>> {
 async fn api(
     composed: &Composed,
     settings: &Settings,
-    signing: Option<Arc<PrivateKey>>,
+    (signing, receivers): (Option<Arc<PrivateKey>>, Listing<webhooks::Receiver>),
     (listens, tls): (IpAddr, bool),
 ) -> Result<Option<Api>> {
     if !settings.roles.api {
@@ -175,23 +179,41 @@ async fn api(
         requests: store.clone(),
         bearers,
         signing,
-        receivers: Arc::new(webhook::receivers(&composed.loaded)?),
+        receivers,
         deliveries: store.clone(),
     }))
 }
 
-type Reading<'a> = Pin<Box<dyn Future<Output = Result<Scheduler>> + 'a>>;
+/// What a configuration that was read anew comes to.
+struct Anew {
+    scheduler: Scheduler,
+    told: Vec<notices::Receiver>,
+    reporters: Vec<webhooks::Receiver>,
+}
+
+type Reading<'a> = Pin<Box<dyn Future<Output = Result<Anew>> + 'a>>;
+
+/// Who is told what happens, by a worker.
+fn told(loaded: &Loaded, roles: Roles) -> Result<Vec<notices::Receiver>> {
+    if roles.worker { notify::receivers(loaded) } else { Ok(Vec::new()) }
+}
+
+/// Who may report leaks to the API.
+fn reporters(loaded: &Loaded, roles: Roles) -> Result<Vec<webhooks::Receiver>> {
+    if roles.api { webhook::receivers(loaded) } else { Ok(Vec::new()) }
+}
 
 /// The result of what is being read. Never, where nothing is.
-async fn of(reading: &mut Option<Reading<'_>>) -> Result<Scheduler> {
+async fn of(reading: &mut Option<Reading<'_>>) -> Result<Anew> {
     match reading {
         Some(reading) => reading.await,
         None => std::future::pending().await,
     }
 }
 
-/// Builds everything anew on the same database: backends, policies, exceptions, blackouts, owners, approvers, guards, budgets.
-async fn read_anew(global: &Global, store: Arc<SeaStore>, fixed: &Fixed) -> Result<Scheduler> {
+/// Builds everything anew on the same database: backends, policies, exceptions, blackouts, owners, approvers, guards, budgets, who is told and who may report.
+/// All of it or nothing.
+async fn read_anew(global: &Global, store: Arc<SeaStore>, fixed: &Fixed, roles: Roles) -> Result<Anew> {
     let mut loaded = Loaded::find(global)?;
     for setting in fixed.changed(&Fixed::of(&loaded, global)) {
         tracing::warn!(setting, "it was changed, and is taken over at the next start");
@@ -204,7 +226,8 @@ async fn read_anew(global: &Global, store: Arc<SeaStore>, fixed: &Fixed) -> Resu
     for (backend, _, error) in &composed.engine.estate.broken {
         tracing::warn!(backend, error = error.message(), "a backend is left out");
     }
-    composed.scheduler()
+    let (told, reporters) = (told(&composed.loaded, roles)?, reporters(&composed.loaded, roles)?);
+    Ok(Anew { scheduler: composed.scheduler()?, told, reporters })
 }
 
 fn role(name: RoleName) -> Role {

@@ -33,7 +33,7 @@ pub(super) async fn run(global: &Global, args: &SwapArgs) -> Result<Exit> {
     let gate = Gate::of(engine, &planned.plan, "swap", None).await?;
     gate.show(global);
     if !args.change.dry_run {
-        gate.stop(global, &shown, "swap")?;
+        gate.hold(engine, &planned.plan, global, &shown, "swap").await?;
     }
     let subjects = &planned.plan.subjects;
     let answer = ask(global, args, subjects.len(), &shown)?;

@@ -98,7 +98,7 @@ async fn revoke(
     plan::show(global, &shown);
     let gate = Gate::of(engine, &planned, "revoke", None).await?;
     gate.show(global);
-    gate.stop(global, &shown, "revoke")?;
+    gate.hold(engine, &planned, global, &shown, "revoke").await?;
     gate.pass(engine, &planned, "revoke", REASON).await?;
     let options = plan::run_options(composed);
     let listener = progress::listener(global);

@@ -10,7 +10,7 @@ use crate::args::Global;
 pub(crate) struct Fixed {
     keys: PathBuf,
     /// The others, in words that can be compared.
-    others: [(&'static str, String); 8],
+    others: [(&'static str, String); 6],
 }
 
 impl Fixed {
@@ -25,8 +25,6 @@ impl Fixed {
                 ("lease_seconds", format!("{:?}", config.lease_seconds)),
                 ("[scan]", format!("{:?}", config.scan)),
                 ("[service]", format!("{:?}", config.service)),
-                ("[webhooks]", format!("{:?}", config.webhooks)),
-                ("[notify]", format!("{:?}", config.notify)),
                 ("[telemetry]", format!("{:?}", config.telemetry)),
             ],
         }

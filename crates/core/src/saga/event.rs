@@ -34,6 +34,9 @@ pub struct Failure {
     pub effect: FailureEffect,
     /// May the same step be tried again by itself?
     pub temporary: bool,
+    /// Until when the target wants to be left alone, where it said that it has no room and changed nothing. Such a try is not counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<DateTime<Utc>>,
 }
 
 /// What a step left for later steps and for the record. Holds no secret.

@@ -217,9 +217,16 @@ impl Progress {
             Event::Failed { step, failure } => {
                 let index = self.started(plan, step).ok_or_else(|| illegal(&self))?;
                 let StepState::Started { attempt } = self.steps[index] else { return Err(illegal(&self)) };
-                self.steps[index] = StepState::Failed { attempt, failure: failure.clone() };
-                // An unknown effect or a passing fault decides nothing yet.
-                if failure.effect != FailureEffect::Unknown && !failure.temporary {
+                let certain = failure.temporary && failure.effect == FailureEffect::NotApplied;
+                if failure.until.is_some() && !certain {
+                    return Err(illegal(&self));
+                }
+                let tries = if failure.until.is_some() { attempt.saturating_sub(1) } else { attempt };
+                self.steps[index] = StepState::Failed { attempt: tries, failure: failure.clone() };
+                if let Some(until) = failure.until {
+                    self.state = SagaState::Waiting { until };
+                } else if failure.effect != FailureEffect::Unknown && !failure.temporary {
+                    // An unknown effect or a passing fault decides nothing yet.
                     self.give_up(plan, index, &failure.message);
                 }
             }
@@ -236,6 +243,7 @@ impl Progress {
                             message: "interrupted before its effect".to_owned(),
                             effect: FailureEffect::NotApplied,
                             temporary: true,
+                            until: None,
                         };
                         self.steps[index] = StepState::Failed { attempt, failure };
                     }
@@ -380,6 +388,9 @@ impl Progress {
                     StepState::Started { .. } => Next::Reconcile(index),
                     StepState::Failed { failure, .. } if failure.effect == FailureEffect::Unknown => {
                         Next::Reconcile(index)
+                    }
+                    StepState::Failed { failure: Failure { until: Some(until), .. }, .. } => {
+                        Next::Wait(index, *until)
                     }
                     StepState::Failed { attempt, .. } => Next::Run(index, attempt + 1),
                     StepState::Waiting { until, .. } => Next::Wait(index, *until),

@@ -48,10 +48,13 @@ fn events(step: &str) -> Vec<Event> {
         for temporary in [true, false] {
             events.push(Event::Failed {
                 step: step.clone(),
-                failure: Failure { message: "f".into(), effect, temporary },
+                failure: Failure { message: "f".into(), effect, temporary, until: None },
             });
         }
     }
+    let (message, effect) = ("full".into(), FailureEffect::NotApplied);
+    let failure = Failure { message, effect, temporary: true, until: Some(DateTime::UNIX_EPOCH) };
+    events.push(Event::Failed { step, failure });
     events
 }
 
@@ -61,12 +64,12 @@ proptest! {
     /// Whatever is thrown at it: what is refused changes nothing, what is taken replays to the same state, past the pivot nothing unwinds,
     /// an unknown effect is never run again without an observation, and rest is final.
     #[test]
-    fn no_event_breaks_the_rules(picks in prop::collection::vec((0_usize..6, 0_usize..18), 1..60)) {
+    fn no_event_breaks_the_rules(picks in prop::collection::vec((0_usize..6, 0_usize..19), 1..60)) {
         let plan = plan();
         let mut progress = Progress::new(&plan);
         let mut journal = Vec::new();
         for (step, pick) in picks {
-            let event = events(&plan.steps[step].id).swap_remove(pick % 18);
+            let event = events(&plan.steps[step].id).swap_remove(pick % 19);
             let before = progress.clone();
             let Ok(after) = progress.clone().apply(&plan, &event) else { continue };
             prop_assert!(!before.state.is_rest(), "an event after rest");
@@ -124,7 +127,7 @@ fn succeed(plan: &SagaPlan, index: usize) -> Event {
 }
 
 fn fail(plan: &SagaPlan, index: usize, effect: FailureEffect) -> Event {
-    let failure = Failure { message: "refused".into(), effect, temporary: false };
+    let failure = Failure { message: "refused".into(), effect, temporary: false, until: None };
     Event::Failed { step: plan.steps[index].id.clone(), failure }
 }
 
@@ -176,5 +179,33 @@ fn an_undo_that_fails_is_stuck_and_stays_so() {
     assert_eq!(progress.next(&plan), Next::Nothing);
     for event in events(&id(1)) {
         assert!(progress.clone().apply(&plan, &event).is_err(), "{event:?} moved a stuck saga");
+    }
+}
+
+/// Who has no room is asked again as if it had not been asked: the try is not counted, and nothing is given up.
+#[test]
+fn a_target_without_room_is_waited_for_and_no_try_is_counted() {
+    let plan = plan();
+    let until = DateTime::UNIX_EPOCH + chrono::TimeDelta::minutes(1);
+    let full = |effect, temporary| Event::Failed {
+        step: plan.steps[0].id.clone(),
+        failure: Failure { message: "full".into(), effect, temporary, until: Some(until) },
+    };
+    let started = |progress: Progress| {
+        let step = plan.steps[0].id.clone();
+        progress.apply(&plan, &Event::Started { step, attempt: 1 }).expect("begun")
+    };
+    let mut progress = Progress::new(&plan);
+    for _ in 0..9 {
+        progress = started(progress).apply(&plan, &full(FailureEffect::NotApplied, true)).expect("put off");
+        assert_eq!(progress.state, SagaState::Waiting { until });
+        assert_eq!(progress.next(&plan), Next::Wait(0, until));
+        assert!(progress.may_abandon(&plan), "it can be taken back meanwhile");
+    }
+    // Nobody waits where something may have been changed, or for what has failed for good.
+    for (effect, temporary) in
+        [(FailureEffect::Unknown, true), (FailureEffect::Applied, true), (FailureEffect::NotApplied, false)]
+    {
+        assert!(started(progress.clone()).apply(&plan, &full(effect, temporary)).is_err(), "{effect:?}");
     }
 }

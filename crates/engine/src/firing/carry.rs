@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use claviger_core::{
+    audit::AuditKind,
     id::{CredentialId, SagaId},
     saga::{Cause, SagaKind, SagaPlan},
 };
@@ -29,7 +30,10 @@ impl Scheduler {
         for member in self.engine.estate.members() {
             if let Some(wait) = member.backend.throttled() {
                 let until = now + TimeDelta::from_std(wait).unwrap_or(TimeDelta::MAX);
-                self.firings.close_budget(&member.backend.info().name, until).await?;
+                let name = &member.backend.info().name;
+                let detail = serde_json::json!({ "until": until.format("%Y-%m-%dT%H:%M:%SZ").to_string() });
+                let audit = self.engine.said(AuditKind::BudgetClosed, name, detail);
+                self.firings.close_budget(now, name, until, audit).await?;
             }
         }
         Ok(self.firings.claim(now, &self.owner, lease, &self.estate_budgets(), most).await?)

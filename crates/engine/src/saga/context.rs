@@ -60,6 +60,8 @@ impl Done {
 /// How a step fails: the saga's matter, or the database's, which ends the run.
 pub(super) enum Trouble {
     Step(Failure),
+    /// The target has no room, changed nothing, and wants to be left alone for so long.
+    Throttled(Failure, Duration),
     Fatal(Error),
 }
 
@@ -82,7 +84,8 @@ impl From<claviger_store::Error> for Trouble {
 impl From<claviger_backend::Error> for Trouble {
     fn from(error: claviger_backend::Error) -> Self {
         let hint = error.hint().map(|hint| format!(" (hint: {hint})")).unwrap_or_default();
-        Self::Step(Failure {
+        let rest = error.rest().filter(|_| error.effect() == Effect::NotApplied);
+        let failure = Failure {
             message: format!("{}{hint}", error.message()),
             effect: match error.effect() {
                 Effect::NotApplied => FailureEffect::NotApplied,
@@ -90,18 +93,27 @@ impl From<claviger_backend::Error> for Trouble {
                 Effect::Unknown => FailureEffect::Unknown,
             },
             temporary: error.retry() != Retry::Permanent,
-        })
+            until: None,
+        };
+        match rest.filter(|_| failure.temporary) {
+            Some(rest) => Self::Throttled(failure, rest),
+            None => Self::Step(failure),
+        }
     }
 }
 
 /// A failure that changed nothing and will not pass by itself.
 pub(super) fn permanent(message: impl Into<String>) -> Trouble {
-    Trouble::Step(Failure { message: message.into(), effect: FailureEffect::NotApplied, temporary: false })
+    passing(message.into(), false)
 }
 
 /// A failure that changed nothing and may pass by itself.
 pub(super) fn temporary(message: impl Into<String>) -> Trouble {
-    Trouble::Step(Failure { message: message.into(), effect: FailureEffect::NotApplied, temporary: true })
+    passing(message.into(), true)
+}
+
+fn passing(message: String, temporary: bool) -> Trouble {
+    Trouble::Step(Failure { message, effect: FailureEffect::NotApplied, temporary, until: None })
 }
 
 impl<'a> Context<'a> {

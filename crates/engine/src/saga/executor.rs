@@ -2,6 +2,7 @@ mod lease;
 mod orphan;
 mod reconcile;
 mod span;
+mod throttled;
 mod undo;
 
 use std::time::Duration;
@@ -325,18 +326,22 @@ impl Engine {
             Ok(Err(Trouble::Step(failure))) => {
                 Event::Failed { step: step.id.clone(), failure: last_attempt(failure, attempt) }
             }
+            Ok(Err(Trouble::Throttled(failure, rest))) => {
+                let failure = self.put_off(record, index, failure, rest).await;
+                Event::Failed { step: step.id.clone(), failure }
+            }
             Err(_) => {
                 let effect =
                     if step.action.has_effect() { FailureEffect::Unknown } else { FailureEffect::NotApplied };
                 let message = format!("no answer within {} s", options.deadline().as_secs());
                 Event::Failed {
                     step: step.id.clone(),
-                    failure: last_attempt(Failure { message, effect, temporary: true }, attempt),
+                    failure: last_attempt(Failure { message, effect, temporary: true, until: None }, attempt),
                 }
             }
         };
         match &event {
-            Event::Failed { .. } => span::ended("failed", false),
+            Event::Failed { failure, .. } if failure.until.is_none() => span::ended("failed", false),
             _ => span::ended("waits", true),
         }
         self.settle(owned, record, index, event, Vec::new(), progress).await
@@ -382,7 +387,7 @@ impl Engine {
         if let Event::Failed { failure, .. } = &event {
             progress.step_finished(record.plan.subject.as_str(), &step.id, &failure.message);
             if step.action.has_effect() {
-                append.audit.push(self.draft(record, AuditKind::Outcome, Some(step), serde_json::json!({ "outcome": "failed", "detail": failure.message, "effect": failure.effect })));
+                append.audit.push(self.draft(record, AuditKind::Outcome, Some(step), serde_json::json!({ "outcome": if failure.until.is_some() { "put-off" } else { "failed" }, "detail": failure.message, "effect": failure.effect })));
             }
         }
         self.append(owned, record, event, append).await
@@ -456,7 +461,7 @@ fn last_attempt(mut failure: Failure, attempt: u32) -> Failure {
 /// Which attempt follows a wait.
 fn waited(state: &StepState) -> u32 {
     match state {
-        StepState::Waiting { attempt, .. } => attempt + 1,
+        StepState::Waiting { attempt, .. } | StepState::Failed { attempt, .. } => attempt + 1,
         _ => 1,
     }
 }

@@ -106,7 +106,7 @@ impl SagaOutcome {
             credential: record.plan.credential,
             at: record.plan.subject.clone(),
             state: record.progress.state.word().to_owned(),
-            reason: record.progress.state.reason(),
+            reason: put_off(record).or_else(|| record.progress.state.reason()),
             steps: steps(record),
             old: serde_json::json!({ "handle": sealed("old"), "verdict": verdict(&record.plan, &record.progress) }),
             new: serde_json::json!({ "handle": new.or_else(|| sealed("new")), "ref": added }),
@@ -117,6 +117,15 @@ impl SagaOutcome {
             },
             receipts,
         }
+    }
+}
+
+/// What a target said that wants to be left alone for a while.
+fn put_off(record: &SagaRecord) -> Option<String> {
+    let Next::Wait(index, _) = record.progress.next(&record.plan) else { return None };
+    match record.progress.steps.get(index)? {
+        StepState::Failed { failure, .. } => Some(failure.message.clone()),
+        _ => None,
     }
 }
 
@@ -165,6 +174,9 @@ fn steps(record: &SagaRecord) -> Vec<StepView> {
                     ("waiting", format!("until {}", until.format("%Y-%m-%dT%H:%M:%SZ")))
                 }
                 StepState::Succeeded { output } => ("succeeded", output.detail.clone()),
+                StepState::Failed { failure, .. } if failure.until.is_some() => {
+                    ("waiting", failure.message.clone())
+                }
                 StepState::Failed { failure, .. } => ("failed", failure.message.clone()),
                 StepState::Undoing => ("undoing", step.detail.clone()),
                 StepState::Undone => ("undone", "taken back".to_owned()),

@@ -107,7 +107,7 @@ impl Engine {
             let value = match step::read_leaf(&cx, copy).await {
                 Ok(value) => value,
                 Err(Trouble::Fatal(error)) => return Err(error),
-                Err(Trouble::Step(failure)) => {
+                Err(Trouble::Step(failure) | Trouble::Throttled(failure, _)) => {
                     seen.push(format!("{copy} cannot be read ({})", failure.message));
                     continue;
                 }

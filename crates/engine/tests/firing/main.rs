@@ -1,6 +1,8 @@
 //! A worker that is cut off at any moment of a firing, from its first await to its last: whoever takes the firing over ends it, and the credential was rotated
 //! once.
 
+mod throttled;
+
 use std::{
     future::poll_fn,
     path::Path,
@@ -16,7 +18,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use chrono::TimeDelta;
 use claviger_backend::layers::{Guarded, LayerConfig};
-use claviger_backend_simulated::{EstateFile, SimulatedBackend, SimulatedConfig, estate};
+use claviger_backend_simulated::{EstateFile, FaultPlan, SimulatedBackend, SimulatedConfig, estate};
 use claviger_core::{
     audit::Verifier,
     clock::{Clock, SystemClock},
@@ -43,7 +45,7 @@ use claviger_testkit::database::{Kind, TestDatabase};
 use futures::{StreamExt as _, stream};
 use tempfile::TempDir;
 
-const ROLE: &str = "payments_app";
+pub(crate) const ROLE: &str = "payments_app";
 /// Of the worker that is cut off: short, so that it is over soon.
 const LEASE: Duration = Duration::from_millis(700);
 const RUN: RunOptions = RunOptions {
@@ -52,17 +54,37 @@ const RUN: RunOptions = RunOptions {
     linger: Duration::from_secs(60),
 };
 
+/// What may differ between two workers.
+pub(crate) struct Setting {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) faults: Option<Arc<dyn FaultPlan>>,
+    pub(crate) timing: Timing,
+}
+
 async fn scheduler(
     directory: &Path,
     database: &TestDatabase,
     owner: &str,
 ) -> Result<(Scheduler, Arc<SeaStore>)> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let setting = Setting { clock: Arc::new(SystemClock), faults: None, timing: Timing::default() };
+    scheduler_in(directory, database, owner, setting).await
+}
+
+pub(crate) async fn scheduler_in(
+    directory: &Path,
+    database: &TestDatabase,
+    owner: &str,
+    setting: Setting,
+) -> Result<(Scheduler, Arc<SeaStore>)> {
+    let Setting { clock, faults, timing } = setting;
     // Each process has its own: two must not give the same ids.
     let seed = owner.bytes().map(u64::from).sum();
     let random: Arc<dyn Random> = Arc::new(SeededRandom::new(seed));
     let config = SimulatedConfig { path: directory.join("estate.json") };
-    let backend = SimulatedBackend::open("sim", config, Arc::clone(&clock))?;
+    let mut backend = SimulatedBackend::open("sim", config, Arc::clone(&clock))?;
+    if let Some(faults) = faults {
+        backend = backend.with_faults(faults);
+    }
     let store = Arc::new(database.open(Arc::clone(&clock), Arc::clone(&random)).await?);
     let mut estate = Estate::default();
     let guarded = Guarded::new(Arc::new(backend), LayerConfig::default());
@@ -79,7 +101,7 @@ async fn scheduler(
         grace: None,
         evidence: None,
         consumers_at_once: None,
-        timing: Timing::default(),
+        timing,
     });
     let ports = Ports {
         inventory: store.clone(),

@@ -6,6 +6,7 @@ use claviger_engine::{
     Engine,
     approval::Admission,
     fault::{Fault, Kind},
+    guard::Guard,
     incident,
     plan::Plan,
 };
@@ -38,8 +39,8 @@ impl Gate {
         Ok(Self { admission, incident, nameless })
     }
 
-    /// Stops what must be left.
-    pub(super) fn stop(&self, engine: &Engine, plan: &Plan) -> Answer<()> {
+    /// Stops what must be left. Who wants to know is told of the guard that does.
+    pub(super) async fn stop(&self, engine: &Engine, plan: &Plan) -> Answer<()> {
         let refuse = |code, message: String| Fault::new(code, Kind::Refused, message);
         let fault = if plan.subjects.is_empty() {
             let why = plan.refused.first().map_or_else(
@@ -48,7 +49,9 @@ impl Gate {
             );
             refuse(400, format!("nothing of the plan can be carried out: {why}"))
         } else if self.nameless && self.admission.break_glass_until.is_none() {
-            refuse(414, "whoever plans or carries out what wants approvals has to show who they are (guard `operator_key`): a local token does not".to_owned())
+            let message = "whoever plans or carries out what wants approvals has to show who they are (guard `operator_key`): a local token does not";
+            engine.tell_guard(Guard::OperatorKey, &plan.hash.0, message, &plan.subjects).await;
+            refuse(414, message.to_owned())
                 .hint("a token of the identity provider does; or plan it with the command line and a key of one's own")
         } else if !self.admission.is_approved() && self.admission.break_glass_until.is_none() {
             let message = format!(
@@ -77,6 +80,7 @@ impl Gate {
                 "guard `canary`: the first of {} has to end well before the others are begun, and nobody waits for that here",
                 plan.subjects.len()
             );
+            engine.tell_guard(Guard::Canary, &plan.hash.0, &message, &plan.subjects).await;
             refuse(413, message).hint("begin the first ones alone, and the others when those are done")
         } else {
             return Ok(());

@@ -88,7 +88,7 @@ pub(super) async fn begin(
     }
     let incident = how.incident(&context, &caller, &engine).await?;
     let gate = Gate::of(&engine, &plan, "revoke", incident).await?;
-    gate.stop(&engine, &plan)?;
+    gate.stop(&engine, &plan).await?;
     let cause = gate.pass(&engine, &plan, "revoke", &reason).await?;
     let cause = if how.replace { Cause::Incident } else { cause };
     let recorded = engine.record_revocations(&plan.subjects, cause, Some(&reason)).await;

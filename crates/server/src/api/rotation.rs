@@ -108,7 +108,7 @@ pub(super) async fn begin(
         return Err(Problem::plan_changed(&rotation.plan, &plan.hash.0));
     }
     let gate = Gate::of(&engine, &plan, "rotate", None).await?;
-    gate.stop(&engine, &plan)?;
+    gate.stop(&engine, &plan).await?;
     let cause = if rotation.how.due { Cause::Policy } else { Cause::Manual };
     record(&context, engine, (KIND, cause), &plan, rotation.reason).await
 }

@@ -82,7 +82,7 @@ pub(super) async fn begin(
         return Err(Problem::plan_changed(&swapping.plan, &plan.hash.0));
     }
     let gate = Gate::of(&engine, &plan, "swap", None).await?;
-    gate.stop(&engine, &plan)?;
+    gate.stop(&engine, &plan).await?;
     rotation::record(&context, engine, (KIND, Cause::Manual), &plan, swapping.reason).await
 }
 

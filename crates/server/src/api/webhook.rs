@@ -63,7 +63,7 @@ pub(super) async fn receive(
     Id(name): Id,
     request: Request,
 ) -> Answer<Response> {
-    let receivers = &context.api.receivers;
+    let receivers = context.api.receivers.now();
     let receiver =
         receivers.iter().find(|one| one.name == name).ok_or_else(|| Problem::absent("webhook", &name))?;
     context.work.must_run()?;

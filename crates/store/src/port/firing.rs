@@ -170,8 +170,15 @@ pub trait Firings: Send + Sync {
         audit: AuditDraft,
     ) -> Result<Vec<CredentialId>>;
 
-    /// Nothing of this backend is taken until then: it throttles us. A later time stands.
-    async fn close_budget(&self, backend: &str, until: DateTime<Utc>) -> Result<()>;
+    /// Nothing of this backend is taken until then: it throttles us. A later time stands. It is noted where the budget was open before, and not each time that it
+    /// is told again.
+    async fn close_budget(
+        &self,
+        now: DateTime<Utc>,
+        backend: &str,
+        until: DateTime<Utc>,
+        audit: AuditDraft,
+    ) -> Result<()>;
 
     /// Extends a claim. [`Error::Fenced`](crate::Error::Fenced) when it is somebody else's by now.
     async fn renew_firing(&self, claim: &Claimed, lease: Duration) -> Result<()>;

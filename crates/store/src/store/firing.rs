@@ -55,8 +55,14 @@ impl Firings for SeaStore {
         self.ask_for(now, credentials, audit).await
     }
 
-    async fn close_budget(&self, backend: &str, until: DateTime<Utc>) -> Result<()> {
-        self.close_until(backend, until).await
+    async fn close_budget(
+        &self,
+        now: DateTime<Utc>,
+        backend: &str,
+        until: DateTime<Utc>,
+        audit: AuditDraft,
+    ) -> Result<()> {
+        self.close_until(now, backend, until, audit).await
     }
 
     async fn renew_firing(&self, claim: &Claimed, lease: Duration) -> Result<()> {

@@ -4,7 +4,7 @@ use anyhow::Result;
 use chrono::{DateTime, TimeDelta, Utc};
 use claviger_core::{
     firing::{FiringCounts, FiringState},
-    id::{CredentialId, FiringId, PauseId, SagaId},
+    id::{CredentialId, FiringId, PauseId, SagaId, Seq},
     reference::Ref,
     schedule::{Budget, Urgency},
 };
@@ -355,11 +355,17 @@ pub(crate) async fn the_exposed_go_first_within_a_budget(bench: Bench) -> Result
 pub(crate) async fn a_backend_that_throttles_is_left_alone_until_then(bench: Bench) -> Result<()> {
     let store = &bench.store;
     store.replan(at(0), &put([wanted(1, 0), wanted(2, 0)])).await?;
-    store.close_budget("db", at(60)).await?;
-    store.close_budget("db", at(30)).await?;
-    store.close_budget("elsewhere", at(600)).await?;
+    let noted = async || Ok::<_, anyhow::Error>(store.read(Seq(0), 1000).await?.len());
+    let before = noted().await?;
+    store.close_budget(at(0), "db", at(60), draft("closed")).await?;
+    store.close_budget(at(1), "db", at(30), draft("closed")).await?;
+    store.close_budget(at(1), "elsewhere", at(600), draft("closed")).await?;
+    assert_eq!(noted().await?, before + 2, "told again is not noted again");
     assert!(claim(store, 59, 4, 4).await?.is_empty(), "the later time stands");
     assert_eq!(claim(store, 60, 4, 4).await?.len(), 2);
+    store.close_budget(at(61), "db", at(90), draft("closed")).await?;
+    store.close_budget(at(62), "db", at(95), draft("closed")).await?;
+    assert_eq!(noted().await?, before + 3, "closed anew is noted anew");
     Ok(())
 }
 

@@ -38,6 +38,7 @@ revoke: [revoke]
 revokeAccount: [revoke-account]
 revokePod: [revoke-pod]
 mitigate: [mitigate]
+swap: [swap]
 {{- end }}
 
 {{/* Roles of which single namespaces are no use: what they name lies in no namespace. */}}

@@ -9,6 +9,7 @@ use super::{
         step,
     },
     ATTEMPTS, Owned, RunOptions, backoff,
+    throttled::Patience,
 };
 use crate::{Engine, Result, progress::Progress};
 
@@ -24,7 +25,7 @@ impl Engine {
         let step = &record.plan.steps[index];
         self.hold(owned, options).await?;
         let context = Context { engine: self, record, deadline: options.deadline(), attempt: 1 };
-        let mut tries = 0;
+        let (mut tries, mut patience) = (0, Patience::default());
         let (happened, detail) = loop {
             tries += 1;
             match tokio::time::timeout(options.deadline(), step::reconcile(&context, step)).await {
@@ -50,7 +51,16 @@ impl Engine {
                 Ok(Ok(step::Seen::Happened(done))) => break (Some(done), "it had happened".to_owned()),
                 Ok(Ok(step::Seen::NotHappened(detail))) => break (None, detail),
                 Ok(Err(Trouble::Fatal(error))) => return Err(error),
-                Ok(Err(Trouble::Step(failure))) if tries >= ATTEMPTS || !failure.temporary => {
+                Ok(Err(Trouble::Throttled(_, rest))) if patience.bears(rest) => {
+                    tries -= 1;
+                    let until = self.clock.now() + rest;
+                    if !self.wait_unless(owned, options, until, progress).await? {
+                        return Ok(());
+                    }
+                }
+                Ok(Err(Trouble::Step(failure) | Trouble::Throttled(failure, _)))
+                    if tries >= ATTEMPTS || !failure.temporary =>
+                {
                     // Nobody knows whether it happened, and nothing may be done before somebody does.
                     let reason =
                         format!("whether `{}` happened cannot be observed: {}", step.id, failure.message);
@@ -60,7 +70,7 @@ impl Engine {
                     let reason = format!("whether `{}` happened cannot be observed: no answer", step.id);
                     return self.append(owned, record, Event::Paused { reason }, Append::default()).await;
                 }
-                Ok(Err(Trouble::Step(_))) | Err(_) => {
+                Ok(Err(Trouble::Step(_) | Trouble::Throttled(..))) | Err(_) => {
                     tokio::time::sleep(backoff(tries)).await;
                     self.hold(owned, options).await?;
                 }

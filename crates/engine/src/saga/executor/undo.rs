@@ -9,6 +9,7 @@ use super::{
         step,
     },
     ATTEMPTS, Owned, RunOptions, backoff,
+    throttled::Patience,
 };
 use crate::{Engine, Result, progress::Progress};
 
@@ -37,17 +38,26 @@ impl Engine {
             self.hold(owned, options).await?;
         }
         let context = Context { engine: self, record, deadline: options.deadline(), attempt: 1 };
-        let mut tries = 0;
+        let (mut tries, mut patience) = (0, Patience::default());
         let failed = loop {
             tries += 1;
             match tokio::time::timeout(options.deadline(), step::undo(&context, step)).await {
                 Ok(Ok(())) => break None,
                 Ok(Err(Trouble::Fatal(error))) => return Err(error),
-                Ok(Err(Trouble::Step(failure))) if tries >= ATTEMPTS || !failure.temporary => {
+                Ok(Err(Trouble::Throttled(_, rest))) if patience.bears(rest) => {
+                    tries -= 1;
+                    let until = self.clock.now() + rest;
+                    if !self.wait_unless(owned, options, until, progress).await? {
+                        return Ok(());
+                    }
+                }
+                Ok(Err(Trouble::Step(failure) | Trouble::Throttled(failure, _)))
+                    if tries >= ATTEMPTS || !failure.temporary =>
+                {
                     break Some(failure.message);
                 }
                 Err(_) if tries >= ATTEMPTS => break Some("no answer".to_owned()),
-                Ok(Err(Trouble::Step(_))) | Err(_) => {
+                Ok(Err(Trouble::Step(_) | Trouble::Throttled(..))) | Err(_) => {
                     tokio::time::sleep(backoff(tries)).await;
                     self.hold(owned, options).await?;
                 }

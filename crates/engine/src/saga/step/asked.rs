@@ -82,7 +82,12 @@ pub(super) async fn ask(cx: &Context<'_>, step: &Step) -> Result<Ran, Trouble> {
         Some(value) if value.expose() != old.expose() => Ok(Ran::Done(changed(cx, &value)?)),
         _ => {
             let message = "the issuer was asked, and shows no other value".to_owned();
-            Err(Trouble::Step(Failure { message, effect: FailureEffect::Unknown, temporary: true }))
+            Err(Trouble::Step(Failure {
+                message,
+                effect: FailureEffect::Unknown,
+                temporary: true,
+                until: None,
+            }))
         }
     }
 }
@@ -120,6 +125,7 @@ pub(super) async fn followed(cx: &Context<'_>, evidence: &str) -> Result<Ran, Tr
         message: "its issuer has changed the value once more: that one takes its place".to_owned(),
         effect: FailureEffect::NotApplied,
         temporary: true,
+        until: None,
     };
     Ok(Ran::Replaced(failure, row))
 }

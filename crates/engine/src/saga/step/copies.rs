@@ -55,6 +55,7 @@ pub(super) async fn write(cx: &Context<'_>, step: &Step) -> Result<Ran, Trouble>
                 message: format!("{at} was written by somebody else at the same time"),
                 effect: claviger_core::saga::FailureEffect::NotApplied,
                 temporary: true,
+                until: None,
             }))
         }
         Err(error) => Err(error.into()),

@@ -49,6 +49,7 @@ pub(super) async fn refused_value(cx: &Context<'_>, generation: u32, error: Erro
         message: format!("the target refused the value, another one takes its place: {}", error.message()),
         effect: FailureEffect::NotApplied,
         temporary: true,
+        until: None,
     };
     Ok(Ran::Replaced(failure, row))
 }

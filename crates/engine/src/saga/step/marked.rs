@@ -18,7 +18,12 @@ pub(super) async fn mint(cx: &Context<'_>, step: &Step) -> Result<Ran, Trouble> 
     let issued = cx.issuer()?.issue(&cx.operation(step), &step.target, None).await?;
     let Some(value) = issued.minted else {
         let message = "the issuer made another one and did not tell its value".to_owned();
-        return Err(Trouble::Step(Failure { message, effect: FailureEffect::Unknown, temporary: true }));
+        return Err(Trouble::Step(Failure {
+            message,
+            effect: FailureEffect::Unknown,
+            temporary: true,
+            until: None,
+        }));
     };
     let mut done = Done::new(format!("made {}; the old one goes on working", issued.at))
         .fact(AT, issued.at.as_str())

@@ -33,7 +33,12 @@ pub(super) async fn mint(cx: &Context<'_>, step: &Step) -> Result<Ran, Trouble> 
     let issued = issuer.issue(&cx.operation(step), &step.target, None).await?;
     let (Some(value), Some(half)) = (issued.minted, issued.public_half) else {
         let message = "the issuer made a key and did not tell it".to_owned();
-        return Err(Trouble::Step(Failure { message, effect: FailureEffect::Unknown, temporary: true }));
+        return Err(Trouble::Step(Failure {
+            message,
+            effect: FailureEffect::Unknown,
+            temporary: true,
+            until: None,
+        }));
     };
     let mut done = Done::new(format!("made {}; the old one goes on working", issued.at))
         .fact(AT, issued.at.as_str())

@@ -67,6 +67,7 @@ pub(super) async fn post(cx: &Context<'_>, step: &Step) -> Result<Ran, Trouble> 
             message: format!("{at} was written by somebody else at the same time"),
             effect: FailureEffect::NotApplied,
             temporary: true,
+            until: None,
         })),
         Err(error) => Err(error.into()),
     }

@@ -65,7 +65,7 @@ pub(super) async fn rotate(cx: &Context<'_>, step: &Step, login: Option<&Login>)
         Ok(_) => Ok(Ran::Done(changed())),
         Err(error) => match Trouble::from(error) {
             // Of an earlier request nobody knows what became of it, so a refusal of this one does not say that nothing was changed.
-            Trouble::Step(mut failure)
+            Trouble::Step(mut failure) | Trouble::Throttled(mut failure, _)
                 if cx.attempt > 1 && !is_seen(login) && failure.effect == FailureEffect::NotApplied =>
             {
                 failure.effect = FailureEffect::Applied;

@@ -114,6 +114,7 @@ fn failed(error: claviger_backend::Error) -> Result<Ran, Trouble> {
             message: error.message().to_owned(),
             effect: FailureEffect::NotApplied,
             temporary: true,
+            until: None,
         }));
     }
     if error.retry() == Retry::Permanent && error.effect() == Effect::NotApplied {

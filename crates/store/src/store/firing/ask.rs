@@ -50,16 +50,37 @@ impl SeaStore {
         Ok(found)
     }
 
-    pub(super) async fn close_until(&self, backend: &str, until: DateTime<Utc>) -> Result<()> {
+    pub(super) async fn close_until(
+        &self,
+        now: DateTime<Utc>,
+        backend: &str,
+        until: DateTime<Utc>,
+        draft: AuditDraft,
+    ) -> Result<()> {
         let transaction = self.database.begin().await?;
+        // One writer at a time: of several who are told at once the first one notes it.
         sql::run(
             &transaction,
-            "insert into schedule_throttle (backend, closed_until) values ($1, $2) \
-             on conflict (backend) do update set closed_until = excluded.closed_until \
-             where excluded.closed_until > schedule_throttle.closed_until",
-            vec![text(backend).into(), number(until).into()],
+            "insert into schedule_throttle (backend, closed_until) values ($1, $2) on conflict (backend) do nothing",
+            vec![text(backend).into(), number(DateTime::UNIX_EPOCH).into()],
         )
         .await?;
+        let opened = sql::run(
+            &transaction,
+            "update schedule_throttle set closed_until = $2 where backend = $1 and closed_until <= $3 and closed_until < $2",
+            vec![text(backend).into(), number(until).into(), number(now).into()],
+        )
+        .await?;
+        if opened > 0 {
+            audit::chain_one(&transaction, micros(now), draft).await?;
+        } else {
+            sql::run(
+                &transaction,
+                "update schedule_throttle set closed_until = $2 where backend = $1 and closed_until < $2",
+                vec![text(backend).into(), number(until).into()],
+            )
+            .await?;
+        }
         transaction.commit().await?;
         Ok(())
     }
