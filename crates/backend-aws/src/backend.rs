@@ -95,6 +95,7 @@ impl Backend for AwsBackend {
             repoint: false,
             federate: true,
             bind: false,
+            vouch: false,
         }
     }
 

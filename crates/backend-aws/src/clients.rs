@@ -111,6 +111,11 @@ impl Clients {
         }
     }
 
+    /// The region that calls are made in.
+    pub(crate) fn region(&self) -> Option<String> {
+        self.base.region().map(ToString::to_string)
+    }
+
     /// STS at the same endpoint with another key.
     pub(crate) fn sts_with(&self, id: &str, secret: &SecretValue) -> aws_sdk_sts::Client {
         let id = SecretValue::from_text(id.to_owned());

@@ -1,93 +1,40 @@
-//! Workloads of a cluster become a role instead of holding a user's access key: IAM roles for service accounts.
+//! Workloads of a cluster, and jobs of a forge, become a role instead of holding a user's access key.
 //!
-//! The role lets in one ServiceAccount of one cluster for one audience, by name, and gets exactly the policies of the user; what cannot be carried over
+//! The role lets in one ServiceAccount of one cluster, or the jobs of one `sub`, for one audience, by name, and gets exactly the policies of the user; what cannot be carried over
 //! refuses the plan. Sources: the IAM User Guide, "Create a role for OpenID Connect federation"; the EKS User Guide, "IAM roles for service accounts".
-//! The cluster's issuer has to be known to IAM already: who trusts whom in an account is not a swap's business.
+//! The cluster's issuer has to be known to IAM already: who trusts whom in an account is not a swap's business. A forge's is made known, as there is one
+//! for all repositories of it (GitHub Docs, "Configuring OpenID Connect in Amazon Web Services"), and the trust policy names one `sub`.
 
+mod offer;
+mod provider;
 mod rights;
 mod session;
 mod terms;
-
-use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use aws_sdk_iam::types::{Role, Tag};
 use chrono::{DateTime, TimeDelta, Utc};
 use claviger_backend::{
-    Candidate, Effect, Entry, Error, ErrorKind, Federation, Offered, Operation, Probe, Proposal, Result,
+    Candidate, Effect, Entry, Error, ErrorKind, Federation, Granted, Offered, Operation, Probe, Result, Uses,
     Verdict,
 };
-use claviger_core::{
-    reference::Ref,
-    saga::{Arrangement, Mounting},
-    secret::SecretValue,
-    trust::{AwsTrust, WebIdentity},
-};
-use sha2::{Digest as _, Sha256};
+use claviger_core::{reference::Ref, saga::Arrangement, secret::SecretValue, trust::AwsTrust};
 
 use self::{rights::Rights, terms::Terms};
 use crate::{
     backend::AwsBackend,
-    failure::{of, of_change, patiently},
+    failure::{of, of_change},
     iam::decode,
     labels::instant,
     names::{self, Named},
 };
 
-/// For whom a token is made that becomes a role.
-const AUDIENCE: &str = "sts.amazonaws.com";
-/// How long a token of the workload holds, in seconds: as EKS has it.
-const TOKEN_SECONDS: u32 = 86_400;
 /// How long our own trial of the role lasts, in seconds: the shortest that STS gives.
 const TRIAL_SECONDS: i32 = 900;
-/// Where the SDKs are used to find the token.
-const FOLDER: &str = "/var/run/secrets/eks.amazonaws.com/serviceaccount";
-/// The annotation of a ServiceAccount by which EKS knows its role.
-const ANNOTATION: &str = "eks.amazonaws.com/role-arn";
 /// The tag that says which operation made a role.
 const MARK: &str = "claviger-operation";
-/// Characters of a role's name.
-const NAME: usize = 64;
-
-/// A name that says whose rights these are and for whom; hashed where it would be too long.
-fn role_name(user: &str, namespace: &str, account: &str) -> String {
-    let whole = format!("claviger-{user}-{namespace}-{account}");
-    if whole.len() <= NAME {
-        return whole;
-    }
-    let hash = Sha256::digest(whole.as_bytes());
-    let end: String = hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-    let fits = whole.char_indices().map(|(at, _)| at).take_while(|at| *at < NAME - 9).last().unwrap_or(0);
-    format!("{}-{end}", &whole[..fits])
-}
-
-/// Namespace and name of a ServiceAccount.
-fn account_of(account: &Ref) -> Option<(&str, &str)> {
-    let (namespace, name) = account.path().split_once("/ServiceAccount/")?;
-    (!namespace.contains('/') && !name.contains('/')).then_some((namespace, name))
-}
 
 impl AwsBackend {
-    /// The provider in IAM of this issuer, if it may make tokens for STS. `Err`: why there is none.
-    async fn provider(&self, issuer: &str) -> Result<std::result::Result<String, String>> {
-        let (iam, endpoint) = (&self.account.clients().await?.iam, self.account.endpoint());
-        let ask = || iam.list_open_id_connect_providers().send();
-        let listed = patiently(endpoint, "iam:ListOpenIDConnectProviders", ask).await?;
-        let known = listed.open_id_connect_provider_list.unwrap_or_default();
-        let wanted = format!(":oidc-provider/{}", session::bare(issuer));
-        let Some(arn) = known.into_iter().filter_map(|it| it.arn).find(|arn| arn.ends_with(&wanted)) else {
-            return Ok(Err(format!(
-                "IAM does not know the issuer {issuer}: create an OpenID Connect provider for it with the audience {AUDIENCE}"
-            )));
-        };
-        let ask = || iam.get_open_id_connect_provider().open_id_connect_provider_arn(&arn).send();
-        let provider = patiently(endpoint, "iam:GetOpenIDConnectProvider", ask).await?;
-        if provider.client_id_list.unwrap_or_default().iter().any(|audience| audience == AUDIENCE) {
-            return Ok(Ok(arn));
-        }
-        Ok(Err(format!("{arn} does not take the audience {AUDIENCE}: add it to its client ids")))
-    }
-
     async fn role(&self, operation: &'static str, name: &str) -> Result<Option<Role>> {
         let answer = self.account.clients().await?.iam.get_role().role_name(name).send().await;
         match answer {
@@ -183,57 +130,19 @@ fn made_by(role: &Role, op: &Operation) -> bool {
 #[async_trait]
 impl Federation for AwsBackend {
     async fn offers(&self, candidate: &Candidate<'_>) -> Result<Offered> {
-        let Ok(Named::AccessKey { user, id }) = names::read(&self.info.name, "offers", candidate.subject)
-        else {
-            return Ok(Offered::no(
-                "not-federated",
-                "only access keys of IAM users have a role in their place",
-            ));
-        };
-        if self.account.caller("offers").await?.key_id.as_deref() == Some(id) {
-            return Ok(Offered::no("own-key", "it is the key that claviger itself works with"));
-        }
-        let Some((namespace, account)) = account_of(&candidate.holder.account) else {
-            return Ok(Offered::no("no-account", "the workload runs as no ServiceAccount of a cluster"));
-        };
-        let Some(issuer) = &candidate.holder.issuer else {
-            return Ok(Offered::no("no-issuer", "the cluster does not say who signs its tokens"));
-        };
-        let provider = match self.provider(issuer).await? {
-            Ok(provider) => provider,
-            Err(why) => return Ok(Offered::no("issuer-unknown", why)),
-        };
-        let rights = Rights::of_user(self.scan().await?, user).await?;
-        if let Some(why) = rights.obstacle() {
-            return Ok(Offered::no("rights-not-portable", why));
-        }
-        let trust = WebIdentity {
-            provider,
-            subject: format!("system:serviceaccount:{namespace}:{account}"),
-            audience: AUDIENCE.to_owned(),
-        };
-        if let Err(error) = trust.policy() {
-            return Ok(Offered::no("trust-not-exact", error.to_string()));
-        }
-        let name = role_name(user, namespace, account);
-        if self.role("offers", &name).await?.is_some() {
-            return Ok(Offered::no(
-                "name-taken",
-                format!("there is a role {name} already, which is not ours to change"),
-            ));
-        }
-        Ok(Offered::Yes(Box::new(self.proposal(candidate, Terms::new(name, trust, &rights), user))))
+        self.offer(candidate).await
     }
 
     async fn federate(&self, op: &Operation, arrangement: &Arrangement) -> Result<()> {
         let terms = Terms::read("federate", arrangement)?;
-        match self.role("federate", &terms.role).await? {
-            None => self.create(op, &terms).await?,
-            Some(role) if made_by(&role, op) => {}
-            Some(_) => {
-                let text = format!("{} is there, and this swap did not make it", arrangement.at);
-                return Err(Error::new(ErrorKind::Conflict, "federate", text).with_effect(Effect::NotApplied));
-            }
+        let role = self.role("federate", &terms.role).await?;
+        if role.as_ref().is_some_and(|role| !made_by(role, op)) {
+            let text = format!("{} is there, and this swap did not make it", arrangement.at);
+            return Err(Error::new(ErrorKind::Conflict, "federate", text).with_effect(Effect::NotApplied));
+        }
+        self.make_known(op, &terms).await?;
+        if role.is_none() {
+            self.create(op, &terms).await?;
         }
         self.grant(op, &terms).await
     }
@@ -241,7 +150,9 @@ impl Federation for AwsBackend {
     async fn federated(&self, op: &Operation, arrangement: &Arrangement) -> Result<bool> {
         let terms = Terms::read("federated", arrangement)?;
         match self.role("federated", &terms.role).await? {
-            Some(role) if made_by(&role, op) => self.as_arranged(&role, &terms).await,
+            Some(role) if made_by(&role, op) => {
+                Ok(self.is_known(&terms).await? && self.as_arranged(&role, &terms).await?)
+            }
             _ => Ok(false),
         }
     }
@@ -249,9 +160,44 @@ impl Federation for AwsBackend {
     async fn unfederate(&self, op: &Operation, arrangement: &Arrangement) -> Result<()> {
         let terms = Terms::read("unfederate", arrangement)?;
         match self.role("unfederate", &terms.role).await? {
-            Some(role) if made_by(&role, op) => self.remove(op, &terms.role).await,
-            _ => Ok(()),
+            Some(role) if made_by(&role, op) => self.remove(op, &terms.role).await?,
+            _ => {}
         }
+        self.forget(op, &terms).await
+    }
+
+    async fn granted(&self, subject: &Ref, arrangement: &Arrangement) -> Result<Granted> {
+        let Named::AccessKey { user, .. } = names::read(&self.info.name, "granted", subject)? else {
+            return Err(Error::new(ErrorKind::Invalid, "granted", format!("{subject} is no access key")));
+        };
+        let terms = Terms::read("granted", arrangement)?;
+        let role = self.role("granted", &terms.role).await?;
+        let role = role.ok_or_else(|| {
+            Error::new(ErrorKind::NotFound, "granted", format!("there is no role {}", terms.role))
+        })?;
+        if !(self.is_known(&terms).await? && self.as_arranged(&role, &terms).await?) {
+            let text = format!("the role {} is not as it was arranged", terms.role);
+            return Err(Error::new(ErrorKind::Conflict, "granted", text));
+        }
+        let former = Rights::of_user(self.scan().await?, user).await?.statements();
+        let rights = Rights::of_role(self.scan().await?, &terms.role, role.permissions_boundary).await?;
+        Ok(Granted { former, given: rights.statements() })
+    }
+
+    /// `RoleLastUsed` ("IAM API Reference", `GetRole`): empty as long as nobody became the role. It may be told hours late.
+    async fn entered(&self, arrangement: &Arrangement) -> Result<Uses> {
+        let terms = Terms::read("entered", arrangement)?;
+        let role = self.role("entered", &terms.role).await?;
+        let role = role.ok_or_else(|| {
+            Error::new(ErrorKind::NotFound, "entered", format!("there is no role {}", terms.role))
+        })?;
+        Ok(match role.role_last_used {
+            None => Uses::Untold(format!("{} tells of no role when it was used", self.account.endpoint())),
+            Some(used) => match used.last_used_date.as_ref().and_then(instant) {
+                Some(at) => Uses::At(at),
+                None => Uses::Never,
+            },
+        })
     }
 
     /// What the user's policies say, and what a few lists answer to the key.
@@ -331,67 +277,5 @@ impl Federation for AwsBackend {
             Err(why) => return told(Verdict::Inconclusive(why)),
         }
         Ok(Entry { probe: Probe { verdict: Verdict::Accepted, path }, may, ends_at })
-    }
-}
-
-impl AwsBackend {
-    fn proposal(&self, candidate: &Candidate<'_>, terms: Terms, user: &str) -> Proposal {
-        let variables = BTreeMap::from([
-            ("AWS_ROLE_ARN".to_owned(), terms.arn.clone()),
-            ("AWS_WEB_IDENTITY_TOKEN_FILE".to_owned(), format!("{FOLDER}/token")),
-        ]);
-        let notes = vec![
-            format!(
-                "policies of resources (buckets, keys, queues) that name the user `{user}` are not seen from here: they have to name {} as well",
-                terms.arn
-            ),
-            "the program has to use an SDK that knows web identities, and may not be told a key by itself"
-                .to_owned(),
-        ];
-        Proposal {
-            mounting: Mounting {
-                from: Some(candidate.object.clone()),
-                audience: Some(AUDIENCE.to_owned()),
-                lifetime: TOKEN_SECONDS,
-                folder: Some(FOLDER.to_owned()),
-                variables,
-                annotations: BTreeMap::new(),
-                account_annotations: BTreeMap::from([(ANNOTATION.to_owned(), terms.arn.clone())]),
-            },
-            arrangement: Arrangement {
-                at: names::role(&self.info.name, &terms.role),
-                account: candidate.holder.account.clone(),
-                audience: Some(AUDIENCE.to_owned()),
-                lifetime: TOKEN_SECONDS,
-                terms: terms.attributes(),
-            },
-            makes: true,
-            by_hand: Some(
-                "its program has to take the role: an SDK does by the variables, as soon as no key is found before them".to_owned(),
-            ),
-            notes,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_of_roles_fit_and_differ() {
-        assert_eq!(role_name("ci", "payments", "web"), "claviger-ci-payments-web");
-        let long = "x".repeat(63);
-        let (one, other) = (role_name("ci", &long, "web"), role_name("ci", &long, "other"));
-        assert!(one.len() <= NAME && other.len() <= NAME && one != other, "{one} {other}");
-    }
-
-    #[test]
-    fn accounts_are_of_a_cluster() {
-        assert_eq!(
-            account_of(&Ref::from_text("prod/payments/ServiceAccount/web")),
-            Some(("payments", "web"))
-        );
-        assert_eq!(account_of(&Ref::from_text("prod/payments/Deployment/web")), None);
     }
 }

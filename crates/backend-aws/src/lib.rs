@@ -59,6 +59,10 @@
 //! asks `sub` and `aud` by `StringEquals`. Tried as the workload would, with a token of its account; what both may do is read from the policies and tried
 //! with four lists. Needs `iam:GetUser`, `iam:ListOpenIDConnectProviders`, `iam:GetOpenIDConnectProvider`, `iam:GetRole`, `iam:CreateRole`, `iam:TagRole`,
 //! `iam:AttachRolePolicy`, `iam:PutRolePolicy`, and to take it back `iam:DetachRolePolicy`, `iam:DeleteRolePolicy`, `iam:DeleteRole`, beside what a scan reads.
+//! For a job of a forge the role is `claviger-<user>-ci-<hash of issuer and sub>`, and the forge's issuer is made known to IAM where it is not, with the
+//! same tag: `iam:CreateOpenIDConnectProvider`, `iam:TagOpenIDConnectProvider`, and to take it back, unless another role trusts it by then,
+//! `iam:DeleteOpenIDConnectProvider` and `iam:ListRoles`. Nobody but the job has its token: what both may do is read from the policies alone, and that
+//! the job was let in from the role's last use.
 //! EKS Pod Identity is not offered: what the cluster's agent does cannot be tried from outside of it.
 //!
 //! # To add

@@ -117,6 +117,11 @@
 //! | hook (copy) | `hook_url`, `hook_type`, `active`, `signed`, `tls_unverified` | |
 //! | alert (former copy) | `leaked`, `publicly_leaked`, `leak_url`, `leak_path`, `leak_rule`, `leak_validity` | |
 //!
+//! ## Jobs as bearers of short-lived identities
+//! A job's token is made in its own runs alone, so none is asked for here. Its `sub` is told from the workflow file on the default branch and the form that repository or
+//! organisation have set (`claviger_core::workflow::subject`); where that is not one text, nothing is offered. The change of the file is a patch
+//! (`claviger_core::workflow::exchange`): it is the repository's to commit. Reads `contents`, `actions/oidc/customization/sub` and the list of repositories.
+//!
 //! ## Known limits
 //! A secret has no description: of a write only its second is seen. Our ledger knows which value went under which second; whether an interrupted write took place, or somebody
 //! else's did, cannot be told, and the value is then put there again. There is no compare-and-set. Tokens cannot be made by programs, so none is rotated. A token

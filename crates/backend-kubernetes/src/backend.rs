@@ -107,6 +107,7 @@ impl Backend for KubernetesBackend {
             repoint: true,
             federate: true,
             bind: true,
+            vouch: false,
         }
     }
 

@@ -135,7 +135,9 @@ impl Federation for KubernetesBackend {
                 }
             }
             Reads::Fixed(code, why) => return Ok(Offered::no(code, format!("{consumer}: {why}"))),
-            Reads::Nothing => return Ok(Offered::no("scan-again", format!("{consumer} does not read it"))),
+            Reads::Given | Reads::Nothing => {
+                return Ok(Offered::no("scan-again", format!("{consumer} does not read it")));
+            }
         }
         Ok(Offered::Yes(Box::new(Proposal {
             arrangement: Arrangement {

@@ -135,6 +135,7 @@ impl Workloads for KubernetesBackend {
             notes: Vec::new(),
             issuer: issuer.clone(),
             changeable,
+            runs: None,
         };
         let resource = match changeable(&place.kind) {
             Ok(resource) => resource,

@@ -80,6 +80,7 @@ impl Backend for PostgresqlBackend {
             repoint: false,
             federate: false,
             bind: false,
+            vouch: false,
         }
     }
 

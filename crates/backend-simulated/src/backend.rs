@@ -108,6 +108,7 @@ impl SimulatedBackend {
             repoint: true,
             federate: true,
             bind: true,
+            vouch: true,
         };
         let slots = estate.settings.key_slots.unwrap_or(CloudUser::SLOTS);
         let endpoint = file.path().display().to_string();

@@ -55,6 +55,9 @@ pub struct Settings {
     pub refused_characters: String,
     /// Roles and policies that short-lived identities do not get, though the static credential has them.
     pub identities_lack: BTreeSet<String>,
+    /// Tokens of workloads are made in their own runs alone, and their owners do what a patch says at once: as soon as there is a role for them, and back
+    /// when it goes.
+    pub runs_alone: bool,
     /// Parts that do not answer: `db`, `iam`, `kv`, `auth`, `k8s`, `forge`.
     pub unavailable: BTreeSet<String>,
 }

@@ -6,13 +6,13 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use chrono::{DateTime, Duration, Utc};
 use claviger_backend::{
-    Candidate, Effect, Entry, Error, ErrorKind, Federation, Offered, Operation, Probe, Proposal, Reads,
-    Result, Verdict,
+    Candidate, Effect, Entry, Error, ErrorKind, Federation, Granted, Offered, Operation, Probe, Proposal,
+    Reads, Result, Uses, Verdict,
 };
 use claviger_core::{
     model::Attributes,
     reference::Ref,
-    saga::{Arrangement, Mounting},
+    saga::{Arrangement, Mounting, Side},
     secret::SecretValue,
 };
 
@@ -22,7 +22,7 @@ use crate::{
     estate::{Estate, KubernetesRole, ObjectKind},
     issuer::{absent, no_issuer, token_accepted},
     target::Target,
-    token,
+    token, workloads,
 };
 
 /// How long a projected token holds, in seconds.
@@ -33,6 +33,8 @@ const AUDIENCE: &str = "vault";
 const FOLDER: &str = "/var/run/secrets/vault";
 /// The term that says what a role gives.
 const POLICIES: &str = "policies";
+/// The term that names the Secret that runs read now, where they alone have tokens.
+const FORMER: &str = "former";
 
 /// What an account may do in the cluster: itself, and a line for each binding.
 fn rights_of(estate: &Estate, namespace: &str, account: &str, short: bool) -> BTreeSet<String> {
@@ -55,6 +57,10 @@ fn entry(verdict: Verdict, path: String, may: BTreeSet<String>, ends_at: Option<
 fn policies(terms: &Attributes) -> Vec<String> {
     let listed = terms.get(POLICIES).and_then(|value| value.as_array()).into_iter().flatten();
     listed.filter_map(|policy| policy.as_str().map(str::to_owned)).collect()
+}
+
+fn former(terms: &Attributes) -> Option<&str> {
+    terms.get(FORMER).and_then(|value| value.as_str())
 }
 
 /// Namespace and name of the account that a ref names.
@@ -115,13 +121,18 @@ impl Federation for SimulatedBackend {
                 }
                 let account = &candidate.holder.account;
                 let name = account.path().replace('/', "-");
+                let mut terms = Attributes::from([(POLICIES.to_owned(), serde_json::json!(token.policies))]);
+                if candidate.holder.runs.is_some() {
+                    let name = candidate.object.path().rsplit('/').next().unwrap_or_default();
+                    terms.insert(FORMER.to_owned(), serde_json::json!(name));
+                }
                 Ok(Offered::Yes(Box::new(Proposal {
                     arrangement: Arrangement {
                         at: self.at(["auth", "kubernetes", "role", &name]),
                         account: account.clone(),
                         audience: Some(AUDIENCE.to_owned()),
                         lifetime: LIFETIME,
-                        terms: [(POLICIES.to_owned(), serde_json::json!(token.policies))].into(),
+                        terms,
                     },
                     makes: true,
                     mounting: Mounting {
@@ -144,7 +155,7 @@ impl Federation for SimulatedBackend {
     async fn federate(&self, op: &Operation, arrangement: &Arrangement) -> Result<()> {
         let (key, at) = (op.key.to_string(), &arrangement.at);
         let (namespace, name) = account("federate", &arrangement.account)?;
-        self.mutate("federate", op, at, |estate, target, _| {
+        self.mutate("federate", op, at, |estate, target, now| {
             let Target::KubernetesRole(role) = target else { return Err(no_issuer("federate", at)) };
             let made = KubernetesRole {
                 account: format!("{namespace}/{name}"),
@@ -162,6 +173,9 @@ impl Federation for SimulatedBackend {
                 _ => {}
             }
             estate.secret_store.kubernetes_roles.insert(role.clone(), made);
+            if let Some(former) = former(&arrangement.terms) {
+                workloads::by_owner(estate, (&namespace, &name), former, Side::Over, now);
+            }
             estate.next_revision();
             Ok(Change::made(()))
         })
@@ -180,13 +194,17 @@ impl Federation for SimulatedBackend {
 
     async fn unfederate(&self, op: &Operation, arrangement: &Arrangement) -> Result<()> {
         let (key, at) = (op.key.to_string(), &arrangement.at);
-        self.mutate("unfederate", op, at, |estate, target, _| {
+        let (namespace, name) = account("unfederate", &arrangement.account)?;
+        self.mutate("unfederate", op, at, |estate, target, now| {
             let Target::KubernetesRole(role) = target else { return Ok(Change::nothing(())) };
             let roles = &mut estate.secret_store.kubernetes_roles;
             if roles.get(role).is_none_or(|there| there.made_by != key) {
                 return Ok(Change::nothing(()));
             }
             roles.remove(role);
+            if let Some(former) = former(&arrangement.terms) {
+                workloads::by_owner(estate, (&namespace, &name), former, Side::Former, now);
+            }
             estate.next_revision();
             Ok(Change::made(()))
         })
@@ -208,6 +226,41 @@ impl Federation for SimulatedBackend {
                 Ok(entry(verdict, "GET auth/token/lookup-self".to_owned(), may, None))
             }
             _ => Ok(in_cluster(estate, value, now, false)),
+        })
+        .await
+    }
+
+    async fn granted(&self, subject: &Ref, arrangement: &Arrangement) -> Result<Granted> {
+        let Target::KubernetesRole(role) = Target::parse("granted", &arrangement.at)? else {
+            return Err(no_issuer("granted", &arrangement.at));
+        };
+        self.look("granted", subject, |estate, target, _| {
+            let Target::Token(accessor) = &target else { return Err(no_issuer("granted", subject)) };
+            let token = estate.secret_store.tokens.get(accessor).ok_or_else(|| absent("granted", subject))?;
+            let role = estate.secret_store.kubernetes_roles.get(&role);
+            let role = role.ok_or_else(|| absent("granted", &arrangement.at))?;
+            let lacks = |policy: &&String| !estate.settings.identities_lack.contains(*policy);
+            Ok(Granted {
+                former: token.policies.iter().cloned().collect(),
+                given: role.policies.iter().filter(lacks).cloned().collect(),
+            })
+        })
+        .await
+    }
+
+    /// Pods log in as soon as they are there.
+    async fn entered(&self, arrangement: &Arrangement) -> Result<Uses> {
+        let (namespace, name) = account("entered", &arrangement.account)?;
+        self.look("entered", &arrangement.at, |estate, target, now| {
+            let Target::KubernetesRole(role) = &target else { return Ok(Uses::Never) };
+            let held = estate.cluster.namespaces.get(&namespace);
+            let mut own = held.into_iter().flat_map(|held| held.deployments.values());
+            let over = own.any(|it| {
+                it.service_account.as_ref() == Some(&name)
+                    && it.projections.iter().any(|projection| projection.read)
+            });
+            let there = estate.secret_store.kubernetes_roles.contains_key(role);
+            Ok(if there && over { Uses::At(now) } else { Uses::Never })
         })
         .await
     }

@@ -1,8 +1,8 @@
 //! Deployments as bearers of short-lived identities: a volume with the files of a Secret gives way to one with a token of the pods' own account.
 
 use async_trait::async_trait;
-use chrono::Duration;
-use claviger_backend::{Error, ErrorKind, Holder, Operation, Reads, Result, StoreState, Workloads};
+use chrono::{DateTime, Duration, Utc};
+use claviger_backend::{Error, ErrorKind, Holder, Operation, Reads, Result, Runs, StoreState, Workloads};
 use claviger_core::{
     reference::Ref,
     saga::{Binding, Mounting, Side},
@@ -13,13 +13,15 @@ use crate::{
     SimulatedBackend,
     anchor::BOUND,
     backend::Change,
-    estate::{Deployment, EnvSource, ObjectName, Projection, Rollout},
+    estate::{Deployment, EnvSource, Estate, ObjectKind, ObjectName, Projection, Rollout},
     issuer::absent,
     runtime::{object, roll_out, workload},
     target::Target,
     token,
 };
 
+/// How long a token holds that an owner asks for, in seconds.
+const LIFETIME: u32 = 3600;
 /// Whom a Deployment runs as that names nobody.
 const DEFAULT: &str = "default";
 
@@ -48,6 +50,30 @@ fn reads(deployment: &Deployment, name: &ObjectName) -> Reads {
         Some((code, why)) => Reads::Fixed(code, why.to_owned()),
         None if files => Reads::Files(["token".to_owned()].into()),
         None => Reads::Nothing,
+    }
+}
+
+/// What its owner does with a patch: all workloads of an account that read this Secret go to that side.
+pub(crate) fn by_owner(
+    estate: &mut Estate,
+    (namespace, account): (&str, &str),
+    from: &str,
+    to: Side,
+    now: DateTime<Utc>,
+) {
+    let from = ObjectName { kind: ObjectKind::Secret, name: from.to_owned() };
+    let binding = Binding { mounting: Mounting { lifetime: LIFETIME, ..Mounting::default() }, to };
+    let held = estate.cluster.namespaces.get_mut(namespace);
+    let deployments = held.into_iter().flat_map(|held| &mut held.deployments);
+    let own = deployments.filter(|(_, it)| it.service_account.as_deref() == Some(account));
+    let read = |it: &Deployment| {
+        reads(it, &from) != Reads::Nothing
+            || it.projections.iter().any(|projection| projection.from == from.name)
+    };
+    let moved: Vec<String> =
+        own.filter_map(|(name, it)| (read(it) && bring(it, &from, &binding)).then(|| name.clone())).collect();
+    for name in moved {
+        roll_out(estate, namespace, &name, &format!("{name} by its owner to {}", to.word()), now);
     }
 }
 
@@ -103,6 +129,7 @@ impl Workloads for SimulatedBackend {
             let held = estate.cluster.namespaces.get(namespace).ok_or_else(|| absent("holder", consumer))?;
             let deployment = held.deployments.get(name).ok_or_else(|| absent("holder", consumer))?;
             let account = deployment.service_account.as_deref().unwrap_or(DEFAULT);
+            let alone = estate.settings.runs_alone;
             let changeable = match (held.denied, deployment.labels.get("managed-by")) {
                 (true, _) => StoreState::Refused("closed to us".into()),
                 (false, Some(system)) => StoreState::ManagedElsewhere(system.clone()),
@@ -114,7 +141,8 @@ impl Workloads for SimulatedBackend {
                 reads: reads(deployment, &from),
                 notes: Vec::new(),
                 issuer: None,
-                changeable,
+                changeable: if alone { StoreState::ManagedElsewhere("its owner".into()) } else { changeable },
+                runs: alone.then(|| Runs { subject: format!("system:serviceaccount:{namespace}:{account}") }),
             })
         })
         .await

@@ -106,6 +106,7 @@ impl Backend for VaultBackend {
             repoint: false,
             federate: true,
             bind: false,
+            vouch: false,
         }
     }
 

@@ -66,6 +66,9 @@ pub struct Capability {
     pub federate: bool,
     /// [`Workloads`](crate::Workloads): manifests of workloads can be changed, so that they have them.
     pub bind: bool,
+    /// The same role where nobody but a workload's own runs is given its token, and its manifest is changed by its owner
+    /// ([`Holder::runs`](crate::Holder)).
+    pub vouch: bool,
 }
 
 /// Can the target hold two accepted values of one credential at the same time?

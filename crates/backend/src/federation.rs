@@ -28,6 +28,15 @@ pub struct Holder {
     pub issuer: Option<String>,
     /// May we change its manifest? Where another system owns that, the change is written down for it.
     pub changeable: StoreState,
+    /// As whom its runs are known, where they alone are given its tokens. `None`: [`Workloads::assertion`] gives one.
+    pub runs: Option<Runs>,
+}
+
+/// A workload whose tokens are made within its own runs and nowhere else, as those of a CI job are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Runs {
+    /// `sub` of each of its tokens, whole.
+    pub subject: String,
 }
 
 /// How a workload reads an object.
@@ -38,6 +47,8 @@ pub enum Reads {
     /// In a way that a short-lived token under the same file names cannot take the place of: a stable code, and why. Another way to log in may
     /// ([`Mounting::folder`]).
     Fixed(&'static str, String),
+    /// By its name, in a file that its owner changes: another way to log in takes its place there.
+    Given,
     /// Not at all, or not any more.
     Nothing,
 }
@@ -103,6 +114,26 @@ pub struct Entry {
     pub ends_at: Option<DateTime<Utc>>,
 }
 
+/// What is written down for a short-lived identity and for the static credential: each right in a form of its own, as in [`Entry::may`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Granted {
+    /// The static credential's.
+    pub former: BTreeSet<String>,
+    /// The short-lived identity's.
+    pub given: BTreeSet<String>,
+}
+
+/// Whether somebody has logged in with a short-lived identity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Uses {
+    /// Last at this time.
+    At(DateTime<Utc>),
+    /// Nobody yet; it may be told late.
+    Never,
+    /// It is not told: why.
+    Untold(String),
+}
+
 /// What a login gives where it lends an account of another system.
 pub struct Loan {
     /// What the login showed.
@@ -149,6 +180,17 @@ pub trait Federation: Send + Sync {
     /// Logs in with the account's token, as the workload would, and says what that may do. What the login gave is ended again where it can be. A
     /// refusal is a verdict. Right after [`Federation::federate`] some systems refuse for a while: that is a refusal too, and is asked again.
     async fn login(&self, arrangement: &Arrangement, assertion: &SecretValue) -> Result<Entry>;
+
+    /// What is written down for both, where nobody but the workload's own runs can log in. Not as it was arranged: an error, and nothing is compared.
+    async fn granted(&self, _subject: &Ref, arrangement: &Arrangement) -> Result<Granted> {
+        let text = format!("{}: what is written down for it is not told", arrangement.at);
+        Err(Error::new(ErrorKind::Unsupported, "granted", text))
+    }
+
+    /// Has somebody logged in with it since [`Federation::federate`] made it?
+    async fn entered(&self, arrangement: &Arrangement) -> Result<Uses> {
+        Ok(Uses::Untold(format!("{}: its uses are not told", arrangement.at)))
+    }
 
     /// Logs in as [`Federation::login`] does, where what that gives is an account of another system, which alone can say what it may do; renews it
     /// once, and says that it is accepted only where that was seen. `None`: nothing is lent under this arrangement.

@@ -39,7 +39,10 @@ pub use self::{
     ending::{Derived, Descent, Ended, Ending, Offspring, Suspension},
     eraser::{Eraser, FormerValue},
     error::{Effect, Error, ErrorKind, Result, Retry},
-    federation::{Candidate, Entry, Federation, Holder, Lent, Loan, Offered, Proposal, Reads, Workloads},
+    federation::{
+        Candidate, Entry, Federation, Granted, Holder, Lent, Loan, Offered, Proposal, Reads, Runs, Uses,
+        Workloads,
+    },
     letterbox::{Letterbox, Marked},
     operation::Operation,
     own_login::{OwnLogin, OwnState, Renewal},

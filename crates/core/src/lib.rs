@@ -23,6 +23,7 @@ pub mod notice;
 pub mod observation;
 pub mod own_key;
 pub mod password;
+pub mod patch;
 pub mod random;
 pub mod reference;
 pub mod saga;

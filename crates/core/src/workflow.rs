@@ -4,8 +4,10 @@
 //! Format: GitHub's "Workflow syntax for GitHub Actions"; Gitea reads the same. Nothing is evaluated: a name that an expression computes
 //! (`secrets[format(…)]`) is not known, and the job is said to read all.
 
+pub mod exchange;
 pub mod gitlab;
 pub mod jenkins;
+pub mod subject;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -151,14 +153,17 @@ fn is_pinned(uses: &str) -> bool {
     matches!(hash.len(), 40 | 64) && hash.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-fn triggers(document: &Value) -> BTreeSet<String> {
-    // YAML 1.1 reads the word `on` as true, and some parsers do.
-    let on = document.get("on").or_else(|| {
+/// What stands under `on`. YAML 1.1 reads that word as true, and some parsers do.
+fn on(document: &Value) -> Option<&Value> {
+    document.get("on").or_else(|| {
         let mapping = document.as_mapping()?;
         mapping.iter().find(|(key, _)| key.as_bool() == Some(true)).map(|(_, value)| value)
-    });
+    })
+}
+
+fn triggers(document: &Value) -> BTreeSet<String> {
     let text = |value: &Value| value.as_str().map(str::to_owned);
-    match on {
+    match on(document) {
         Some(Value::String(one)) => BTreeSet::from([one.clone()]),
         Some(Value::Sequence(several)) => several.iter().filter_map(text).collect(),
         Some(Value::Mapping(several)) => several.iter().filter_map(|(key, _)| text(key)).collect(),

@@ -70,6 +70,7 @@ fn holder() -> Holder {
         changeable: StoreState::Writable,
         notes: Vec::new(),
         issuer: Some(ISSUER.to_owned()),
+        runs: None,
     }
 }
 

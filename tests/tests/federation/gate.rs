@@ -1,8 +1,12 @@
-//! A gate before ministack that does what it does not and AWS does: a web identity's signature is checked against the issuer's own keys.
+//! A gate before ministack that does what it does not and AWS does: a web identity's signature is checked against the issuer's own keys, and `GetRole`
+//! tells when somebody last became the role (`RoleLastUsed`, at once; AWS's own may come hours late).
 //!
 //! What passes goes on with `aud` as one text: AWS takes a list of one, which Kubernetes writes, for the same, and ministack does not.
 
-use std::sync::Arc;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use anyhow::{Context as _, Result};
 use axum::{
@@ -13,6 +17,7 @@ use axum::{
     response::Response,
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use claviger_core::clock::{Clock as _, SystemClock};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde_json::{Value, json};
 
@@ -31,6 +36,8 @@ struct Behind {
     endpoint: String,
     keys: Value,
     http: reqwest::Client,
+    /// When each role was last become, by its name.
+    used: Mutex<BTreeMap<String, String>>,
 }
 
 impl Gate {
@@ -39,7 +46,7 @@ impl Gate {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let own = format!("http://{}", listener.local_addr()?);
         let http = reqwest::Client::builder().no_proxy().build()?;
-        let behind = Arc::new(Behind { endpoint: endpoint.to_owned(), keys, http });
+        let behind = Arc::new(Behind { endpoint: endpoint.to_owned(), keys, http, used: Mutex::default() });
         let router = Router::new().fallback(pass).with_state(behind);
         let task = tokio::spawn(async move {
             // A listener that breaks off shows in the tests that ask it.
@@ -110,16 +117,46 @@ async fn forward(
     body: Bytes,
 ) -> Result<Response> {
     headers.remove("content-length");
+    let form = String::from_utf8_lossy(&body).into_owned();
     let url = format!("{}{uri}", behind.endpoint);
     // The host stays the one that was signed.
     let answer = behind.http.request(method, url).headers(headers).body(body).send().await?;
     let (status, headers) = (answer.status(), answer.headers().clone());
-    let mut response = Response::new(Body::from(answer.bytes().await?));
+    let mut answered = String::from_utf8_lossy(&answer.bytes().await?).into_owned();
+    behind.told(&form, status.is_success(), &mut answered);
+    let mut response = Response::new(Body::from(answered));
     *response.status_mut() = status;
     if let Some(kind) = headers.get("content-type") {
         response.headers_mut().insert("content-type", kind.clone());
     }
     Ok(response)
+}
+
+impl Behind {
+    /// Notes who became a role, and tells it where a role is asked for.
+    fn told(&self, form: &str, done: bool, answer: &mut String) {
+        let field = |name: &str| {
+            let value = form.split('&').find_map(|field| field.strip_prefix(name)?.strip_prefix('='))?;
+            Some(value.replace("%2F", "/").replace("%3A", ":"))
+        };
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        match field("Action").as_deref().filter(|_| done) {
+            Some("AssumeRoleWithWebIdentity") => {
+                let role = field("RoleArn").and_then(|arn| arn.rsplit('/').next().map(str::to_owned));
+                used.extend(
+                    role.map(|role| (role, SystemClock.now().format("%Y-%m-%dT%H:%M:%SZ").to_string())),
+                );
+            }
+            Some("GetRole") => {
+                let at = field("RoleName").and_then(|role| used.get(&role).cloned());
+                let date =
+                    at.map(|at| format!("<LastUsedDate>{at}</LastUsedDate><Region>us-east-1</Region>"));
+                let told = format!("<RoleLastUsed>{}</RoleLastUsed></Role>", date.unwrap_or_default());
+                *answer = answer.replacen("</Role>", &told, 1);
+            }
+            _ => {}
+        }
+    }
 }
 
 /// Is the token signed with one of these keys, for STS?

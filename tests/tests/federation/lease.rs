@@ -268,6 +268,7 @@ async fn what_is_lent_may_do_the_same_and_no_more() -> Result<()> {
         notes: Vec::new(),
         issuer: None,
         changeable: StoreState::Writable,
+        runs: None,
     };
     let (subject, object) = (Ref::from_text(account.subject()), Ref::from_text("prod/lent/Secret/shop"));
     let candidate =

@@ -3,6 +3,7 @@
 //! The change of a manifest is its owner's here, by the patch that claviger writes: the tests are that owner.
 
 mod access_key;
+mod ci;
 mod gate;
 mod lease;
 

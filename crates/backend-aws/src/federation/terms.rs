@@ -23,6 +23,8 @@ pub(super) struct Terms {
     pub(super) inline: BTreeMap<String, Value>,
     /// ARN of the boundary.
     pub(super) boundary: Option<String>,
+    /// The issuer's address, where IAM has to be told of it too.
+    pub(super) issuer: Option<String>,
 }
 
 impl Terms {
@@ -36,6 +38,7 @@ impl Terms {
             managed: rights.managed.keys().cloned().collect(),
             inline: rights.inline.clone(),
             boundary: rights.boundary.as_ref().map(|(arn, _)| arn.clone()),
+            issuer: None,
         }
     }
 
@@ -55,6 +58,9 @@ impl Terms {
         .collect();
         if let Some(boundary) = &self.boundary {
             attributes.insert("boundary".to_owned(), json!(boundary));
+        }
+        if let Some(issuer) = &self.issuer {
+            attributes.insert("issuer".to_owned(), json!(issuer));
         }
         attributes
     }
@@ -83,6 +89,7 @@ impl Terms {
             managed: managed.iter().filter_map(|it| it.as_str().map(str::to_owned)).collect(),
             inline: inline.iter().map(|(name, document)| (name.clone(), document.clone())).collect(),
             boundary: terms.get("boundary").and_then(Value::as_str).map(str::to_owned),
+            issuer: terms.get("issuer").and_then(Value::as_str).map(str::to_owned),
         })
     }
 
@@ -111,7 +118,7 @@ mod tests {
             inline: [("own".to_owned(), json!({"Statement": []}))].into(),
             boundary: Some(("arn:aws:iam::1:policy/b".to_owned(), json!({}))),
         };
-        Terms::new("claviger-a".into(), trust, &rights)
+        Terms { issuer: Some("https://i.example".into()), ..Terms::new("claviger-a".into(), trust, &rights) }
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod sealed;
 mod store;
 mod token;
 mod wire;
+mod workloads;
 
 pub use self::{
     backend::GithubBackend,

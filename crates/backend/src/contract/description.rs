@@ -64,6 +64,10 @@ pub(super) fn trials(bench: &Arc<Bench>) -> Vec<Unnamed> {
                 "it claims to change manifests, and does not or sees no rollout end",
             )?;
             must(
+                !claimed.vouch || bench.backend.workloads().is_some(),
+                "it claims to vouch for workloads, and does not",
+            )?;
+            must(
                 !(claimed.refresh || claimed.adopted || claimed.repoint) || bench.backend.runtime().is_some(),
                 "it claims a runtime's methods and is none",
             )

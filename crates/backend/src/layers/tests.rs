@@ -211,6 +211,7 @@ const ALL: Capability = Capability {
     repoint: true,
     federate: true,
     bind: true,
+    vouch: true,
 };
 
 fn guarded(capability: Capability, script: Vec<Act>) -> (Guarded, Arc<Scripted>) {

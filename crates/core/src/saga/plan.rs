@@ -251,6 +251,11 @@ pub enum Action {
     TryIdentity(Arrangement),
     /// See that somebody else has changed a workload's manifest, so that it names this object no more.
     AwaitUnread(Ref),
+    /// Where nobody but a workload's own runs can be given its token: compare what is written down for the short-lived identity with what is for the
+    /// static credential. No more and no less.
+    CompareRights(Arrangement),
+    /// The same: see, by the system that accepts it, that somebody has logged in with the short-lived identity.
+    AwaitEntry(Arrangement),
 }
 
 impl Action {
@@ -322,6 +327,8 @@ impl Action {
             Self::Bind(_) => "bind",
             Self::TryIdentity(_) => "try-identity",
             Self::AwaitUnread(_) => "await-unread",
+            Self::CompareRights(_) => "compare-rights",
+            Self::AwaitEntry(_) => "await-entry",
         }
     }
 

@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Action, Decision, Event, Failure, FailureEffect, SagaPlan, StepOutput, StepPhase};
+use super::{Action, Decision, Event, Failure, FailureEffect, SagaPlan, Step, StepOutput, StepPhase};
 use crate::id::SagaId;
 
 /// Where a step is.
@@ -453,11 +453,23 @@ impl Progress {
         self.state = if self.first_open(plan).is_none() { SagaState::Done } else { SagaState::Running };
     }
 
+    /// A workload's owner has moved it to what was made for it, and we cannot move it back: that is not taken away from under it without a person.
+    fn owner_moved(&self, plan: &SagaPlan) -> bool {
+        let alone = plan.steps.iter().any(|step| matches!(step.action, Action::CompareRights(_)));
+        let moved = |(step, state): (&Step, &StepState)| {
+            matches!(step.action, Action::AwaitUnread(_)) && matches!(state, StepState::Succeeded { .. })
+        };
+        alone && plan.steps.iter().zip(&self.steps).any(moved)
+    }
+
     fn give_up(&mut self, plan: &SagaPlan, index: usize, reason: &str) {
         let forward_only = plan.steps[index].phase == StepPhase::AfterPivot || self.pivot_applied(plan);
         // That somebody unknown still uses a value is for a person to judge: nothing is hurt as it is, whether it goes on or back.
-        let asks = matches!(plan.steps[index].action, Action::AwaitQuiet(_) | Action::AwaitUnread(_));
-        self.state = if forward_only || asks {
+        let asks = matches!(
+            plan.steps[index].action,
+            Action::AwaitQuiet(_) | Action::AwaitUnread(_) | Action::AwaitEntry(_)
+        );
+        self.state = if forward_only || asks || self.owner_moved(plan) {
             SagaState::Paused { reason: reason.to_owned() }
         } else {
             SagaState::Unwinding { reason: reason.to_owned() }

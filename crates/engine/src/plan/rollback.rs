@@ -5,7 +5,7 @@
 //! to follow it and shows that it is refused. It takes the rotation's place in one transaction and never unwinds: it goes forward, or waits for
 //! an operator. Where the issuer holds one value a rollback can be taken back like any rotation, which is how one changes one's mind.
 
-use claviger_backend::Presence;
+use claviger_backend::{ErrorKind, Presence, Reads};
 use claviger_core::{
     id::SagaId,
     model::ConsumerHow,
@@ -75,6 +75,9 @@ impl Engine {
             let reason = format!("its old value has ended: it can only go forward{}", instead(plan));
             return Err(refuse("retired", reason));
         }
+        if let Some((code, reason)) = self.stands_on_it(plan).await {
+            return Err(refuse(code, reason));
+        }
         if progress.may_abandon(plan) {
             return Ok(Rollback { rotation: record.id, how: TakeBack::Unwind, plan: unwinding(record) });
         }
@@ -92,6 +95,45 @@ impl Engine {
         }
         let reason = "whether its last step happened could not be found out: see why it is paused".to_owned();
         Err(refuse("unsettled", reason))
+    }
+
+    /// Has the owner of a workload that we cannot change moved it already? What was made for it is then not taken away from under it.
+    async fn stands_on_it(&self, plan: &SagaPlan) -> Option<(&'static str, String)> {
+        if !plan.steps.iter().any(|step| matches!(step.action, Action::CompareRights(_))) {
+            return None;
+        }
+        for step in &plan.steps {
+            let Action::AwaitUnread(object) = &step.action else { continue };
+            let at = &step.target;
+            let member = self.estate.member(at.backend()).ok();
+            let holder = match member.and_then(|member| member.backend.workloads()) {
+                Some(workloads) => workloads
+                    .holder(at, object)
+                    .await
+                    .map_err(|error| (error.kind(), error.message().to_owned())),
+                None => Err((ErrorKind::Config, "its backend is not there".to_owned())),
+            };
+            match holder {
+                Ok(holder) if holder.reads == Reads::Nothing => {
+                    return Some((
+                        "owner-moved",
+                        format!(
+                            "{at} names {object} no more: without what was made for it its runs would be let in nowhere; take the patch back first, then ask again"
+                        ),
+                    ));
+                }
+                Ok(_) | Err((ErrorKind::NotFound, _)) => {}
+                Err((_, why)) => {
+                    return Some((
+                        "owner-unknown",
+                        format!(
+                            "whether {at} still names {object} cannot be told ({why}), and what was made for it may be all that it has by now"
+                        ),
+                    ));
+                }
+            }
+        }
+        None
     }
 
     async fn putting_back(&self, record: &SagaRecord) -> Result<SagaPlan> {

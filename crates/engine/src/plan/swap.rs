@@ -7,6 +7,10 @@
 //!
 //! A workload whose manifest is another system's, or whose program has to learn to log in, is changed by its owner, by a patch that is written for it; the
 //! saga waits until that is seen.
+//!
+//! Where nobody but the workload's own runs is given its token (a CI job), no login of ours is tried: what is written down for both is compared, and after the
+//! patch the saga waits until the system that lets the runs in tells that it did. No value is needed for that; without one the end is attested. Nothing that
+//! was made for such a workload is taken away once its owner has moved it.
 
 use std::collections::BTreeSet;
 
@@ -137,15 +141,17 @@ async fn plan(
     }
     may_end(engine, detail)?;
     let (backend, issuer, ending) = issuer(engine, at)?;
-    if !(scrub::readable(engine, detail) && backend.capability().verify) {
-        let text = "no copy of its value can be read: what it may do cannot be compared with what would take its place";
-        return Err(refuse(at, "no-value", text));
-    }
     let policy = policy_for(&engine.estate.policies, credential)
         .map_err(|error| refuse(at, "policy-undecided", error.to_string()))?;
     let (quiet, grace) = quiet(at, issuer, policy)?;
     let mut notes = Vec::new();
     let read = read(engine, detail).await?;
+    let held = scrub::readable(engine, detail) && backend.capability().verify;
+    // Where nobody of us can log in, what is written down is compared, which needs no value.
+    if !held && (read.is_empty() || !read.iter().all(|(consumer, _)| runs_alone(engine, consumer))) {
+        let text = "no copy of its value can be read: what it may do cannot be compared with what would take its place";
+        return Err(refuse(at, "no-value", text));
+    }
     let unread = unread(engine, detail, &read);
     if let Some(first) = unread.first().filter(|_| !options.leave_stale) {
         let text = format!(
@@ -169,7 +175,7 @@ async fn plan(
     };
     let end = End { grace, token: presence(issuer, at).await?, capability, at_once: 1 };
     let descent = descent(backend, at, &ending).await?;
-    let mut steps = towards(at, &turned);
+    let mut steps = towards(at, &turned, held);
     steps.extend(retirement(at, quiet, end, policy));
     if let Some(step) = end_derived(at, &ending, &descent) {
         let after = steps.iter().position(|step| matches!(step.action, Action::Revoke(_)));
@@ -189,6 +195,9 @@ async fn plan(
                 .iter()
                 .map(|why| format!("{} is changed by its owner, by the patch: {why}", one.holder.consumer)),
         );
+    }
+    if !held {
+        notes.push("no copy of its value can be read: that it is refused in the end is its issuer's word (attested), and no login can show it".to_owned());
     }
     notes.extend(unread.iter().map(|copy| format!("{copy} will hold a dead value")));
     let mut said = BTreeSet::new();
@@ -301,7 +310,11 @@ async fn turn(
         }
     })?;
     match &holder.reads {
-        Reads::Files(_) | Reads::Fixed(..) => {}
+        // What its platform alone can tell is not a matter of who accepts what.
+        Reads::Fixed(code, why) if runs_alone(engine, consumer) => {
+            return Err(refuse(at, code, format!("{consumer}: {why}")));
+        }
+        Reads::Files(_) | Reads::Fixed(..) | Reads::Given => {}
         Reads::Nothing => {
             let text = format!("{consumer} does not read {object} any more: scan again");
             return Err(refuse(at, "scan-again", text));
@@ -337,7 +350,8 @@ async fn turn(
 fn platform<'e>(engine: &'e Engine, at: &Ref, consumer: &Ref) -> Result<&'e dyn Workloads, Refusal> {
     let member = engine.estate.member(consumer.backend()).ok();
     let backend = member.map(|member| member.backend.as_ref());
-    backend.filter(|backend| backend.capability().bind).and_then(|backend| backend.workloads()).ok_or_else(
+    let may = |capability: Capability| capability.bind || capability.vouch;
+    backend.filter(|backend| may(backend.capability())).and_then(|backend| backend.workloads()).ok_or_else(
         || {
             let text = format!(
                 "{consumer} reads it, and what runs there has no short-lived identity that is known here: change it at its source, scan, then revoke this one"
@@ -345,6 +359,14 @@ fn platform<'e>(engine: &'e Engine, at: &Ref, consumer: &Ref) -> Result<&'e dyn 
             refuse(at, "no-platform", text)
         },
     )
+}
+
+/// Are the tokens of what runs there made in its own runs, and nowhere else?
+fn runs_alone(engine: &Engine, consumer: &Ref) -> bool {
+    engine.estate.member(consumer.backend()).is_ok_and(|member| {
+        let capability = member.backend.capability();
+        capability.vouch && !capability.bind
+    })
 }
 
 async fn proposal(engine: &Engine, candidate: &Candidate<'_>) -> Result<Proposal, Refusal> {
@@ -379,27 +401,33 @@ async fn offered(federation: &dyn Federation, candidate: &Candidate<'_>) -> Resu
 }
 
 async fn patches(engine: &Engine, turned: &[Turned]) -> Result<Vec<Patch>, Refusal> {
-    let mut patches = Vec::new();
+    let mut patches: Vec<Patch> = Vec::new();
     for Turned { holder, proposal, .. } in turned {
         let consumer = &holder.consumer;
         let platform = platform(engine, consumer, consumer)?;
         let (file, text) = platform.patch(consumer, &proposal.mounting).await.map_err(|error| {
             refuse(consumer, "runtime-silent", format!("its patch could not be made: {}", error.message()))
         })?;
+        // Several may stand in one file, which changes once.
+        if patches.iter().any(|patch| patch.file == file && patch.text == text) {
+            continue;
+        }
         patches.push(Patch { at: consumer.clone(), file, text, by_hand: proposal.by_hand.clone() });
     }
     Ok(patches)
 }
 
 /// Everything up to the point where nobody needs the static credential any more.
-fn towards(at: &Ref, turned: &[Turned]) -> Vec<Step> {
+fn towards(at: &Ref, turned: &[Turned], held: bool) -> Vec<Step> {
     let step = |action, target: &Ref, detail: String| {
         Step::new(action, target.clone(), StepPhase::BeforePivot, detail)
     };
-    let mut steps = vec![
-        step(Action::SealOld, at, "read the value from a copy and seal it".to_owned()),
-        step(Action::ControlProbe, at, "log in with it: the positive control of the proof".to_owned()),
-    ];
+    let mut steps = Vec::new();
+    if held {
+        steps.push(step(Action::SealOld, at, "read the value from a copy and seal it".to_owned()));
+        let detail = "log in with it: the positive control of the proof".to_owned();
+        steps.push(step(Action::ControlProbe, at, detail));
+    }
     let ours = |one: &&Turned| one.proposal.by_hand.is_none();
     let binding = |one: &Turned, to| Binding { mounting: one.proposal.mounting.clone(), to };
     for one in turned.iter().filter(ours) {
@@ -431,6 +459,14 @@ fn towards(at: &Ref, turned: &[Turned]) -> Vec<Step> {
     );
     for one in &arrangements {
         let arrangement = &one.proposal.arrangement;
+        if let Some(runs) = &one.holder.runs {
+            let detail = format!(
+                "compare what is written down for {} with what is for the static credential: a token of `{}` is made in its own runs alone, so that no login of ours can try it",
+                arrangement.at, runs.subject
+            );
+            steps.push(step(Action::CompareRights(arrangement.clone()), &arrangement.at, detail));
+            continue;
+        }
         let detail = format!(
             "log in as {} with a token of {} s, and compare what it may do with what the static credential may",
             arrangement.account, arrangement.lifetime
@@ -447,6 +483,12 @@ fn towards(at: &Ref, turned: &[Turned]) -> Vec<Step> {
             format!("wait until its owner has applied the patch, so that it names {} no more", one.object);
         let action = Action::AwaitUnread(one.object.clone());
         steps.push(step(action, &one.holder.consumer, detail).named(&tag(turned, one)));
+    }
+    for (one, runs) in arrangements.iter().filter_map(|one| Some((one, one.holder.runs.as_ref()?))) {
+        let arrangement = &one.proposal.arrangement;
+        let detail =
+            format!("wait until {} tells that a run of `{}` was let in", arrangement.at, runs.subject);
+        steps.push(step(Action::AwaitEntry(arrangement.clone()), &arrangement.at, detail));
     }
     steps
 }

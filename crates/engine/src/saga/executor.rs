@@ -467,7 +467,7 @@ fn waited(state: &StepState) -> u32 {
 }
 
 fn is_somebody_else_s(step: &Step) -> bool {
-    matches!(step.action, Action::AwaitUnread(_))
+    matches!(step.action, Action::AwaitUnread(_) | Action::AwaitEntry(_))
 }
 
 fn linger(options: &RunOptions) -> TimeDelta {

@@ -127,6 +127,8 @@ pub(super) async fn run(cx: &Context<'_>, step: &Step) -> Result<Ran, Trouble> {
         Action::Bind(binding) => swap::bind(cx, step, binding).await,
         Action::TryIdentity(arrangement) => swap::login(cx, arrangement).await,
         Action::AwaitUnread(object) => swap::unread(cx, step, object).await,
+        Action::CompareRights(arrangement) => swap::compare(cx, arrangement).await,
+        Action::AwaitEntry(arrangement) => swap::entered(cx, arrangement).await,
     }
 }
 
@@ -196,6 +198,8 @@ pub(super) async fn reconcile(cx: &Context<'_>, step: &Step) -> Result<Seen, Tro
         | Action::CheckHolder(_)
         | Action::TryIdentity(_)
         | Action::AwaitUnread(_)
+        | Action::CompareRights(_)
+        | Action::AwaitEntry(_)
         // The issuer logs in once more.
         | Action::VerifyRoot
         | Action::AttestRoot => Ok(Seen::NotHappened("it may safely be done again".to_owned())),
@@ -270,7 +274,9 @@ pub(super) async fn undo(cx: &Context<'_>, step: &Step) -> Result<(), Trouble> {
         | Action::AttestEnded
         | Action::CheckHolder(_)
         | Action::TryIdentity(_)
-        | Action::AwaitUnread(_) => Ok(()),
+        | Action::AwaitUnread(_)
+        | Action::CompareRights(_)
+        | Action::AwaitEntry(_) => Ok(()),
     }
 }
 

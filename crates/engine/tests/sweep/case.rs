@@ -32,6 +32,8 @@ pub(crate) enum Saga {
     Swap,
     /// The swap of a store's token to a role for the pods' account.
     SwapRole,
+    /// The same, where nobody but the workload's own runs has its token, and its owner changes it.
+    SwapSeen,
     /// The revocation of what is suspended first and outlived by sessions, or has no issuer; its copies are cleaned.
     Ending(Ended),
     /// The rollback of one of the others, which an operator asks for after it was stopped behind its pivot.

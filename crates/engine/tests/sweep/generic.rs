@@ -44,6 +44,7 @@ const SAGAS: &[Case] = &[
     Saga::Revocation.shown(),
     Saga::Swap.shown(),
     Saga::SwapRole.shown(),
+    Saga::SwapSeen.shown(),
     Saga::Ending(Ended::Role).shown(),
     Saga::Ending(Ended::Key).shown(),
     Saga::Ending(Ended::Value).shown(),

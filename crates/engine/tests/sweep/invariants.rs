@@ -203,7 +203,7 @@ pub(crate) async fn back(
         }
         Saga::CopyOnly => in_step(process, &world.old).await?,
         Saga::Reissue => certificate::as_before(world, process, dir).await?,
-        Saga::Swap | Saga::SwapRole => swap::unwound(world, process, dir).await?,
+        Saga::Swap | Saga::SwapRole | Saga::SwapSeen => swap::unwound(world, process, dir).await?,
         other => anyhow::bail!("{other:?} is not taken back"),
     }
     for value in made.iter().filter(|value| **value != world.old) {

@@ -356,7 +356,7 @@ async fn a_grace_leaves_the_old_value_and_outlives_the_process() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_crash_in_a_swap_leaves_a_workload_without_an_identity() {
-    for saga in [Saga::Swap, Saga::SwapRole] {
+    for saga in [Saga::Swap, Saga::SwapRole, Saga::SwapSeen] {
         println!("{}", sweep(saga, Kind::Sqlite).await);
     }
 }
@@ -364,7 +364,7 @@ async fn no_crash_in_a_swap_leaves_a_workload_without_an_identity() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "minutes with the others: part of the campaign, as SQLite has it in the gate"]
 async fn no_crash_in_a_swap_leaves_a_workload_without_an_identity_on_postgres() {
-    for saga in [Saga::Swap, Saga::SwapRole] {
+    for saga in [Saga::Swap, Saga::SwapRole, Saga::SwapSeen] {
         println!("{}", sweep(saga, Kind::Postgres).await);
     }
 }

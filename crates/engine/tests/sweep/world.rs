@@ -113,6 +113,10 @@ impl World {
             Saga::Ending(ended) => ending::plant(&mut estate, ended, &random),
             Saga::Asked => asked::plant(&mut estate),
             Saga::Swap | Saga::SwapRole => swap::plant(&mut estate),
+            Saga::SwapSeen => {
+                swap::plant(&mut estate);
+                estate.settings.runs_alone = true;
+            }
             Saga::Reissue => certificate::plant(&mut estate),
             Saga::Root | Saga::RootCopied => root::plant(&mut estate, saga == Saga::RootCopied),
             _ => {}
@@ -166,7 +170,7 @@ impl World {
             }
             Saga::Asked => asked::plan(&process, asked::SUBJECT).await?,
             Saga::Swap => swap::plan(&process, swap::TOKEN).await?.plan,
-            Saga::SwapRole => swap::plan(&process, swap::STORED).await?.plan,
+            Saga::SwapRole | Saga::SwapSeen => swap::plan(&process, swap::STORED).await?.plan,
             Saga::Reissue => certificate::plan(&process, certificate::SUBJECT).await?,
             Saga::Root | Saga::RootCopied => root::plan(&process, saga == Saga::RootCopied).await?,
             Saga::Minted => {
@@ -292,7 +296,7 @@ impl World {
             Saga::Reissue | Saga::Rollback(Stopped::Reissue) => certificate::pairs_work(self, process).await,
             Saga::Root | Saga::RootCopied => root::engine_works(self, dir).map(|_| ()),
             Saga::Revocation | Saga::Ending(_) => Ok(()),
-            Saga::Swap | Saga::SwapRole => swap::pods_work(self, dir),
+            Saga::Swap | Saga::SwapRole | Saga::SwapSeen => swap::pods_work(self, dir),
             Saga::Rollback(Stopped::Rotation) => invariants::nothing_lost(self, process, dir).await,
             Saga::Rollback(Stopped::Dual | Stopped::Told) => {
                 invariants::token_works(self, process, dir).await
@@ -324,7 +328,9 @@ impl World {
             Saga::Root | Saga::RootCopied => root::at_rest(self, process, database, dir, began).await,
             Saga::Revocation => invariants::revocation(self, process, database, dir, began).await,
             Saga::Ending(ended) => ending::at_rest(self, process, database, dir, (ended, began)).await,
-            Saga::Swap | Saga::SwapRole => swap::at_rest(self, process, database, dir, began).await,
+            Saga::Swap | Saga::SwapRole | Saga::SwapSeen => {
+                swap::at_rest(self, process, database, dir, began).await
+            }
             Saga::Rollback(_) => invariants::back(self, process, database, dir, &[]).await,
         }
     }
@@ -372,7 +378,7 @@ impl World {
             Saga::Root | Saga::RootCopied => root::as_before(self, dir),
             Saga::Revocation => invariants::still_accepted(self, dir),
             Saga::Ending(ended) => ending::seen(self, dir, ended, false),
-            Saga::Swap | Saga::SwapRole => swap::unwound(self, process, dir).await,
+            Saga::Swap | Saga::SwapRole | Saga::SwapSeen => swap::unwound(self, process, dir).await,
             Saga::Rollback(_) => anyhow::bail!("a rollback never unwinds"),
         }
     }
@@ -513,7 +519,7 @@ pub(crate) async fn value(process: &Process, plan: &SagaPlan, saga: Saga) -> Res
         Saga::Reissue => plan.subject.object().field("tls.key").to_string(),
         // Nobody shows it.
         Saga::Root | Saga::RootCopied => return Ok(root::OLD.as_bytes().to_vec()),
-        Saga::SwapRole => swap::COPY.to_owned(),
+        Saga::SwapRole | Saga::SwapSeen => swap::COPY.to_owned(),
         Saga::Named | Saga::Revocation | Saga::Swap => format!("{}#token", plan.subject),
     };
     let member = process.engine.estate.member("sim")?;

@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use async_trait::async_trait;
 use claviger_backend::{
     Backend, BackendInfo, Capability, Issuer, Letterbox, Permission, Phase, Result, Runtime, ScanSink, Store,
-    Turns,
+    Turns, Workloads,
 };
 use claviger_core::{clock::Clock, model::Scope, random::Random};
 use tokio::sync::Mutex;
@@ -98,6 +98,7 @@ impl Backend for GithubBackend {
             read: true,
             post: true,
             post_unmarked: true,
+            vouch: true,
             ..Capability::default()
         }
     }
@@ -132,6 +133,10 @@ impl Backend for GithubBackend {
 
     fn runtime(&self) -> Option<&dyn Runtime> {
         None
+    }
+
+    fn workloads(&self) -> Option<&dyn Workloads> {
+        Some(self)
     }
 }
 

@@ -149,6 +149,14 @@ impl Names {
         self.object(&format!("{}/{name}", owner.folder(Family::Actions, "variables")))
     }
 
+    /// A job of a workflow file: owner and repository, the file, the job.
+    pub(super) fn job(at: &Ref) -> Option<(&str, &str, &str, &str)> {
+        let job = at.field_name()?.strip_prefix("jobs/")?;
+        let (owner, rest) = at.path().split_once('/')?;
+        let (name, file) = rest.split_once("/workflows/")?;
+        (!Self::is_reserved(owner) && !name.contains('/')).then_some((owner, name, file, job))
+    }
+
     /// True for an owner whose refs would read as something else.
     pub(super) fn is_reserved(owner: &str) -> bool {
         RESERVED.iter().any(|name| owner.eq_ignore_ascii_case(name))
@@ -240,6 +248,11 @@ mod tests {
         }
         let at = names.variable(&live, "REGION");
         assert_eq!(Names::subject(&at), Subject::Variable(live, "REGION".into()));
+        assert_eq!(
+            Names::job(&Ref::from_text("forge/acme/shop/workflows/.github/workflows/a.yml#jobs/deploy")),
+            Some(("acme", "shop", ".github/workflows/a.yml", "deploy"))
+        );
+        assert_eq!(Names::job(&Ref::from_text("forge/acme/shop/actions/secrets/X")), None);
         for (at, subject) in [
             (
                 "forge/acme/shop/deploy-keys/3",

@@ -8,6 +8,8 @@ use serde::Deserialize;
 /// A user or an organisation, as others show it.
 #[derive(Debug, Deserialize)]
 pub(super) struct Account {
+    #[serde(default)]
+    pub(super) id: u64,
     pub(super) login: String,
     #[serde(default, rename = "type")]
     pub(super) kind: String,
@@ -26,6 +28,8 @@ pub(super) struct Repository {
     pub(super) id: u64,
     pub(super) name: String,
     pub(super) owner: Account,
+    #[serde(default)]
+    pub(super) default_branch: String,
 }
 
 /// Lists that stand in an object, beside their length.
@@ -218,6 +222,12 @@ pub(super) struct SubjectClaim {
     pub(super) use_default: bool,
     #[serde(default)]
     pub(super) include_claim_keys: Vec<String>,
+    /// Owner and repository stand in it with their numbers.
+    #[serde(default)]
+    pub(super) use_immutable_subject: bool,
+    /// How it begins by now.
+    #[serde(default)]
+    pub(super) sub_claim_prefix: Option<String>,
 }
 
 /// A file or folder.

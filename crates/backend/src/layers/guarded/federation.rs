@@ -7,7 +7,8 @@ use claviger_core::{
 
 use super::{Call, Guarded};
 use crate::{
-    Backend as _, Candidate, Entry, Federation, Holder, Loan, Offered, Operation, Result, Workloads,
+    Backend as _, Candidate, Entry, Federation, Granted, Holder, Loan, Offered, Operation, Result, Uses,
+    Workloads,
 };
 
 impl Guarded {
@@ -17,7 +18,10 @@ impl Guarded {
     }
 
     fn inner_workloads(&self, at: &Ref, operation: &'static str) -> Result<&dyn Workloads> {
-        self.checked(self.capability().bind, Some(at), operation)?;
+        let capability = self.capability();
+        // Who only vouches shows workloads, and writes down what their owners are to change.
+        let shown = capability.vouch && matches!(operation, "holder" | "patch");
+        self.checked(capability.bind || shown, Some(at), operation)?;
         self.inner.workloads().ok_or_else(|| self.no_role("platform of workloads", operation))
     }
 }
@@ -65,6 +69,20 @@ impl Federation for Guarded {
     async fn login(&self, arrangement: &Arrangement, assertion: &SecretValue) -> Result<Entry> {
         self.call(Call::reads("federation.login", &self.config).at(&arrangement.at), || async move {
             self.inner_federation(Some(&arrangement.at), "login")?.login(arrangement, assertion).await
+        })
+        .await
+    }
+
+    async fn granted(&self, subject: &Ref, arrangement: &Arrangement) -> Result<Granted> {
+        self.call(Call::reads("federation.granted", &self.config).at(&arrangement.at), || async move {
+            self.inner_federation(Some(&arrangement.at), "granted")?.granted(subject, arrangement).await
+        })
+        .await
+    }
+
+    async fn entered(&self, arrangement: &Arrangement) -> Result<Uses> {
+        self.call(Call::reads("federation.entered", &self.config).at(&arrangement.at), || async move {
+            self.inner_federation(Some(&arrangement.at), "entered")?.entered(arrangement).await
         })
         .await
     }

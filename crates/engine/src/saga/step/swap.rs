@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
-use claviger_backend::{Adoption, Entry, Loan, Probe, Reads, Retry, StoreState, Verdict};
+use claviger_backend::{Adoption, Entry, Granted, Loan, Probe, Reads, Retry, StoreState, Uses, Verdict};
 use claviger_core::{
     reference::Ref,
-    saga::{Arrangement, Binding, Side, Step},
+    saga::{Arrangement, Binding, Evidence, Side, Step},
     seal::Slot,
     secret::SecretValue,
 };
@@ -15,6 +15,7 @@ use super::{
     super::context::{Context, Done, Ran, Trouble, permanent, temporary},
     Seen,
     adoption::STOOD,
+    quarantine,
 };
 
 /// Of so many rights that differ a failure names the first ones.
@@ -46,7 +47,7 @@ pub(super) async fn check(cx: &Context<'_>, step: &Step, binding: &Binding) -> R
         (StoreState::Writable, Reads::Nothing) => {
             Err(permanent(format!("{} does not read {from} any more: scan and plan again", step.target)))
         }
-        (StoreState::Writable, Reads::Files(_) | Reads::Fixed(..)) => {
+        (StoreState::Writable, Reads::Files(_) | Reads::Fixed(..) | Reads::Given) => {
             Ok(Ran::Done(Done::new("may be changed")))
         }
     }
@@ -172,7 +173,7 @@ pub(super) async fn login(cx: &Context<'_>, arrangement: &Arrangement) -> Result
     if former.probe.verdict != Verdict::Accepted {
         return Err(temporary("the static credential was not accepted, so that nothing can be compared"));
     }
-    same(&former, &new)?;
+    same(&former.may, &new.may)?;
     Ok(Ran::Done(
         Done::new(format!(
             "accepted until {}, and may do the same: {} rights compared",
@@ -208,7 +209,7 @@ fn again(cx: &Context<'_>) -> Ran {
 }
 
 /// No more and no less. Nothing on either side is no agreement: then nothing was told.
-fn same(former: &Entry, new: &Entry) -> Result<(), Trouble> {
+fn same(former: &BTreeSet<String>, new: &BTreeSet<String>) -> Result<(), Trouble> {
     let first = |rights: BTreeSet<&String>| {
         let more = rights.len().saturating_sub(NAMED);
         let named: Vec<_> = rights.into_iter().take(NAMED).map(String::as_str).collect();
@@ -217,11 +218,11 @@ fn same(former: &Entry, new: &Entry) -> Result<(), Trouble> {
             _ => format!("{} and {more} more", named.join(", ")),
         }
     };
-    if former.may.is_empty() && new.may.is_empty() {
+    if former.is_empty() && new.is_empty() {
         return Err(permanent("neither shows what it may do: whether it is the same cannot be told"));
     }
-    let less: BTreeSet<_> = former.may.difference(&new.may).collect();
-    let more: BTreeSet<_> = new.may.difference(&former.may).collect();
+    let less: BTreeSet<_> = former.difference(new).collect();
+    let more: BTreeSet<_> = new.difference(former).collect();
     match (less.is_empty(), more.is_empty()) {
         (true, true) => Ok(()),
         (false, _) => Err(permanent(format!(
@@ -235,10 +236,54 @@ fn same(former: &Entry, new: &Entry) -> Result<(), Trouble> {
     }
 }
 
+/// `compare-rights`: nobody but the workload's own runs could try.
+pub(super) async fn compare(cx: &Context<'_>, arrangement: &Arrangement) -> Result<Ran, Trouble> {
+    let subject = &cx.record.plan.subject;
+    let Granted { former, given } = cx.federation(&arrangement.at)?.granted(subject, arrangement).await?;
+    same(&former, &given)?;
+    let detail = format!(
+        "may do the same by what is written down: {} rights compared, and none tried, as its tokens are made in its own runs alone",
+        given.len()
+    );
+    Ok(Ran::Done(Done::new(detail).fact("rights", given.len()).fact("tried", false)))
+}
+
+/// `await-entry`: the workload's own login, as the system tells that lets it in. It may come days after the patch.
+pub(super) async fn entered(cx: &Context<'_>, arrangement: &Arrangement) -> Result<Ran, Trouble> {
+    let (_, decided) = quarantine::moved(cx);
+    let at = &arrangement.at;
+    let unseen = |why: &str| {
+        let detail =
+            format!("that its runs log in at {at} is not seen (blind), which an operator allows: {why}");
+        Ok(Ran::Done(Done::new(detail).fact("evidence", Evidence::Blind.word())))
+    };
+    match cx.federation(at)?.entered(arrangement).await {
+        Ok(Uses::At(used)) => {
+            let used = used.format("%Y-%m-%dT%H:%M:%SZ").to_string();
+            let detail = format!("{at} let it in, last at {used}: seen, and not tried by us");
+            Ok(Ran::Done(Done::new(detail).fact("entered", used)))
+        }
+        Ok(Uses::Never) if decided => unseen("nobody is told to have logged in"),
+        Ok(Uses::Never) => Ok(later(cx)),
+        Ok(Uses::Untold(why)) if decided => unseen(&why),
+        Ok(Uses::Untold(why)) => Err(permanent(format!(
+            "whether its runs log in at {at} is not known ({why}): look for yourself, then `claviger resume {}`, or take the swap back",
+            cx.record.id
+        ))),
+        Err(error) if error.retry() != Retry::Permanent => Ok(later(cx)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What somebody else does is looked for again.
+fn later(cx: &Context<'_>) -> Ran {
+    let pause = if cx.attempt < QUICK { TimeDelta::seconds(1) } else { PAUSE };
+    Ran::Wait(cx.engine.clock.now() + pause)
+}
+
 /// `await-unread`: somebody else changes the manifest, by the patch that was written.
 pub(super) async fn unread(cx: &Context<'_>, step: &Step, object: &Ref) -> Result<Ran, Trouble> {
-    let pause = if cx.attempt < QUICK { TimeDelta::seconds(1) } else { PAUSE };
-    let later = || Ok(Ran::Wait(cx.engine.clock.now() + pause));
+    let later = || Ok(later(cx));
     let reads = match cx.workloads(&step.target)?.holder(&step.target, object).await {
         Ok(holder) => holder.reads,
         Err(error) if error.kind() == claviger_backend::ErrorKind::NotFound => {
@@ -251,7 +296,11 @@ pub(super) async fn unread(cx: &Context<'_>, step: &Step, object: &Ref) -> Resul
     if reads != Reads::Nothing {
         return later();
     }
-    match cx.runtime(&step.target)?.standing(&step.target).await {
+    // What runs anew each time is rolled out nowhere.
+    let Ok(runtime) = cx.runtime(&step.target) else {
+        return Ok(Ran::Done(Done::new(format!("it names {object} no more"))));
+    };
+    match runtime.standing(&step.target).await {
         Ok(Adoption::Adopted(detail)) => {
             Ok(Ran::Done(Done::new(format!("it names {object} no more, and {detail}"))))
         }
