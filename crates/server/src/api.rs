@@ -119,6 +119,7 @@ fn described() -> OpenApiRouter<Context> {
         .routes(routes!(list::identities))
         .routes(routes!(list::copies))
         .routes(routes!(list::consumers))
+        .routes(routes!(list::proposals))
         .routes(routes!(list::findings))
         .routes(routes!(list::schedules))
         .routes(routes!(drill::list, drill::hold))

@@ -58,6 +58,8 @@ lists! {
     consumers "/api/v1/consumers" Consumers;
     /// Rules that hold.
     findings "/api/v1/findings" Findings;
+    /// Places that are probably copies of a credential, by the names that workflows ask for. Nothing acts on one until it is declared.
+    proposals "/api/v1/proposals" Proposals;
     /// What policies will have rotated, and when.
     schedules "/api/v1/schedules" Schedules;
 }

@@ -17,7 +17,7 @@ use claviger_engine::{
 use claviger_store::Selection;
 use serde_json::{Value, json};
 
-use super::{Result, values};
+use super::{Result, show, values};
 use crate::access::Sight;
 
 /// What can be listed.
@@ -45,6 +45,8 @@ pub enum Thing {
     Drills,
     /// What others are to be told, and were not yet.
     Notifications,
+    /// Places that are probably copies of a credential.
+    Proposals,
 }
 
 impl Thing {
@@ -62,6 +64,7 @@ impl Thing {
             Self::Schedules => "schedules",
             Self::Drills => "drills",
             Self::Notifications => "notifications",
+            Self::Proposals => "proposals",
         }
     }
 
@@ -76,6 +79,7 @@ impl Thing {
             Self::Schedules => &["credential"],
             Self::Drills => &["drill_id"],
             Self::Notifications => &["receiver", "id"],
+            Self::Proposals => &["copy", "credential"],
         }
     }
 }
@@ -113,6 +117,7 @@ pub async fn items(engine: &Engine, thing: Thing, asked: &Asked, sight: Sight<'_
         // They tell of all of the estate.
         Thing::Notifications if !sight.covers(&crate::access::Subject::Estate) => Ok(Vec::new()),
         Thing::Notifications => values(&engine.ports.notifications.open_notifications().await?),
+        Thing::Proposals => list.proposals().await,
     }
 }
 
@@ -147,6 +152,17 @@ impl List<'_> {
         let mut items = self.matching().await?;
         let now = self.engine.clock.now();
         items.iter_mut().for_each(|credential| policy::apply(&self.engine.estate, credential, now));
+        values(&items)
+    }
+
+    /// Of the credentials that are chosen, or of places whose ref is.
+    async fn proposals(&self) -> Result<Vec<Value>> {
+        let chosen = self.chosen(&Selection::default()).await?;
+        let mut items = show::proposed(self.engine, self.sight).await?;
+        let text = self.asked.selector.as_ref().map_or("", |selector| selector.text());
+        items.retain(|one| {
+            chosen.as_ref().is_none_or(|ids| ids.contains(&one.credential)) || glob(text, one.copy.as_str())
+        });
         values(&items)
     }
 

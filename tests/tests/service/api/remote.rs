@@ -74,6 +74,7 @@ async fn what_is_asked_of_a_service_is_answered_as_at_the_database() -> Result<(
         &["list", "schedules"],
         &["list", "drills"],
         &["list", "notifications"],
+        &["list", "proposals"],
         &["resume"],
         &["resume", "ffffffff"],
         &["resolve", "ffffffff", "--retry", "--reason", "x"],
