@@ -43,6 +43,7 @@
 //! | grant | `arn`, `group` | string |
 //! | | `inline`, `conditional` | boolean |
 //! | | `actions` | list of strings, the first 20 |
+//! | | `opens`, `opens_maybe` | secrets and parameters that it lets its holder read, as `claviger_core::chain::Pattern` has them; true: what takes that away is not looked at |
 //! | secret (copy) | `arn`, `kms_key`, `rotation_lambda`, `owning_service`, `primary_region` | string |
 //! | | `rotation_enabled` | boolean |
 //! | | `rotation_days` | number |

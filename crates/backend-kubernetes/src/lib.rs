@@ -56,6 +56,7 @@
 //! | | `from_service_account` | the ServiceAccount whose pull secret it is |
 //! | grant | `binding_kind`, `default_binding` | `RoleBinding` or `ClusterRoleBinding`; true for those the API server makes |
 //! | | `rules` | the role's rules, a line each |
+//! | | `opens` | the Secrets that it lets its holder read, as `claviger_core::chain::Pattern` has them |
 //! | | `risks` | names of the dangerous ones, see `rbac.rs` |
 //! | | `role_missing`, `dangling` | true: the role, the ServiceAccount does not exist |
 //! | | `inherited_by_everybody` | true: bound to a group that everybody is in |

@@ -222,6 +222,21 @@ fn allows(rule: &PolicyRule, group: &str, resource: &str, verb: &str) -> bool {
     in_group && with_verb && on_resource && by_name
 }
 
+/// Which Secrets rules let their holder read, as the last segment of a ref: `*` for all of them, else names. Names limit `list` and `watch` too: the API server
+/// allows them then for a request that asks for that one name.
+pub(crate) fn secrets(rules: &[PolicyRule]) -> Vec<&str> {
+    let mut found = Vec::new();
+    for rule in rules.iter().filter(|rule| READ.iter().any(|verb| allows(rule, "", "secrets", verb))) {
+        if rule.resource_names.is_empty() {
+            return vec!["*"];
+        }
+        found.extend(rule.resource_names.iter().map(String::as_str).filter(|name| *name != "*"));
+    }
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
 /// The rules in a line each, for people: `secrets: get,list (only: db)`. At most `MOST` lines.
 pub(crate) fn shorten(rules: &[PolicyRule]) -> Vec<String> {
     const MOST: usize = 20;
@@ -313,6 +328,23 @@ mod tests {
         fn only(mut self, names: &[&str]) -> Self {
             self.resource_names = names.iter().map(|name| (*name).to_owned()).collect();
             self
+        }
+    }
+
+    #[test]
+    fn secrets_are_opened_by_rules_that_read_them_and_by_no_others() {
+        let read = |rules: &[PolicyRule]| secrets(rules).into_iter().map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(read(&[rule("", &["secrets"], &["get"])]), ["*"]);
+        assert_eq!(read(&[rule("*", &["*"], &["*"])]), ["*"]);
+        let named = rule("", &["secrets"], &["get", "list"]).only(&["db", "*", "api"]);
+        assert_eq!(read(&[rule("", &["pods"], &["get"]), named.clone(), named]), ["api", "db"]);
+        for other in [
+            rule("", &["secrets"], &["create", "delete"]),
+            rule("apps", &["secrets"], &["get"]),
+            rule("", &["secrets/status"], &["get"]),
+            rule("", &["pods/*"], &["get"]),
+        ] {
+            assert_eq!(read(&[other.clone()]), Vec::<String>::new(), "{other:?}");
         }
     }
 

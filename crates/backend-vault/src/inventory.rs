@@ -6,6 +6,7 @@ mod database;
 mod federated;
 mod gaps;
 mod leases;
+mod opened;
 mod policy;
 mod rights;
 mod token;
@@ -111,7 +112,7 @@ impl Survey<'_> {
         if self.filter.admits("auth/token") {
             self.tokens(mounts, own, &mut held, sink).await?;
         }
-        self.grants(held, sink).await
+        self.grants(held, mounts, sink).await
     }
 
     async fn stores(&self, mounts: &Mounts, sink: &mut ScanSink) -> Result<()> {

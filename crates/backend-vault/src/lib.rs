@@ -44,6 +44,7 @@
 //! | | `known_by` | `entity`, `display-name`, or `token`: nothing but the token itself |
 //! | userpass user | `token_policies`, `token_bound_cidrs`, `token_ttl`, `token_max_ttl` | as above; its password has `no_expiry` |
 //! | policy (grant) | `rules`, `rules_count` | the first 20 as text; number |
+//! | | `opens`, `opens_maybe` | secrets of key-value stores that it lets its holder read, as `claviger_core::chain::Pattern` has them; true: others of its rules may take that away |
 //! | database connection | `plugin`, `username`, `host`, `allowed_roles`, `verify_connection`, `root_of_mount`, `leases_count` | |
 //! | static role | `db_name`, `username`, `rotation_period` (seconds), `rotation_schedule`, `rotated_by_server`, `last_vault_rotation` | |
 //! | certificate | `serial`, `names`, `ca`, `revoked`, `revoked_at`, `parsed` | state `suspended` when revoked |

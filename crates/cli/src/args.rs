@@ -212,6 +212,8 @@ pub(crate) enum Thing {
     Notifications,
     /// What our own backends are logged in to with, with age and end
     Connections,
+    /// Secrets of CI systems that nobody can read, and the credentials that they are probably copies of
+    Proposals,
 }
 
 /// `list`

@@ -6,6 +6,7 @@
 //! To add a saga: a planner in `plan/`, a runner per new action in `saga/step/`, and the generic tests on it.
 
 pub mod approval;
+pub mod chain;
 pub mod condition;
 pub mod drill;
 mod engine;

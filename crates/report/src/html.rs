@@ -1,5 +1,6 @@
 //! One self-contained page: no script, no request to anywhere, one style sheet that the content security policy names by its hash.
 
+mod chains;
 mod changes;
 mod coverage;
 mod credentials;
@@ -30,6 +31,7 @@ pub(crate) fn inventory(report: &InventoryReport, out: &mut dyn Write) -> io::Re
         Section::new("pictures", "Age and spread"),
         Section::new("findings", "Findings"),
         Section::new("credentials", "Credentials"),
+        Section::new("chains", "From build to run"),
         Section::new("identities", "Privileged identities"),
         Section::new("changes", "What changed lately"),
         Section::new("method", "Method and limits"),
@@ -39,9 +41,10 @@ pub(crate) fn inventory(report: &InventoryReport, out: &mut dyn Write) -> io::Re
     pictures(report, &sections[1], &subjects, out)?;
     findings::write(report, &sections[2], &subjects, out)?;
     credentials::write(report, &sections[3], out)?;
-    identities::write(report, &sections[4], out)?;
-    changes::write(report, &sections[5], out)?;
-    method::write(report, &sections[6], out)?;
+    chains::write(report, &sections[4], &subjects, out)?;
+    identities::write(report, &sections[5], out)?;
+    changes::write(report, &sections[6], out)?;
+    method::write(report, &sections[7], out)?;
     end(report.generated_at, report.audit_head.as_ref(), out)
 }
 

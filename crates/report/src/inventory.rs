@@ -27,6 +27,8 @@ pub fn render(format: ReportFormat, report: &InventoryReport, out: &mut dyn Writ
             head(report, &mut document)?;
             document.list("credentials", &report.credentials)?;
             document.list("identities", &report.identities)?;
+            document.list("chains", &report.chains.drawn)?;
+            document.member("chains_more", &report.chains.more)?;
             document.list("findings", &report.findings)?;
             document.list("history", &report.history)?;
             document.end()?;

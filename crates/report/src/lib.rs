@@ -35,6 +35,6 @@ pub use self::{
     error::{Error, Result},
     incident::IncidentReport,
     list::{Column, ListFormat, Shown, render_document, render_list},
-    model::{InventoryReport, ReportFormat},
+    model::{Chains, InventoryReport, ReportFormat},
     visible::visible,
 };

@@ -2,6 +2,7 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use chrono::{DateTime, Utc};
 use claviger_core::{
+    chain::Chain,
     model::{CopyStage, ScopeStatus},
     view::{BackendScanView, CredentialDetail, FindingView, HistoryView, IdentityView, ScopeView, Severity},
 };
@@ -19,12 +20,23 @@ pub struct InventoryReport {
     pub credentials: Vec<CredentialDetail>,
     /// Identities.
     pub identities: Vec<IdentityView>,
+    /// Chains from build to run.
+    pub chains: Chains,
     /// Open findings.
     pub findings: Vec<FindingView>,
     /// What changed lately, newest first.
     pub history: Vec<HistoryView>,
     /// Sequence number and hash of the audit log's newest entry, so that a report can be tied to the log.
     pub audit_head: Option<(i64, String)>,
+}
+
+/// Chains that a report draws.
+#[derive(Debug, Clone, Default)]
+pub struct Chains {
+    /// These, in the order in which they are to be drawn.
+    pub drawn: Vec<Chain>,
+    /// How many others there are.
+    pub more: usize,
 }
 
 /// What `--format` takes for these reports.

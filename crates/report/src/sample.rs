@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, TimeDelta, TimeZone, Utc};
 use claviger_core::{
+    chain::{Estate, Limits},
     finding::{Check, Context, RULES},
     id::{CredentialId, IdentityId},
     model::{
@@ -18,7 +19,7 @@ use claviger_core::{
 };
 use uuid::Uuid;
 
-use crate::InventoryReport;
+use crate::{Chains, InventoryReport};
 
 pub(crate) fn now() -> DateTime<Utc> {
     Utc.with_ymd_and_hms(2026, 6, 1, 12, 0, 0).single().expect("a date")
@@ -224,6 +225,7 @@ pub(crate) fn estate() -> InventoryReport {
         coverage,
         credentials,
         identities: identities(),
+        chains: Chains::default(),
         findings: Vec::new(),
         history,
         audit_head: Some((4711, "9f".repeat(32))),
@@ -375,6 +377,39 @@ fn identities() -> Vec<IdentityView> {
         identity(2, "db/role/payments", IdentityKind::DatabaseRole, PrivilegeLevel::Write),
         identity(3, "aws/iam/user/ci", IdentityKind::AwsUser, PrivilegeLevel::Unknown),
     ]
+}
+
+/// Gives a credential to a job, and an identity that may do something; every word of it is `name`.
+pub(crate) fn given(detail: &mut CredentialDetail, name: &str, opens: &str) {
+    let secret = format!("forge/{name}/actions/secrets/{name}");
+    copy(detail, &secret, "declared", Place::SecretStore, None);
+    consumer(detail, &format!("forge/{name}/workflows/{name}#jobs/{name}"), &secret, ConsumerHow::Env);
+    let job = detail.consumers.last_mut().expect("it was just added");
+    for key in ["triggers", "third_party", "third_party_unpinned"] {
+        job.attributes.insert(key.to_owned(), vec![name].into());
+    }
+    job.attributes.insert("ci_secret".to_owned(), name.into());
+    job.attributes.insert("environment".to_owned(), name.into());
+    job.attributes.insert("permissions".to_owned(), serde_json::json!({ name: name }));
+    let mut identity = identities().swap_remove(0);
+    identity.at = Ref::from_text(format!("prod/{name}/ServiceAccount/{name}"));
+    for grant in &mut identity.grants {
+        grant.privilege = name.to_owned();
+        grant.reach = name.to_owned();
+        grant.source = Ref::from_text(format!("prod/{name}/RoleBinding/{name}"));
+        grant.attributes.insert("rules".to_owned(), vec![name; 5].into());
+        grant.attributes.insert("opens".to_owned(), vec![opens].into());
+    }
+    detail.credential.identity = Some(identity.at.clone());
+    detail.identity = Some(identity);
+}
+
+/// With its chains.
+pub(crate) fn chained(mut report: InventoryReport) -> InventoryReport {
+    let grants = report.identities.iter().flat_map(|identity| &identity.grants);
+    let (drawn, more) = Estate::new(&report.credentials, grants, &report.coverage).chains(20, Limits::BRIEF);
+    report.chains = Chains { drawn, more };
+    report
 }
 
 /// With what the rules say of it.

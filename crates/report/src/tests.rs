@@ -42,6 +42,7 @@ fn hostile() -> InventoryReport {
         copy(&mut detail, &at, name, Place::SecretStore, Some(name));
         copy(&mut detail, &format!("dev/web/ConfigMap/{name}#url"), name, Place::Configuration, Some("dev"));
         sample::consumer(&mut detail, &format!("prod/{name}/Deployment/{name}"), &at, ConsumerHow::Env);
+        sample::given(&mut detail, name, "dev/web/ConfigMap/*");
         report.credentials.insert(0, detail);
         let mut backend = report.coverage[0].clone();
         backend.name = (*name).to_owned();
@@ -65,7 +66,7 @@ fn hostile() -> InventoryReport {
         report.title = (*name).to_owned();
         report.audit_head = Some((1, (*name).to_owned()));
     }
-    let mut report = sample::judged(report);
+    let mut report = sample::chained(sample::judged(report));
     // Titles and slugs are ours today; a renderer does not rely on it.
     for (finding, name) in report.findings.iter_mut().zip(HOSTILE.iter().cycle()) {
         finding.title = (*name).to_owned();
@@ -126,6 +127,32 @@ fn pages_hold_nothing_but_our_own_markup() {
         );
         balanced(&page);
     }
+}
+
+#[test]
+fn chains_are_told_whole_and_every_line_with_its_source() {
+    let mut report = estate();
+    sample::given(&mut report.credentials[0], "acme", "prod/web/*");
+    let report = sample::chained(report);
+    let page = rendered(inventory::render, ReportFormat::Html, &report);
+    let chains = page.split("id=\"chains\"").nth(1).and_then(|rest| rest.split("</section>").next());
+    let chains = chains.expect("the section");
+    for words in [
+        "<b>build</b> <span class=\"ref\">forge/acme/workflows/acme#jobs/acme</span> <span class=\"soft\">the workflow file names it</span>",
+        "<b>deploy</b> <span class=\"ref\">forge/acme/actions/secrets/acme</span> <span class=\"soft\">declared, not proven</span>",
+        "seen by acme (not pinned)",
+        "permissions: acme=acme",
+        "<span class=\"soft\">granted by prod/acme/RoleBinding/acme</span>",
+        "and 2 more rules",
+        "<b>opens</b>",
+        "<b>unknown</b>",
+    ] {
+        assert!(chains.contains(words), "{words}: {chains}");
+    }
+    let json: Value =
+        serde_json::from_str(&rendered(inventory::render, ReportFormat::Json, &report)).expect("JSON");
+    assert_eq!(json["chains"][0], serde_json::to_value(&report.chains.drawn[0]).expect("JSON"));
+    assert_eq!(json["chains_more"], report.chains.more);
 }
 
 const OUR_TAGS: &[&str] = &[
@@ -346,6 +373,7 @@ fn an_empty_estate_has_a_report() {
         coverage: Vec::new(),
         credentials: Vec::new(),
         identities: Vec::new(),
+        chains: crate::Chains::default(),
         findings: Vec::new(),
         history: Vec::new(),
         audit_head: None,

@@ -120,6 +120,7 @@ fn described() -> OpenApiRouter<Context> {
         .routes(routes!(list::identities))
         .routes(routes!(list::copies))
         .routes(routes!(list::consumers))
+        .routes(routes!(list::proposals))
         .routes(routes!(list::findings))
         .routes(routes!(list::connections))
         .routes(routes!(list::schedules))

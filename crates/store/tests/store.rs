@@ -56,6 +56,9 @@ on_both! {
         a_pause_holds_until_it_ends_and_both_are_told,
         a_duty_has_one_owner_at_a_time,
         a_probe_waits_for_what_an_append_waits_for;
+    opening:
+        what_lies_within_a_pattern_is_found_in_its_order,
+        whoever_opens_a_place_is_found;
     notification:
         a_receiver_begins_at_the_end_of_the_log_and_misses_nothing_after_it,
         what_is_queued_is_claimed_once_until_its_lease_ends,

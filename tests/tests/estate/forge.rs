@@ -1,12 +1,14 @@
 //! A forge in the estate: the copy of a database password that a CI job is given, and credentials of the forge itself that have leaked.
 
 mod alone;
+mod chain;
 mod copy;
 mod github;
 mod gitlab;
 mod jenkins;
 mod kills;
 mod leak;
+mod proposal;
 
 use std::path::Path;
 

@@ -4,6 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use claviger_backend::Result;
 use claviger_core::{
+    chain::{OPENS, OPENS_MAYBE},
     model::{Attributes, PrivilegeLevel},
     observation::ObservedGrant,
     reference::Ref,
@@ -46,6 +47,13 @@ impl Policy {
             Some(allowed) => {
                 attributes.insert("actions".to_owned(), json!(allowed.actions));
                 attributes.insert("conditional".to_owned(), json!(allowed.conditional));
+                let opens = allowed.opens.iter().map(|path| Ref::new(identity.backend(), [path]).to_string());
+                let opens: Vec<String> = opens.collect();
+                if !opens.is_empty() {
+                    // Other policies, boundaries and the organisation's may take it away again: no more than one policy was looked at.
+                    attributes.insert(OPENS_MAYBE.to_owned(), json!(true));
+                }
+                attributes.insert(OPENS.to_owned(), json!(opens));
                 allowed.level.min(by_name)
             }
             None => by_name,

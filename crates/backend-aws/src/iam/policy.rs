@@ -13,6 +13,8 @@ pub(super) struct Allowed {
     pub(super) reach: String,
     /// Some statement holds only under conditions.
     pub(super) conditional: bool,
+    /// Paths of refs of the secrets and parameters that it lets read, with `*` as in a chain's patterns.
+    pub(super) opens: Vec<String>,
 }
 
 /// Actions with which a principal can give itself what it lacks, lower case; a trailing `*` in a policy covers them too.
@@ -123,6 +125,7 @@ pub(super) fn read(document: &str) -> Option<Allowed> {
         actions: Vec::new(),
         reach: String::new(),
         conditional: false,
+        opens: Vec::new(),
     };
     let mut resources = Vec::new();
     for statement in statements.iter().filter(|it| it.get("Effect").and_then(Value::as_str) == Some("Allow"))
@@ -130,6 +133,7 @@ pub(super) fn read(document: &str) -> Option<Allowed> {
         allowed.conditional |= statement.get("Condition").is_some();
         let here = list(statement.get("Resource"));
         let everywhere = here.iter().any(|it| it == "*") || statement.get("NotResource").is_some();
+        allowed.opens.extend(opened(statement, &here, everywhere));
         for action in list(statement.get("Action")) {
             allowed.level = allowed.level.min(level_of(&action, everywhere));
             allowed.actions.push(action);
@@ -149,6 +153,9 @@ pub(super) fn read(document: &str) -> Option<Allowed> {
             resources.push("*".to_owned());
         }
     }
+    allowed.opens.sort();
+    allowed.opens.dedup();
+    allowed.opens.truncate(OPENED);
     allowed.actions.sort();
     allowed.actions.dedup();
     allowed.actions.truncate(20);
@@ -161,6 +168,72 @@ pub(super) fn read(document: &str) -> Option<Allowed> {
         resources.join(", ")
     };
     Some(allowed)
+}
+
+/// As many patterns as are kept.
+const OPENED: usize = 50;
+/// Actions that show a value, with the service in the ref.
+const SHOWING: [(&str, &str); 5] = [
+    ("secretsmanager:getsecretvalue", "secretsmanager"),
+    ("secretsmanager:batchgetsecretvalue", "secretsmanager"),
+    ("ssm:getparameter", "ssm"),
+    ("ssm:getparameters", "ssm"),
+    ("ssm:getparametersbypath", "ssm"),
+];
+
+/// What a statement that allows lets read.
+fn opened(statement: &Value, resources: &[String], everywhere: bool) -> Vec<String> {
+    let (actions, except) = (list(statement.get("Action")), list(statement.get("NotAction")));
+    let shows = |action: &str| {
+        actions.iter().any(|it| covers(it, action))
+            || (!except.is_empty() && !except.iter().any(|it| covers(it, action)))
+    };
+    let services: std::collections::BTreeSet<&str> =
+        SHOWING.iter().filter(|(action, _)| shows(action)).map(|(_, service)| *service).collect();
+    let mut found = Vec::new();
+    for service in services {
+        if everywhere {
+            found.push(format!("{service}/*"));
+        } else {
+            found.extend(resources.iter().flat_map(|arn| of_arn(service, arn)));
+        }
+    }
+    found
+}
+
+/// The paths that a resource of a statement stands for. Secrets Manager puts a hyphen and six characters behind a secret's name (its user guide, "Secret ARN").
+fn of_arn(service: &str, arn: &str) -> Vec<String> {
+    let mut parts = arn.splitn(6, ':');
+    let (of, resource) = (parts.nth(2).unwrap_or_default(), parts.nth(2).unwrap_or_default());
+    if !covers(of, service) {
+        return Vec::new();
+    }
+    if resource == "*" {
+        return vec![format!("{service}/*")];
+    }
+    let name = match service {
+        "ssm" => resource.strip_prefix("parameter").map(|name| name.trim_start_matches('/')),
+        _ => resource.strip_prefix("secret:"),
+    };
+    let Some(name) = name else { return Vec::new() };
+    let plain = |name: &str| (!name.contains(['*', '?'])).then(|| format!("{service}/{name}"));
+    if service == "secretsmanager" {
+        let suffix = |length: usize| name.len().checked_sub(length).filter(|at| name.is_char_boundary(*at));
+        if let Some((name, end)) = suffix(7).map(|at| name.split_at(at))
+            && end.starts_with('-')
+            && end[1..].chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '?')
+        {
+            return plain(name).into_iter().collect();
+        }
+        if let Some(exact) = name.strip_suffix("-*").and_then(plain) {
+            return vec![exact.clone(), format!("{exact}-*")];
+        }
+    }
+    match name.split_once(['*', '?']) {
+        // A star within is no more than the beginning can say.
+        Some((beginning, _)) => vec![format!("{service}/{beginning}*")],
+        None => plain(name).into_iter().collect(),
+    }
 }
 
 /// What is known of a policy by its name, where its document may not be read.
@@ -238,6 +311,39 @@ mod tests {
         ] {
             assert_eq!(level(statement), expected, "{statement}");
         }
+    }
+
+    #[test]
+    fn what_shows_values_opens_what_its_resources_name() {
+        let opens = |statement: &str| {
+            read(&format!(r#"{{"Version":"2012-10-17","Statement":{statement}}}"#)).expect("a policy").opens
+        };
+        let secret = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:";
+        for (action, resource, expected) in [
+            ("secretsmanager:GetSecretValue", "*".to_owned(), vec!["secretsmanager/*"]),
+            ("*", "*".to_owned(), vec!["secretsmanager/*", "ssm/*"]),
+            ("secretsmanager:Get*", format!("{secret}app/db-a1B2c3"), vec!["secretsmanager/app/db"]),
+            ("secretsmanager:Get*", format!("{secret}app/db-??????"), vec!["secretsmanager/app/db"]),
+            (
+                "secretsmanager:Get*",
+                format!("{secret}app/db-*"),
+                vec!["secretsmanager/app/db", "secretsmanager/app/db-*"],
+            ),
+            ("secretsmanager:Get*", format!("{secret}app/*"), vec!["secretsmanager/app/*"]),
+            (
+                "ssm:GetParameter",
+                "arn:aws:ssm:eu-central-1:123456789012:parameter/prod/db".to_owned(),
+                vec!["ssm/prod/db"],
+            ),
+            ("ssm:GetParameter", format!("{secret}x-a1B2c3"), vec![]),
+            ("secretsmanager:ListSecrets", "*".to_owned(), vec![]),
+            ("s3:GetObject", "arn:aws:s3:::secrets/*".to_owned(), vec![]),
+        ] {
+            let statement = format!(r#"{{"Effect":"Allow","Action":"{action}","Resource":"{resource}"}}"#);
+            assert_eq!(opens(&statement), expected, "{statement}");
+        }
+        assert_eq!(opens(r#"{"Effect":"Deny","Action":"*","Resource":"*"}"#), Vec::<String>::new());
+        assert_eq!(opens(r#"{"Effect":"Allow","NotAction":["ssm:*"],"Resource":"*"}"#), ["secretsmanager/*"]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::{
 
 use claviger_backend::{Result, ScanSink};
 use claviger_core::{
+    chain::OPENS,
     model::{Attributes, IdentityKind, PrivilegeLevel},
     observation::{Observation, ObservedGrant, ObservedIdentity},
     reference::Ref,
@@ -24,6 +25,8 @@ use crate::{
 };
 
 const PART: &str = "rbac";
+/// As many Secrets as a grant names.
+const OPENED: usize = 50;
 /// Label of what the API server makes by itself.
 const BOOTSTRAPPING: &str = "kubernetes.io/bootstrapping";
 /// Groups that everybody is in: a binding to one of them is inherited by all.
@@ -36,6 +39,8 @@ struct Known {
     everywhere: rbac::Power,
     in_namespace: rbac::Power,
     rules: Vec<String>,
+    /// Names of Secrets that it lets read; `*` for all.
+    secrets: Vec<String>,
 }
 
 impl Known {
@@ -44,6 +49,7 @@ impl Known {
             everywhere: rbac::power(rules, true),
             in_namespace: rbac::power(rules, false),
             rules: rbac::shorten(rules),
+            secrets: rbac::secrets(rules).into_iter().map(str::to_owned).collect(),
         }
     }
 }
@@ -189,13 +195,17 @@ impl BindingReader<'_> {
             Some(known) => {
                 let power = if cluster_wide { &known.everywhere } else { &known.in_namespace };
                 attributes.insert("rules".to_owned(), Value::from(known.rules.clone()));
+                attributes.insert(OPENS.to_owned(), self.opens(&namespace, &known.secrets));
                 if !power.risks.is_empty() {
                     attributes.insert("risks".to_owned(), Value::from(power.risks.clone()));
                 }
                 power.level
             }
             // Roles that are there from the start are known without reading them.
-            None if role_kind == "ClusterRole" && role_name == "cluster-admin" => PrivilegeLevel::Admin,
+            None if role_kind == "ClusterRole" && role_name == "cluster-admin" => {
+                attributes.insert(OPENS.to_owned(), self.opens(&namespace, &["*".to_owned()]));
+                PrivilegeLevel::Admin
+            }
             None => {
                 if self.cluster_roles_known {
                     attributes.insert("role_missing".to_owned(), Value::from(true));
@@ -229,6 +239,14 @@ impl BindingReader<'_> {
                 batch.push(&area, PART, Observation::Grant(grant));
             }
         }
+    }
+
+    /// The Secrets that a binding in this namespace, or in none, lets read.
+    fn opens(&self, namespace: &str, secrets: &[String]) -> Value {
+        let namespace = if namespace.is_empty() { "*" } else { namespace };
+        let refs =
+            secrets.iter().take(OPENED).map(|name| self.context.names.object(namespace, "Secret", name));
+        Value::from(refs.map(|at| at.to_string()).collect::<Vec<_>>())
     }
 
     /// Whom a subject means. Built-in users and groups count only where somebody bound them.

@@ -1,5 +1,6 @@
 use chrono::{DateTime, Utc};
 use claviger_core::{
+    chain::OPENS,
     model::{
         Attributes, CredentialKind, CredentialState, Handle, HandleScheme, IdentityKind, Labels,
         PrivilegeLevel,
@@ -270,9 +271,8 @@ pub(super) fn bindings(backend: &SimulatedBackend, estate: &Estate) -> Vec<Obser
     for (name, binding) in &estate.cluster.bindings {
         let Some((namespace, account)) = binding.account.split_once('/') else { continue };
         let who = backend.at(["k8s", namespace, "ServiceAccount", account]);
-        let level = level(&binding.role);
         let source = backend.at(["k8s", "*", "RoleBinding", name]);
-        items.push(grant(&who, source, &binding.role, &binding.reach, level));
+        items.push(bound(backend, &who, source, &binding.role, &binding.reach));
     }
     let mut people = std::collections::BTreeSet::new();
     for (name, binding) in &estate.cluster.user_bindings {
@@ -283,10 +283,33 @@ pub(super) fn bindings(backend: &SimulatedBackend, estate: &Estate) -> Vec<Obser
                 items.push(Observation::Identity(identity(who.clone(), IdentityKind::KubernetesUser, None)));
             }
             let source = backend.at(["k8s", "*", "ClusterRoleBinding", name]);
-            items.push(grant(&who, source, &binding.role, &binding.reach, level(&binding.role)));
+            items.push(bound(backend, &who, source, &binding.role, &binding.reach));
         }
     }
     items
+}
+
+/// What a binding to a role grants. The roles that every cluster has are known, and which of them read Secrets.
+fn bound(backend: &SimulatedBackend, who: &Ref, source: Ref, role: &str, reach: &str) -> Observation {
+    let level = level(role);
+    let opens = match level {
+        PrivilegeLevel::Admin | PrivilegeLevel::Sensitive => {
+            vec![backend.at(["k8s", reach, "Secret", "*"]).to_string()]
+        }
+        _ => Vec::new(),
+    };
+    let mut granted = ObservedGrant {
+        identity: who.clone(),
+        source,
+        privilege: role.to_owned(),
+        reach: reach.to_owned(),
+        level,
+        attributes: Attributes::new(),
+    };
+    if level != PrivilegeLevel::Unknown {
+        granted.attributes.insert(OPENS.to_owned(), json!(opens));
+    }
+    Observation::Grant(granted)
 }
 
 fn level(role: &str) -> PrivilegeLevel {

@@ -109,6 +109,16 @@ const CONNECTIONS: &[Column] = &[
     Column::new("credential", "CREDENTIAL").shown(Shown::Id).wide(),
 ];
 
+const PROPOSALS: &[Column] = &[
+    Column::new("copy", "COPY").shown(Shown::Ref),
+    Column::new("ref", "REF").shown(Shown::Ref),
+    Column::new("rivals", "ALIKE").shown(Shown::Number),
+    Column::new("because", "BECAUSE"),
+    Column::new("unknown", "UNKNOWN").wide(),
+    Column::new("jobs", "JOBS").wide(),
+    Column::new("credential", "CREDENTIAL").shown(Shown::Id).wide(),
+];
+
 const SCHEDULES: &[Column] = &[
     Column::new("ref", "REF").shown(Shown::Ref),
     Column::new("policy", "POLICY"),
@@ -156,5 +166,6 @@ pub(crate) fn shape(thing: Thing) -> (list::Thing, &'static [Column]) {
         Thing::Drills => (list::Thing::Drills, DRILLS),
         Thing::Notifications => (list::Thing::Notifications, NOTIFICATIONS),
         Thing::Schedules => (list::Thing::Schedules, SCHEDULES),
+        Thing::Proposals => (list::Thing::Proposals, PROPOSALS),
     }
 }

@@ -1,4 +1,6 @@
-use claviger_core::view::CredentialDetail;
+mod chain;
+
+use claviger_core::{chain::Chain, resemblance::Resemblance, view::CredentialDetail};
 use claviger_engine::plan::Reach;
 use claviger_server::{access::Sight, document::show};
 
@@ -18,7 +20,8 @@ pub(super) async fn run(global: &Global, args: &ShowArgs) -> Result<Exit> {
     let composed = compose(global, needs).await?;
     let shown = show::shown(&composed.engine, &args.id, args.ask, Sight::All).await?;
     let document = shown.document()?;
-    print(global, &shown.detail, &shown.reach, &document)?;
+    let parts = (&shown.reach, &shown.chain, shown.proposals.as_slice());
+    print(global, &shown.detail, parts, &document)?;
     Ok(Exit::Done)
 }
 
@@ -26,16 +29,41 @@ pub(super) async fn run(global: &Global, args: &ShowArgs) -> Result<Exit> {
 pub(crate) fn print(
     global: &Global,
     detail: &CredentialDetail,
-    reach: &Reach,
+    (reach, chain, proposals): (&Reach, &Chain, &[Resemblance]),
     document: &Value,
 ) -> Result<()> {
     match global.output {
         Format::Table | Format::Wide => {
-            output::text(&(page(detail) + &radius(reach)));
+            output::text(&(page(detail) + &chain::text(chain) + &proposed(proposals) + &radius(reach)));
             Ok(())
         }
         _ => output::document(global, document),
     }
+}
+
+/// What is probable and not known. Nothing is done with it until somebody says that it is so.
+fn proposed(proposals: &[Resemblance]) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::new();
+    for one in proposals {
+        let alike =
+            if one.rivals > 1 { format!(" (one of {} that are alike)", one.rivals) } else { String::new() };
+        let _ = writeln!(text, "\nproposed: {} is probably a copy of {}{alike}", one.copy, one.at);
+        for job in &one.jobs {
+            let _ = writeln!(text, "  asked for by {job}");
+        }
+        for why in &one.because {
+            let _ = writeln!(text, "  {why}");
+        }
+        for unknown in &one.unknown {
+            let _ = writeln!(text, "  unknown: {unknown}");
+        }
+        let _ = writeln!(text, "  if it is one, say so in the configuration, and scan:");
+        for line in one.confirm.lines() {
+            let _ = writeln!(text, "    {line}");
+        }
+    }
+    text
 }
 
 /// What its end would take with it.

@@ -12,7 +12,9 @@ pub(super) async fn run(global: &Global, client: &Client, args: &ShowArgs) -> Re
     let document = client.get(&["credentials", &args.id], query).await?;
     let detail = typed(&document, "a credential")?;
     let reach = typed(&document["blast"], "its radius")?;
-    show::print(global, &detail, &reach, &document)?;
+    let chain = typed(&document["chain"], "its chain")?;
+    let proposals: Vec<_> = typed(&document["proposals"], "what is proposed of it")?;
+    show::print(global, &detail, (&reach, &chain, proposals.as_slice()), &document)?;
     if let Some(withheld) = document["withheld"].as_u64() {
         output::remark(global, &format!("{withheld} things about it lie where this token sees nothing"));
     }

@@ -27,7 +27,7 @@ pub(super) struct How {
     path = "/api/v1/credentials/{id}",
     params(("id" = String, Path, description = "An id, its beginning, or a ref"), How),
     responses(
-        (status = 200, description = "As `show -o json` prints it; `withheld` says how much of it lies where you see nothing", body = Value),
+        (status = 200, description = "As `show -o json` prints it; `chain` follows it from build to run, with where each link is known from and what is unknown or left out; `proposals` are places that are probably copies; `withheld` says how much of it lies where you see nothing", body = Value),
         (status = "4XX", description = "A problem", body = Body, content_type = "application/problem+json"),
         (status = "5XX", description = "A problem", body = Body, content_type = "application/problem+json"),
     ),

@@ -60,6 +60,8 @@ lists! {
     findings "/api/v1/findings" Findings;
     /// What our own backends are logged in to with.
     connections "/api/v1/connections" Connections;
+    /// Places that are probably copies of a credential, by the names that workflows ask for. Nothing acts on one until it is declared.
+    proposals "/api/v1/proposals" Proposals;
     /// What policies will have rotated, and when.
     schedules "/api/v1/schedules" Schedules;
 }

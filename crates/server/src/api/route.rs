@@ -22,6 +22,7 @@ pub(super) const ROUTES: &[Route] = &[
     to("GET", "/api/v1/copies", &[Verb::Read]),
     to("GET", "/api/v1/consumers", &[Verb::Read]),
     to("GET", "/api/v1/connections", &[Verb::Read]),
+    to("GET", "/api/v1/proposals", &[Verb::Read]),
     to("GET", "/api/v1/findings", &[Verb::Read]),
     to("GET", "/api/v1/schedules", &[Verb::Read]),
     to("GET", "/api/v1/drills", &[Verb::Read]),

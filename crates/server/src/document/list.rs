@@ -17,7 +17,7 @@ use claviger_engine::{
 use claviger_store::Selection;
 use serde_json::{Value, json};
 
-use super::{Result, values};
+use super::{Result, show, values};
 use crate::access::Sight;
 
 /// What can be listed.
@@ -47,6 +47,8 @@ pub enum Thing {
     Notifications,
     /// What our own backends are logged in to with.
     Connections,
+    /// Places that are probably copies of a credential.
+    Proposals,
 }
 
 impl Thing {
@@ -65,6 +67,7 @@ impl Thing {
             Self::Drills => "drills",
             Self::Notifications => "notifications",
             Self::Connections => "connections",
+            Self::Proposals => "proposals",
         }
     }
 
@@ -80,6 +83,7 @@ impl Thing {
             Self::Drills => &["drill_id"],
             Self::Notifications => &["receiver", "id"],
             Self::Connections => &["backend", "ref"],
+            Self::Proposals => &["copy", "credential"],
         }
     }
 }
@@ -123,6 +127,7 @@ pub async fn items(engine: &Engine, thing: Thing, asked: &Asked, sight: Sight<'_
             let names: BTreeSet<&str> = built.chain(broken).collect();
             connections(engine, names.into_iter(), asked, sight).await
         }
+        Thing::Proposals => list.proposals().await,
     }
 }
 
@@ -192,6 +197,17 @@ impl List<'_> {
         let mut items = self.matching().await?;
         let now = self.engine.clock.now();
         items.iter_mut().for_each(|credential| policy::apply(&self.engine.estate, credential, now));
+        values(&items)
+    }
+
+    /// Of the credentials that are chosen, or of places whose ref is.
+    async fn proposals(&self) -> Result<Vec<Value>> {
+        let chosen = self.chosen(&Selection::default()).await?;
+        let mut items = show::proposed(self.engine, self.sight).await?;
+        let text = self.asked.selector.as_ref().map_or("", |selector| selector.text());
+        items.retain(|one| {
+            chosen.as_ref().is_none_or(|ids| ids.contains(&one.credential)) || glob(text, one.copy.as_str())
+        });
         values(&items)
     }
 

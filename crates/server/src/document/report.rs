@@ -2,13 +2,16 @@
 
 use std::io::Write;
 
-use claviger_core::incident::IncidentView;
+use claviger_core::{
+    chain::{Estate, Limits},
+    incident::IncidentView,
+};
 use claviger_engine::{
     Engine, exception,
     fault::{Fault, Kind as FaultKind},
     policy,
 };
-use claviger_report::{IncidentReport, InventoryReport, ListFormat, ReportFormat};
+use claviger_report::{Chains, IncidentReport, InventoryReport, ListFormat, ReportFormat};
 use claviger_store::Selection;
 use serde_json::{Value, json};
 
@@ -16,6 +19,8 @@ use super::{Result, incident};
 
 pub use claviger_report::ReportFormat as Format;
 
+/// Chains that a report draws.
+const CHAINS: usize = 40;
 /// Lines of history that a report shows.
 const HISTORY: u64 = 200;
 
@@ -64,7 +69,11 @@ enum Content {
 /// The database, there is no such incident, or it cannot be written like this.
 pub async fn gather(engine: &Engine, kind: Kind, format: Format) -> Result<Report> {
     let content = match kind {
-        Kind::Inventory => Content::Inventory(Box::new(inventory(engine).await?)),
+        Kind::Inventory => {
+            let mut report = inventory(engine).await?;
+            report.chains = chains(engine, &report).await?;
+            Content::Inventory(Box::new(report))
+        }
         Kind::Findings => Content::Findings(Box::new(inventory(engine).await?)),
         Kind::Incident(_) if format == Format::Csv => {
             return Err(Fault::new(
@@ -129,6 +138,15 @@ async fn of_incident(engine: &Engine, id: Option<String>) -> Result<IncidentRepo
     })
 }
 
+/// Out of what the report holds anyway.
+async fn chains(engine: &Engine, report: &InventoryReport) -> Result<Chains> {
+    let unread = engine.ports.inventory.unread().await?.len();
+    let grants = report.identities.iter().flat_map(|identity| &identity.grants);
+    let estate = Estate::new(&report.credentials, grants, &report.coverage).with_unread(unread);
+    let (drawn, more) = estate.chains(CHAINS, Limits::BRIEF);
+    Ok(Chains { drawn, more })
+}
+
 async fn inventory(engine: &Engine) -> Result<InventoryReport> {
     let now = engine.clock.now();
     let inventory = &engine.ports.inventory;
@@ -144,6 +162,7 @@ async fn inventory(engine: &Engine) -> Result<InventoryReport> {
         coverage: inventory.coverage().await?,
         credentials,
         identities: inventory.identities(&Selection::default()).await?,
+        chains: Chains::default(),
         findings,
         history: inventory.history(None, HISTORY).await?,
         audit_head: Some((seq.0, hash.to_string())),

@@ -1,11 +1,14 @@
 //! One credential whole: `show` and `GET /api/v1/credentials/{id}`.
 
 use claviger_core::{
+    chain::{Chain, Limits},
     reference::Ref,
+    resemblance::{self, Resemblance},
     view::{CredentialDetail, CredentialView},
 };
 use claviger_engine::{
     Engine,
+    chain::Eyes,
     fault::{Fault, Kind},
     plan::Reach,
     policy,
@@ -15,7 +18,7 @@ use claviger_store::Selection;
 use serde_json::{Value, json};
 
 use super::{Result, stamp, value};
-use crate::access::Sight;
+use crate::access::{Sight, Subject};
 
 /// A credential, and what its end would take with it.
 #[derive(Debug, Clone)]
@@ -24,6 +27,10 @@ pub struct Shown {
     pub detail: CredentialDetail,
     /// The radius.
     pub reach: Reach,
+    /// From build to run.
+    pub chain: Chain,
+    /// Places that are probably copies of it, or what it is probably a copy of: nothing acts on that until somebody declares it.
+    pub proposals: Vec<Resemblance>,
     /// How many things about it are left out, as they are not for these eyes.
     pub withheld: usize,
 }
@@ -36,6 +43,8 @@ impl Shown {
     pub fn document(&self) -> Result<Value> {
         let mut document = value(&self.detail)?;
         document["blast"] = value(&self.reach)?;
+        document["chain"] = value(&self.chain)?;
+        document["proposals"] = value(&self.proposals)?;
         if self.withheld > 0 {
             document["withheld"] = json!(self.withheld);
         }
@@ -57,11 +66,56 @@ pub async fn shown(engine: &Engine, id: &str, ask: bool, sight: Sight<'_>) -> Re
     policy::apply(&engine.estate, &mut detail.credential, now);
     let mut reach = engine.reach(&detail, ask).await?;
     let withheld = if sight.is_whole() { 0 } else { withhold(&mut detail, &mut reach, sight) };
-    Ok(Shown { detail, reach, withheld })
+    // Of what it is drawn from nothing is withheld any more: what these eyes do not see is no part of it.
+    let credential = |mut other: CredentialDetail| {
+        let is_seen = sight.sees_credential(&other.credential);
+        is_seen.then(|| {
+            narrow(&mut other, sight);
+            other
+        })
+    };
+    let backend = |name: &str| sight.covers(&Subject::Backend(name));
+    let eyes = match sight.is_whole() {
+        true => Eyes::All,
+        false => Eyes::Some { credential: &credential, backend: &backend },
+    };
+    let chain = engine.chain(&detail, eyes, Limits::WHOLE).await?;
+    let proposals = proposals(engine, &detail, sight).await?;
+    Ok(Shown { detail, reach, chain, proposals, withheld })
 }
 
-/// Takes out what lies where these eyes do not reach. Gives how much.
-fn withhold(detail: &mut CredentialDetail, reach: &mut Reach, sight: Sight<'_>) -> usize {
+/// What is proposed of one credential. All are read only where there is something to propose: of several that are alike the others count too.
+async fn proposals(engine: &Engine, detail: &CredentialDetail, sight: Sight<'_>) -> Result<Vec<Resemblance>> {
+    if !resemblance::is_question(detail) {
+        let inventory = &engine.ports.inventory;
+        let unread = inventory.unread().await?;
+        let questions = inventory.subjects_of(engine.clock.now(), &unread).await?;
+        if resemblance::resemblances(questions.iter().chain([detail])).is_empty() {
+            return Ok(Vec::new());
+        }
+    }
+    let mut all = proposed(engine, sight).await?;
+    let is_own = |one: &Resemblance| {
+        one.credential == detail.credential.id || detail.copies.iter().any(|copy| copy.at == one.copy)
+    };
+    all.retain(is_own);
+    Ok(all)
+}
+
+/// Everything that is proposed, of what these eyes see.
+pub(super) async fn proposed(engine: &Engine, sight: Sight<'_>) -> Result<Vec<Resemblance>> {
+    let mut details = engine.ports.inventory.subjects(engine.clock.now(), &Selection::default()).await?;
+    if !sight.is_whole() {
+        details.retain(|detail| sight.sees_credential(&detail.credential));
+        details.iter_mut().for_each(|detail| {
+            narrow(detail, sight);
+        });
+    }
+    Ok(resemblance::resemblances(&details))
+}
+
+/// Takes out of one credential what lies where these eyes do not reach. Gives how much.
+fn narrow(detail: &mut CredentialDetail, sight: Sight<'_>) -> usize {
     let labels = detail.credential.labels.clone();
     let near = |at: &Ref| sight.sees(at.backend(), &labels);
     let mut left = 0;
@@ -79,6 +133,15 @@ fn withhold(detail: &mut CredentialDetail, reach: &mut Reach, sight: Sight<'_>) 
         detail.identity = None;
         count(1, 0);
     }
+    left
+}
+
+/// The same, and of its radius too.
+fn withhold(detail: &mut CredentialDetail, reach: &mut Reach, sight: Sight<'_>) -> usize {
+    let mut left = narrow(detail, sight);
+    let labels = detail.credential.labels.clone();
+    let near = |at: &Ref| sight.sees(at.backend(), &labels);
+    let mut count = |before: usize, after: usize| left += before - after;
     let blast = &mut reach.blast;
     if detail.identity.is_none() && blast.identity.take().is_some() {
         count(blast.may.len(), 0);

@@ -2,6 +2,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use claviger_core::{
     agreement::Agreement,
+    chain::Pattern,
     fingerprint::{Fingerprint, Form},
     id::{CredentialId, ScanId},
     model::{
@@ -12,7 +13,7 @@ use claviger_core::{
     reference::Ref,
     view::{
         BackendScanView, ConsumerView, CopyView, Counts, CredentialDetail, CredentialView, FindingView,
-        HistoryView, IdentityView, ReprobeView, ReturnedView, ScanView,
+        GrantView, HistoryView, IdentityView, ReprobeView, ReturnedView, ScanView,
     },
 };
 
@@ -290,6 +291,21 @@ pub trait Inventory: Send + Sync {
 
     /// As [`Inventory::details`], with what rules look at: of the history only which consumers are gone, and no findings.
     async fn subjects(&self, now: DateTime<Utc>, selection: &Selection) -> Result<Vec<CredentialDetail>>;
+
+    /// As [`Inventory::subjects`], of these; ordered by ref. One that is not there is left out.
+    async fn subjects_of(&self, now: DateTime<Utc>, ids: &[CredentialId]) -> Result<Vec<CredentialDetail>>;
+
+    /// Current copies of credentials in the objects that the pattern covers, in the order of their refs, of at most `limit`; true if there may be more.
+    async fn within(&self, pattern: Pattern<'_>, limit: u64) -> Result<(Vec<(Ref, CredentialId)>, bool)>;
+
+    /// Grants of these backends that say that they open something.
+    async fn openings(&self, backends: &[&str]) -> Result<Vec<GrantView>>;
+
+    /// Credentials that their issuers list for these identities.
+    async fn authenticators(&self, identities: &[Ref]) -> Result<Vec<CredentialId>>;
+
+    /// Credentials of which nothing is known but a place whose value could not be read.
+    async fn unread(&self) -> Result<Vec<CredentialId>>;
 
     /// Identities ordered by ref.
     async fn identities(&self, selection: &Selection) -> Result<Vec<IdentityView>>;

@@ -20,13 +20,14 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use claviger_core::{
     agreement::Agreement,
+    chain::Pattern,
     fingerprint::Fingerprint,
     id::{CredentialId, ScanId},
     model::{CredentialState, Scope, ScopeStatus},
     reference::Ref,
     view::{
         BackendScanView, ConsumerView, CopyView, Counts, CredentialDetail, CredentialView, FindingView,
-        HistoryView, IdentityView, ReprobeView, ReturnedView, ScanView,
+        GrantView, HistoryView, IdentityView, ReprobeView, ReturnedView, ScanView,
     },
 };
 
@@ -103,6 +104,26 @@ impl Inventory for SeaStore {
 
     async fn subjects(&self, now: DateTime<Utc>, selection: &Selection) -> Result<Vec<CredentialDetail>> {
         self.database.watched(self.list_details(now, selection, false)).await
+    }
+
+    async fn subjects_of(&self, now: DateTime<Utc>, ids: &[CredentialId]) -> Result<Vec<CredentialDetail>> {
+        self.database.watched(self.some_subjects(now, ids)).await
+    }
+
+    async fn within(&self, pattern: Pattern<'_>, limit: u64) -> Result<(Vec<(Ref, CredentialId)>, bool)> {
+        self.database.watched(self.lying_within(pattern, limit)).await
+    }
+
+    async fn openings(&self, backends: &[&str]) -> Result<Vec<GrantView>> {
+        self.database.watched(self.list_openings(backends)).await
+    }
+
+    async fn authenticators(&self, identities: &[Ref]) -> Result<Vec<CredentialId>> {
+        self.database.watched(self.held_by(identities)).await
+    }
+
+    async fn unread(&self) -> Result<Vec<CredentialId>> {
+        self.database.watched(self.without_value()).await
     }
 
     async fn identities(&self, selection: &Selection) -> Result<Vec<IdentityView>> {

@@ -14,6 +14,7 @@ pub(crate) mod journal;
 pub(crate) mod link;
 pub(crate) mod newcomer;
 pub(crate) mod notification;
+pub(crate) mod opening;
 pub(crate) mod own_key;
 pub(crate) mod reseal;
 pub(crate) mod returned;

@@ -76,6 +76,7 @@ async fn what_is_asked_of_a_service_is_answered_as_at_the_database() -> Result<(
         &["list", "connections", "kind=password"],
         &["list", "drills"],
         &["list", "notifications"],
+        &["list", "proposals"],
         &["resume"],
         &["resume", "ffffffff"],
         &["resolve", "ffffffff", "--retry", "--reason", "x"],

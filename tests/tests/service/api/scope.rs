@@ -65,10 +65,11 @@ async fn a_list_shows_what_the_scope_covers_and_nothing_else_is_there() -> Resul
                 "{hidden:?} tells more than {absent:?}"
             );
         }
-        ensure!(
-            scoped.get("/api/v1/credentials/other%2Fdb%2Frole%2Fapp_000").await?.status == 200,
-            "its own is not shown"
-        );
+        let own = scoped.get("/api/v1/credentials/other%2Fdb%2Frole%2Fapp_000").await?;
+        ensure!(own.status == 200, "its own is not shown");
+        let chain = &own.body["chain"];
+        ensure!(chain["ref"] == "other/db/role/app_000", "{chain:#}");
+        ensure!(!own.text.contains("sim/") && !chain.to_string().contains("no backend reads"), "{chain:#}");
         let rotations = all.items("/api/v1/rotations", 500).await?;
         for rotation in rotations {
             let id = rotation["rotation_id"].as_str().context("an id")?;

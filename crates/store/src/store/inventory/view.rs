@@ -8,6 +8,7 @@ mod credential;
 mod identity;
 mod list;
 mod load;
+mod opening;
 
 use claviger_core::reference::Ref;
 use sea_orm::{

@@ -85,7 +85,7 @@ impl SeaStore {
         Ok(self.details_of(now, &[row], true).await?.pop())
     }
 
-    async fn details_of(
+    pub(super) async fn details_of(
         &self,
         now: DateTime<Utc>,
         rows: &[credential::Model],
