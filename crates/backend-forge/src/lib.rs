@@ -37,7 +37,7 @@
 //! A secret's `created_at` does not change with its value, so its age is that of the name; a write of ours is known by the marker in its description
 //! alone. Whoever edits the value in the web form keeps the description, and nobody can see that. There is no compare-and-set: what is expected is looked
 //! at right before the write. Tokens are listed, made and deleted with user and password only, of other users by a site administrator. A deploy key is
-//! proven through the SSH server, whose host key must be known. One key may be registered for several repositories: while it is, it is let in.
+//! proven through the SSH server, whose host key must be known; another one is made beside it, with the same right, and its public half alone is told to the forge. One key may be registered for several repositories: while it is, it is let in.
 //!
 //! # GitLab
 //! **No server was there: everything was run on a fake built from GitLab's own REST documents** (`doc/api` of its repository, GitLab 17 to 19; the fake is in
@@ -125,6 +125,7 @@
 //! and SSH keys are not read. Deploy keys are not made.
 
 mod client;
+mod deploy_key;
 mod marker;
 mod naming;
 mod owners;

@@ -2,6 +2,7 @@
 
 mod alone;
 mod copy;
+mod deploy_key;
 mod github;
 mod gitlab;
 mod jenkins;

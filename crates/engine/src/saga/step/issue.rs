@@ -120,7 +120,7 @@ pub(super) async fn add(cx: &Context<'_>, step: &Step) -> Result<Ran, Trouble> {
 /// Does the issuer know the new value? We made it, so whoever has it has it from us.
 pub(super) async fn observe_added(cx: &Context<'_>) -> Result<Seen, Trouble> {
     let new = cx.new_value().await?;
-    Ok(match cx.issuer()?.identify(&new).await? {
+    Ok(match cx.issuer()?.added(&cx.record.plan.subject, &new).await? {
         Some(found) => Seen::Happened(added_as(&found.at).fact(NEW, seal::handle(cx, &new))),
         None => Seen::NotHappened("the issuer does not know the new value".to_owned()),
     })
@@ -131,7 +131,7 @@ pub(super) async fn take_away(cx: &Context<'_>, step: &Step) -> Result<(), Troub
     // Without a sealed value nothing was ever added.
     let Some(new) = cx.open(Slot::New(cx.generation().await?)).await? else { return Ok(()) };
     let issuer = cx.issuer()?;
-    if let Some(found) = issuer.identify(&new).await? {
+    if let Some(found) = issuer.added(&step.target, &new).await? {
         let operation = cx.operation_of(&format!("undo:{}", step.id), &found.at);
         issuer.revoke(&operation, &found.at, None).await?;
     }
