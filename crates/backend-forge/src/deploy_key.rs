@@ -61,7 +61,7 @@ pub(crate) fn offer() -> Offer {
 /// What the reader of a plan should know, or why no other can be made.
 pub(crate) fn prospect(
     at: &Ref,
-    repository: (&str, &str),
+    repository: &str,
     present: Option<Right>,
     known_hosts: Option<&Path>,
 ) -> Prospect {
@@ -72,9 +72,8 @@ pub(crate) fn prospect(
         let text = "no login with a new key could be shown, as `known_hosts` is not set for this backend: put the SSH server's host key in a file and name it there";
         return Prospect::refuse("no-known-hosts", text);
     }
-    let (owner, name) = repository;
     let notes = vec![
-        format!("the new one {} {owner}/{name}, as the old one", right.words()),
+        format!("the new one {} {repository}, as the old one", right.words()),
         "it is an Ed25519 key in OpenSSH's own format, whatever the old one was; a public half that lies beside a private one in a copy is not written".to_owned(),
     ];
     Prospect { notes, ..Prospect::default() }
@@ -142,7 +141,7 @@ mod tests {
     #[test]
     fn without_a_known_server_no_key_is_made() {
         let at = Ref::from_text("forge/acme/shop/deploy-keys/1");
-        let ask = |present, hosts| prospect(&at, ("acme", "shop"), present, hosts);
+        let ask = |present, hosts| prospect(&at, "acme/shop", present, hosts);
         let hosts = Some(Path::new("known_hosts"));
         assert_eq!(ask(None, hosts).refused.map(|(code, _)| code), Some("already-gone"));
         assert_eq!(ask(Some(Right::Read), None).refused.map(|(code, _)| code), Some("no-known-hosts"));

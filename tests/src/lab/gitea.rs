@@ -269,7 +269,8 @@ impl Gitea {
         command.args(["ls-remote", &url]).env("GIT_SSH_COMMAND", ssh).stdin(Stdio::null());
         let output = command.output().context("git")?;
         let said = String::from_utf8_lossy(&output.stderr);
-        let refused = said.contains("Permission denied (publickey)");
+        // Gitea looks a key up twice: the second time it may be gone.
+        let refused = said.contains("Permission denied (publickey)") || said.contains("Cannot find key");
         ensure!(output.status.success() || refused, "git ls-remote: {said}");
         Ok(output.status.success() && String::from_utf8_lossy(&output.stdout).contains("refs/heads/main"))
     }

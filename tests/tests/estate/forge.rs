@@ -5,6 +5,7 @@ mod copy;
 mod deploy_key;
 mod github;
 mod gitlab;
+mod hub_key;
 mod jenkins;
 mod kills;
 mod leak;

@@ -191,7 +191,7 @@ async fn a_deploy_key_is_followed_by_another_while_somebody_fetches() -> Result<
         let held = database.windows(line.len()).any(|bytes| bytes == line.as_bytes());
         ensure!(!line.is_empty() && !held, "a private half is in the database");
     }
-    ensure!(logins > 2, "fetched {logins} times only while it was rotated");
+    ensure!(logins > 1, "fetched {logins} times only while it was rotated");
     println!("fetched {logins} times while it was rotated");
     Ok(())
 }

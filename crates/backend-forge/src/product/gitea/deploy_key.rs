@@ -47,7 +47,8 @@ impl GiteaBackend {
     pub(super) async fn key_prospect(&self, at: &Ref, repository: (&str, &str), id: u64) -> Result<Prospect> {
         let key = self.deploy_key("prospect", repository, id).await?;
         let right = key.map(|key| Right::of(key.read_only));
-        Ok(deploy_key::prospect(at, repository, right, self.known_hosts.as_deref()))
+        let place = format!("{}/{}", repository.0, repository.1);
+        Ok(deploy_key::prospect(at, &place, right, self.known_hosts.as_deref()))
     }
 
     /// Registers the public half of `value` beside a key, with that one's right.
@@ -87,9 +88,12 @@ impl GiteaBackend {
         let call = self.api.call("issue", &what, true);
         let answer = self.api.send(call, request).await?;
         let (made, fresh) = if answer.status == 422 {
-            // It is there: by an earlier attempt of ours, as nobody else has the private half; or at another place.
-            let known = self.key_of("issue", repository, &half.fingerprint).await?;
-            (known.ok_or_else(|| deploy_key::taken(at, half))?, false)
+            // It may be there by an earlier attempt of ours, as nobody else has the private half. Other things are called invalid too.
+            match self.key_of("issue", repository, &half.fingerprint).await? {
+                Some(known) => (known, false),
+                None if answer.mentions("content has been used") => return Err(deploy_key::taken(at, half)),
+                None => return Err(call.refused(answer.status, None)),
+            }
         } else {
             (answer.good(call)?.json::<DeployKey>(call)?, true)
         };

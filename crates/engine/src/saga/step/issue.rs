@@ -38,9 +38,10 @@ pub(super) async fn refused_value(cx: &Context<'_>, generation: u32, error: Erro
     }
     if generation >= MOST_REFUSED {
         return Err(permanent(format!(
-            "the target refused {} different values: {}; give the credential's policy a `password` rule that fits the target",
+            "the target refused {} different values: {}{}",
             generation + 1,
-            error.message()
+            error.message(),
+            seal::advice(cx)?
         )));
     }
     let next = seal::make(cx).await?;

@@ -167,6 +167,14 @@ fn offer(cx: &Context<'_>) -> Result<Offer, Trouble> {
     offer.ok_or_else(|| permanent(format!("no new value can be issued for {subject} any more")))
 }
 
+/// What can be done about values that are refused.
+pub(super) fn advice(cx: &Context<'_>) -> Result<&'static str, Trouble> {
+    Ok(match offer(cx)?.form {
+        ValueForm::Password => "; give the credential's policy a `password` rule that fits the target",
+        ValueForm::Uuid | ValueForm::SshKey | ValueForm::NotOurs => "",
+    })
+}
+
 /// A new value, as its issuer wants it and the policy says.
 pub(super) async fn make(cx: &Context<'_>) -> Result<SecretValue, Trouble> {
     Ok(match offer(cx)?.form {
