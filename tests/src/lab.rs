@@ -29,5 +29,6 @@ pub mod runner;
 pub mod skip;
 pub mod swallower;
 pub mod tls;
+mod twin;
 
 pub use skip::require;

@@ -2,6 +2,8 @@
 
 #[path = "backend_gitea/contract.rs"]
 mod contract;
+#[path = "backend_gitea/deploy_key.rs"]
+mod deploy_key;
 #[path = "backend_gitea/inventory.rs"]
 mod inventory;
 #[path = "backend_gitea/login.rs"]

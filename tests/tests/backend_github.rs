@@ -4,6 +4,8 @@
 mod client;
 #[path = "backend_github/contract.rs"]
 mod contract;
+#[path = "backend_github/deploy_key.rs"]
+mod deploy_key;
 #[path = "backend_github/inventory.rs"]
 mod inventory;
 #[path = "backend_github/secret.rs"]

@@ -2,6 +2,8 @@
 
 #[path = "backend_gitlab/contract.rs"]
 mod contract;
+#[path = "backend_gitlab/deploy_key.rs"]
+mod deploy_key;
 #[path = "backend_gitlab/inventory.rs"]
 mod inventory;
 #[path = "backend_gitlab/token.rs"]
@@ -21,7 +23,7 @@ use claviger_core::{
     reference::Ref,
     secret::SecretValue,
 };
-use claviger_tests::lab::gitlab::Gitlab;
+use claviger_tests::lab::{gitea::Gitea, gitlab::Gitlab};
 
 fn value(text: &str) -> SecretValue {
     SecretValue::from_text(text.to_owned())
@@ -33,14 +35,28 @@ fn at(text: &str) -> Ref {
 
 /// With this token.
 fn backend_as(server: &Gitlab, token: &str) -> GitlabBackend {
-    let config = GitlabConfig {
+    built(config(server, token))
+}
+
+/// As the administrator, with an SSH server behind it.
+fn with_ssh(server: &Gitlab, ssh: &Gitea) -> GitlabBackend {
+    let known_hosts = Some(ssh.known_hosts().to_owned());
+    built(GitlabConfig { known_hosts, ..config(server, &server.token()) })
+}
+
+fn built(config: GitlabConfig) -> GitlabBackend {
+    GitlabBackend::new("forge", config, Arc::new(SystemClock)).expect("a usable configuration")
+}
+
+fn config(server: &Gitlab, token: &str) -> GitlabConfig {
+    GitlabConfig {
         url: server.address().to_owned(),
         ca: None,
         token: value(token),
         owners: Vec::new(),
+        known_hosts: None,
         version_key: Arc::new(FingerprintKey::new([3; 32])),
-    };
-    GitlabBackend::new("forge", config, Arc::new(SystemClock)).expect("a usable configuration")
+    }
 }
 
 /// As the administrator.

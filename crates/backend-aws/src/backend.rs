@@ -72,6 +72,7 @@ impl Backend for AwsBackend {
             issue_mints: true,
             issue_by_name: false,
             issue_marks: false,
+            issue_adds: false,
             issue_asked: false,
             issue_hidden: false,
             siblings: true,

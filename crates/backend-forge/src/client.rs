@@ -114,6 +114,11 @@ impl Answer {
         serde_json::from_slice::<Refusal>(&self.body).is_ok_and(|refusal| refusal.message.contains(text))
     }
 
+    /// Does it say this anywhere, such as in a list of what is wrong with each field? Never printed.
+    pub(crate) fn mentions(&self, text: &str) -> bool {
+        self.body.windows(text.len()).any(|part| part == text.as_bytes())
+    }
+
     /// True if it is an error as this API writes it, not a page of something in between.
     pub(crate) fn is_the_apis(&self) -> bool {
         serde_json::from_slice::<Refusal>(&self.body).is_ok_and(|refusal| !refusal.message.is_empty())

@@ -37,12 +37,12 @@
 //! A secret's `created_at` does not change with its value, so its age is that of the name; a write of ours is known by the marker in its description
 //! alone. Whoever edits the value in the web form keeps the description, and nobody can see that. There is no compare-and-set: what is expected is looked
 //! at right before the write. Tokens are listed, made and deleted with user and password only, of other users by a site administrator. A deploy key is
-//! proven through the SSH server, whose host key must be known. One key may be registered for several repositories: while it is, it is let in.
+//! proven through the SSH server, whose host key must be known; another one is made beside it, with the same right, and its public half alone is told to the forge. One key may be registered for several repositories: while it is, it is let in.
 //!
 //! # GitLab
 //! **No server was there: everything was run on a fake built from GitLab's own REST documents** (`doc/api` of its repository, GitLab 17 to 19; the fake is in
 //! `tests/src/lab/gitlab`). Refs: `<path>/variables/<KEY>@<scope>`, `<path>/hidden-variables/<KEY>@<scope>` (`-` in place of the path: the instance's) ·
-//! `<path>/access-tokens/<id>`, `…/deploy-tokens/<id>`, `…/triggers/<id>` · `users/<user>/access-tokens/<id>`, `users/<user>/impersonation-tokens/<id>` ·
+//! `<path>/access-tokens/<id>`, `…/deploy-tokens/<id>`, `…/deploy-keys/<id>`, `…/triggers/<id>` · `users/<user>/access-tokens/<id>`, `users/<user>/impersonation-tokens/<id>` ·
 //! `-/runners/<id>` · `<path>/pipelines/<file>#jobs/<job>`. A path is a group's or a project's, with all groups above it.
 //!
 //! A token is replaced by another one beside it. `POST …/rotate` is never sent: it ends the old token before anybody holds the new one, and sent twice it
@@ -50,14 +50,15 @@
 //!
 //! ## Scopes
 //! Phase `Issuers`: `instance`: `users`, `groups`, `projects`, `runners`; `users/<user>`: `access-tokens`, `impersonation-tokens`; `<path>`: `access-tokens`,
-//! `deploy-tokens`, `triggers`. Phase `Stores`: `instance`: `groups`, `projects`; `<path>` and `-`: `variables`, `hidden-values`; `<project>`: `pipelines`,
+//! `deploy-tokens`, `deploy-keys`, `triggers`. Phase `Stores`: `instance`: `groups`, `projects`; `<path>` and `-`: `variables`, `hidden-values`; `<project>`: `pipelines`,
 //! `trigger-values`. Without an administrator's token the lists of the instance end `denied`: only what its user is in is read.
 //!
 //! ## Attributes
 //! | subject | key | value |
 //! | --- | --- | --- |
 //! | user (identity) | `site_admin` | boolean, where GitLab tells |
-//! | identity of a token, trigger or runner | `access_token`, `deploy_token`, `trigger`, `runner` | boolean |
+//! | identity of a token, key, trigger or runner | `access_token`, `deploy_token`, `deploy_key`, `trigger`, `runner` | boolean |
+//! | deploy key | `title`, `read_only`, `no_expiry` | as at Gitea |
 //! | token | `name`, `description`, `username`, `scopes`, `no_expiry`, `own` | as at Gitea |
 //! | runner's token | `runner_type`, `status` | string |
 //! | variable (copy) | `variable_type`, `environment_scope` | string |
@@ -67,7 +68,8 @@
 //! ## Known limits
 //! GitLab compares nothing when a variable is written: what is expected is looked at right before. A version of a shown variable is a keyed digest of its value;
 //! of a hidden one, the marker in its description. A variable that is not raw is expanded, so a value with `$` is refused for it; a masked one takes no
-//! short value and none with spaces. Deploy tokens, triggers and runners cannot be tried without an effect, so their end is attested, not proven. Whose a
+//! short value and none with spaces. A deploy key is proven through the SSH server and another one made beside it, as at Gitea; one that several projects
+//! have is taken from one of them. Deploy tokens, triggers and runners cannot be tried without an effect, so their end is attested, not proven, and none is made: another one could not be shown to work. Whose a
 //! leaked token is, GitLab tells administrators of a server of their own only. Jobs of included files are not known, and where a project's variables are
 //! refused to us, its jobs are said to read those of its groups.
 //!
@@ -77,7 +79,8 @@
 //! the global one; the element is the one in the credential's XML whose content Jenkins redacts: `secret`, `password`, `privateKeySource/privateKey`.
 //!
 //! ## Scopes
-//! Phase `Issuers`: `instance`: `api-tokens`, always `unreadable`: Jenkins lists them to nobody, so none is known here and none is made or ended. Phase `Stores`:
+//! Phase `Issuers`: `instance`: `api-tokens`, always `unreadable`: Jenkins lists them to nobody (they can be made and ended by their number, and what an interrupted call
+//! had made could not be found again), so none is known here and none is made or ended. Phase `Stores`:
 //! `instance` and `<store>`: `folders`; `<store>`: `domains`, `credentials/<domain>`, `values/<domain>`, which is `unreadable` wherever there is one.
 //!
 //! ## Attributes
@@ -127,9 +130,10 @@
 //! else's did, cannot be told, and the value is then put there again. There is no compare-and-set. Tokens cannot be made by programs, so none is rotated. A token
 //! is ended by its value (`POST /credentials/revoke`; an Enterprise Server has no such call), and its owner is told; without the value an organisation shuts it out, and it lives
 //! on elsewhere. Of fine-grained tokens no part of the value is shown: that a leaked one is this one has to be said under `[[credentials]]`. A user's own codespaces secrets
-//! and SSH keys are not read. Deploy keys are not made.
+//! and SSH keys are not read. A deploy key is proven through the SSH server and another one made beside it, as at Gitea; GitHub takes each public half only once.
 
 mod client;
+mod deploy_key;
 mod marker;
 mod naming;
 mod owners;

@@ -86,6 +86,7 @@ impl Backend for KubernetesBackend {
             siblings: true,
             disable: true,
             issue_marks: false,
+            issue_adds: false,
             issue_asked: false,
             issue_hidden: false,
             verify: true,

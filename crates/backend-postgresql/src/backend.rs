@@ -57,6 +57,7 @@ impl Backend for PostgresqlBackend {
             issue_mints: false,
             issue_by_name: false,
             issue_marks: false,
+            issue_adds: false,
             issue_asked: false,
             issue_hidden: false,
             siblings: true,

@@ -85,6 +85,7 @@ impl SimulatedBackend {
             issue_mints: true,
             issue_by_name: true,
             issue_marks: estate.settings.tokens_are_told,
+            issue_adds: true,
             issue_asked: true,
             issue_hidden: true,
             siblings: true,

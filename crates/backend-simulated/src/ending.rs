@@ -30,7 +30,7 @@ impl SimulatedBackend {
                 outlived_by: Some("session credentials"),
                 ..Ending::default()
             },
-            Ok(Target::Token(_)) => Ending::default(),
+            Ok(Target::Token(_) | Target::DeployKey { .. }) => Ending::default(),
             Ok(Target::Object { object, key: None, .. }) if object.kind == ObjectKind::Secret => {
                 Ending { suspension: Suspension::Refused, ..Ending::default() }
             }

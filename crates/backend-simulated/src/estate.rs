@@ -27,7 +27,7 @@ pub use self::{
     database::{Database, Password, Role, Session},
     demo::demo,
     file::{EstateError, EstateFile},
-    forge::{Forge, ForgeMarker, ForgeSecret},
+    forge::{DeployKey, Forge, ForgeMarker, ForgeSecret},
     planted::Planted,
     secret_store::{
         Connection, Entity, KubernetesRole, KvEntry, KvVersion, SecretStore, StaticRole, VaultToken,

@@ -43,6 +43,10 @@ pub(crate) async fn issuers(backend: &SimulatedBackend, estate: &Estate, sink: &
         scope(estate, sink, &area, "k8s", issuers::service_accounts(backend, estate, name, namespace))
             .await?;
     }
+    if !estate.forge.deploy_keys.is_empty() {
+        let area = Scope::new("forge", "deploy-keys");
+        scope(estate, sink, &area, "forge", issuers::deploy_keys(backend, estate)).await?;
+    }
     scope(estate, sink, &Scope::new("k8s", "rbac"), "k8s", issuers::bindings(backend, estate)).await
 }
 

@@ -11,6 +11,7 @@ use crate::{
     SimulatedBackend, access_key,
     anchor::{Bound, EVERY, POD},
     backend::Change,
+    deploy_key,
     estate::{AccessKey, Estate, ObjectKind, Password, Role, Secret, SecretType, Tombstone, VaultToken},
     root, static_role,
     target::Target,
@@ -28,6 +29,7 @@ impl Issuer for SimulatedBackend {
             Target::Token(_) => Some(self.token_offer()),
             Target::StaticRole(_) => Some(static_role::offer()),
             Target::Connection(_) => Some(root::offer()),
+            Target::DeployKey { .. } => Some(deploy_key::offer()),
             Target::AccessKey { .. } => Some(Offer {
                 overlap: Overlap::Dual,
                 origin: ValueOrigin::Minted,
@@ -80,8 +82,10 @@ impl Issuer for SimulatedBackend {
             ));
         };
         let key = op.key;
-        if matches!(Target::parse("issue", subject)?, Target::Token(_)) {
-            return self.add_token(op, subject, value).await;
+        match Target::parse("issue", subject)? {
+            Target::Token(_) => return self.add_token(op, subject, value).await,
+            Target::DeployKey { .. } => return self.add_deploy_key(op, subject, value).await,
+            _ => {}
         }
         self.mutate("issue", op, subject, |estate, target, now| {
             let refused = value
@@ -126,6 +130,9 @@ impl Issuer for SimulatedBackend {
                     let key = access_key(estate, &target);
                     (access_key::verdict(estate, key, value.expose(), now), "GetCallerIdentity")
                 }
+                Target::DeployKey { repository, .. } => {
+                    (deploy_key::verdict(estate, repository, value), "git-upload-pack")
+                }
                 Target::Token(_) => {
                     let live =
                         estate.secret_store.tokens.values().any(|token| token_is(token, value.expose(), now));
@@ -146,6 +153,14 @@ impl Issuer for SimulatedBackend {
     async fn identify(&self, value: &SecretValue) -> Result<Option<Identified>> {
         let estate = self.survey("identify").await?;
         Ok(self.owner_of(&estate, value.expose()).map(|at| Identified { at }))
+    }
+
+    async fn added(&self, subject: &Ref, value: &SecretValue) -> Result<Option<Identified>> {
+        let Target::DeployKey { repository, .. } = Target::parse("added", subject)? else {
+            return self.identify(value).await;
+        };
+        let estate = self.survey("added").await?;
+        Ok(self.deploy_key_of(&estate, &repository, value).map(|at| Identified { at }))
     }
 
     async fn snapshot(&self, subject: &Ref) -> Result<Option<Restore>> {
@@ -278,7 +293,7 @@ impl Issuer for SimulatedBackend {
                     _ => Ok(None),
                 }
             }
-            Target::Token(_) => Ok(None),
+            Target::Token(_) | Target::DeployKey { .. } => Ok(None),
             _ => Err(no_issuer("last_used", subject)),
         })
         .await
@@ -435,6 +450,9 @@ fn presence_of(
             .and_then(|role| role.password.as_ref().map(|_| role.version.to_string())),
         Target::AccessKey { id, .. } => access_key(estate, target).map(|_| id.clone()),
         Target::Token(accessor) => estate.secret_store.tokens.get(accessor).map(|_| accessor.clone()),
+        Target::DeployKey { repository, id } => {
+            deploy_key::find(estate, repository, id).map(|key| key.public.clone())
+        }
         Target::StaticRole(name) => static_role::held(estate, name).map(|held| held.version),
         Target::Connection(name) => estate.secret_store.connections.get(name).map(|_| name.clone()),
         Target::Object { .. } => token_secret(estate, operation, subject, target)?
@@ -467,6 +485,11 @@ fn revoke(estate: &mut Estate, target: &Target, now: DateTime<Utc>) {
         }
         Target::Token(accessor) => {
             estate.secret_store.tokens.remove(accessor);
+        }
+        Target::DeployKey { repository, id } => {
+            if let Some(keys) = estate.forge.deploy_keys.get_mut(repository) {
+                keys.remove(id);
+            }
         }
         Target::Object { namespace, object, .. } => {
             let Some(held) = estate.cluster.namespaces.get_mut(namespace) else { return };

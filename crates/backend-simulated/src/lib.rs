@@ -19,6 +19,7 @@
 //! | `sim/k8s/<namespace>/Pod/<name>` | a pod to which tokens are bound |
 //! | `sim/auth/kubernetes/role/<name>` | a role of Vault's Kubernetes auth method |
 //! | `sim/forge/<owner>/<repository>/actions/secrets/<name>` | a secret of a forge, which shows its value to nobody |
+//! | `sim/forge/<owner>/<repository>/deploy-keys/<id>` | a deploy key, by its public half |
 //! | `sim/identity/entity/<name>` | an entity of the secret store, with its tokens |
 //! | `sim/k8s/*/ClusterRoleBinding/<name>` | a binding of users and groups |
 //! | `sim/k8s/<namespace>/Deployment/<name>#containers/<container>/env/<NAME>` | a literal |
@@ -40,6 +41,7 @@
 //! | Vault token | `root` | bool | holds the policy `root` |
 //! | Vault token | `ttl_seconds` | number | 0 where it never expires |
 //! | Vault token | `no_expiry` | bool | never expires |
+//! | deploy key | `read_only` | bool | it may fetch only |
 //! | legacy token | `legacy` | bool | a token Secret |
 //! | legacy token | `auto`, `manual` | bool | made by the control plane, or by hand |
 //! | copy | `immutable` | bool | cannot be written |
@@ -55,6 +57,7 @@ mod anchor;
 mod authority;
 mod backend;
 mod decoy;
+mod deploy_key;
 mod ending;
 mod eraser;
 pub mod estate;

@@ -64,6 +64,13 @@ pub enum Target {
         /// The name.
         name: String,
     },
+    /// `forge/<owner>/<repository>/deploy-keys/<id>`.
+    DeployKey {
+        /// `<owner>/<repository>`.
+        repository: String,
+        /// The forge's name for it.
+        id: String,
+    },
     /// `k8s/*/ClusterRoleBinding/<name>`.
     UserBinding(String),
     /// `k8s/<namespace>/Deployment/<name>`.
@@ -106,6 +113,9 @@ impl Target {
                 repository: format!("{owner}/{repository}"),
                 name: (*name).to_owned(),
             }),
+            (["forge", owner, repository, "deploy-keys", id], None) => {
+                Some(Self::DeployKey { repository: format!("{owner}/{repository}"), id: (*id).to_owned() })
+            }
             (["database", "static-roles", name], None) => Some(Self::StaticRole((*name).to_owned())),
             (["database", "config", name], None) => Some(Self::Connection((*name).to_owned())),
             (["kv", path @ ..], Some(key)) if !path.is_empty() => {
@@ -128,7 +138,7 @@ impl Target {
             Self::AccessKey { .. } => "iam",
             Self::Token(_) | Self::Entity(_) | Self::KubernetesRole(_) => "auth",
             Self::Kv { .. } => "kv",
-            Self::ForgeSecret { .. } => "forge",
+            Self::ForgeSecret { .. } | Self::DeployKey { .. } => "forge",
             Self::Object { .. }
             | Self::ServiceAccount { .. }
             | Self::Pod { .. }

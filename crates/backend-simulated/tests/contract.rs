@@ -17,13 +17,14 @@ use claviger_backend::{
 use claviger_backend_simulated::{
     EstateFile, SimulatedBackend, SimulatedConfig,
     estate::{
-        Connection, EnvSource, Estate, ForgeSecret, Mount, ObjectKind, ObjectName, Password, Planted,
-        StaticRole, VaultToken, demo,
+        Connection, DeployKey, EnvSource, Estate, ForgeSecret, Mount, ObjectKind, ObjectName, Password,
+        Planted, StaticRole, VaultToken, demo,
     },
     observer::Observer,
 };
 use claviger_core::{
     clock::ManualClock, model::ConsumerHow, random::SeededRandom, reference::Ref, secret::SecretValue,
+    ssh_key,
 };
 
 fn main() -> ExitCode {
@@ -64,6 +65,9 @@ fn bench(file: &EstateFile, told: bool) -> (Arc<SimulatedBackend>, Fixture) {
         ForgeSecret { value: Planted::text("posted-0123456789"), created_at: now, writes: 0, marker: None };
     let secrets = [("DB_PASSWORD".to_owned(), posted)].into();
     estate.forge.repositories.insert("acme/shop".to_owned(), secrets);
+    let public = ssh_key::public_line(&ssh_key::ed25519(&SeededRandom::new(5))).expect("a public half");
+    let key = DeployKey { public, read_only: true, created_at: now };
+    estate.forge.deploy_keys.insert("acme/shop".to_owned(), [("first".to_owned(), key)].into());
     swappable(&mut estate);
     file.create(&estate).expect("an estate");
     let config = SimulatedConfig { path: file.path().to_owned() };
@@ -80,7 +84,7 @@ fn fixture(file: &EstateFile, estate: &Estate) -> Fixture {
         estate.legacy_token("shop", "prometheus-token", "prometheus").expect("it is in the estate").secret()
     };
     let puller = || estate.secret_store.tokens["puller"].value.secret();
-    let drawn = AtomicU64::new(0);
+    let (drawn, beside) = (AtomicU64::new(0), AtomicU64::new(1000));
     let observer = |file: &EstateFile| Observer::new("sim", file.clone());
     let (rollouts, changes, named) = (observer(file), observer(file), observer(file));
     Fixture {
@@ -91,6 +95,13 @@ fn fixture(file: &EstateFile, estate: &Estate) -> Fixture {
         nameable: Some(Subject { at: at("sim/k8s/shop/Secret/prometheus-token"), value: scraped() }),
         alternating: Some(Subject { at: at("sim/db/role/payments_app"), value: password() }),
         marked: Some(marked(estate)),
+        addable: Some(Subject {
+            at: at("sim/forge/acme/shop/deploy-keys/first"),
+            value: ssh_key::ed25519(&SeededRandom::new(5)),
+        }),
+        new_beside: Some(Box::new(move || {
+            ssh_key::ed25519(&SeededRandom::new(beside.fetch_add(1, Ordering::SeqCst)))
+        })),
         asked: Some(Subject {
             at: at("sim/database/static-roles/app"),
             value: estate.secret_store.static_roles["app"].value.secret(),

@@ -81,6 +81,7 @@ impl Backend for VaultBackend {
             issue_mints: false,
             issue_by_name: false,
             issue_marks: true,
+            issue_adds: true,
             issue_asked: true,
             issue_hidden: true,
             siblings: false,

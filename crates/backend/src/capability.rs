@@ -15,6 +15,9 @@ pub struct Capability {
     /// Of some credentials the issuer makes the value itself, tells it once, and keeps our operation key with it:
     /// [`Issuer::made_by`](crate::Issuer::made_by).
     pub issue_marks: bool,
+    /// Beside some credentials the issuer takes another value that we make, and finds it again:
+    /// [`Issuer::added`](crate::Issuer::added).
+    pub issue_adds: bool,
     /// Of some credentials the issuer changes the value itself when it is asked to, and shows it: [`Issuer::held`](crate::Issuer::held).
     pub issue_asked: bool,
     /// Of some credentials the issuer changes the value itself when it is asked to, and shows nobody what it is:

@@ -16,6 +16,7 @@
 //!
 //! To add a rule of the contract: the sentence at the method in `roles.rs` or `backend.rs`, and a trial in the file of its role here.
 
+mod adding;
 mod asking;
 mod bench;
 mod description;
@@ -88,6 +89,10 @@ pub struct Fixture {
     pub alternating: Option<Subject>,
     /// A credential beside which the issuer can make another that carries our mark.
     pub marked: Option<Subject>,
+    /// A credential beside which the issuer takes another value of ours.
+    pub addable: Option<Subject>,
+    /// Values for the one beside `addable`.
+    pub new_beside: Option<NewValue>,
     /// A credential whose value the issuer makes, holds and shows; it has another one afterwards.
     pub asked: Option<Subject>,
     /// A credential whose value the issuer makes, and shows nobody; with the one that it has now. It has another one afterwards.
@@ -136,6 +141,7 @@ pub fn trials(name: &str, backend: Arc<dyn Backend>, fixture: Fixture) -> Vec<Tr
     trials.extend(naming::trials(&bench));
     trials.extend(turns::trials(&bench));
     trials.extend(marking::trials(&bench));
+    trials.extend(adding::trials(&bench));
     trials.extend(asking::trials(&bench));
     trials.extend(hiding::trials(&bench));
     trials.extend(store::trials(&bench));

@@ -87,6 +87,8 @@ pub enum ValueForm {
     Password,
     /// A version 4 UUID.
     Uuid,
+    /// The private half of an SSH key pair, whose public half the issuer is told.
+    SshKey,
     /// None: the issuer makes it.
     NotOurs,
 }
@@ -186,6 +188,12 @@ pub trait Issuer: Send + Sync {
 
     /// Is this value one of this issuer's, and which? Makes no login that the target would count. `None`: not one of ours.
     async fn identify(&self, value: &SecretValue) -> Result<Option<Identified>>;
+
+    /// What [`Issuer::issue`] added beside the subject with this value of ours: looked for where the subject is, so that an issuer with very many
+    /// credentials need not look through all of them. `None`: it is not there. Absent subject: no matter. Makes no login.
+    async fn added(&self, _subject: &Ref, value: &SecretValue) -> Result<Option<Identified>> {
+        self.identify(value).await
+    }
 
     /// Reads what [`Issuer::restore`] needs. `None` where the target does not show it to us.
     async fn snapshot(&self, subject: &Ref) -> Result<Option<Restore>>;

@@ -34,6 +34,7 @@ pub mod scram;
 pub mod seal;
 pub mod secret;
 pub mod signing;
+pub mod ssh_key;
 pub mod trust;
 pub mod view;
 pub mod webhook;

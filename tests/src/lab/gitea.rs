@@ -251,6 +251,30 @@ impl Gitea {
         made["id"].as_u64().context("a number")
     }
 
+    /// Does a fetch with this private key get a list of the repository's refs?
+    ///
+    /// # Errors
+    /// When `git` or `ssh` is missing, or fails otherwise than by a refusal of the key.
+    pub fn lists_with(&self, repository: &str, key: &str) -> Result<bool> {
+        let place = Directory::new("fetch")?;
+        let file = place.path().join("key");
+        super::private::write_private(&file, &format!("{}\n", key.trim_end()))?;
+        let ssh = format!(
+            "ssh -F none -i '{}' -o IdentitiesOnly=yes -o IdentityAgent=none -o BatchMode=yes -o StrictHostKeyChecking=yes -o UserKnownHostsFile='{}'",
+            file.display(),
+            self.known_hosts.display()
+        );
+        let url = format!("ssh://git@127.0.0.1:{}/{repository}.git", self.ssh_port);
+        let mut command = std::process::Command::new("git");
+        command.args(["ls-remote", &url]).env("GIT_SSH_COMMAND", ssh).stdin(Stdio::null());
+        let output = command.output().context("git")?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        // Gitea looks a key up twice: the second time it may be gone.
+        let refused = said.contains("Permission denied (publickey)") || said.contains("Cannot find key");
+        ensure!(output.status.success() || refused, "git ls-remote: {said}");
+        Ok(output.status.success() && String::from_utf8_lossy(&output.stdout).contains("refs/heads/main"))
+    }
+
     /// Makes an SSH key pair.
     ///
     /// # Errors

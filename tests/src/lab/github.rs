@@ -25,6 +25,9 @@ use axum::{Router, http};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::Value;
 
+use super::gitea::Gitea;
+use super::twin::Twin;
+
 use self::answer::Reply;
 use self::description::{Asked, Description};
 use self::door::Visitor;
@@ -113,6 +116,25 @@ impl Github {
         let state = self.shared.state();
         let secret = state.secrets.get(place)?.get(name)?;
         Some((secret.visibility.clone()?, secret.selected.iter().copied().collect()))
+    }
+
+    /// Lets deploy keys of `owner/name` in at this server from now on.
+    ///
+    /// # Errors
+    /// When the repository cannot be made there.
+    pub async fn lets_in_at(&self, gitea: &'static Gitea, repository: &str) -> Result<()> {
+        let twin = Twin::of(gitea, repository).await?;
+        self.shared.state().ssh = Some(twin);
+        Ok(())
+    }
+
+    /// Title and right of the deploy keys with this public half.
+    pub fn deploy_keys(&self, repository: &str, line: &str) -> Vec<(String, bool)> {
+        let state = self.shared.state();
+        let keys = state.deploy_keys.get(repository).into_iter().flat_map(|keys| keys.values());
+        let ours = keys.filter(|key| key["key"] == line);
+        ours.map(|key| (key["title"].as_str().unwrap_or_default().to_owned(), key["read_only"] == true))
+            .collect()
     }
 
     /// Is a token let in?

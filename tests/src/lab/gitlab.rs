@@ -5,6 +5,7 @@
 //! in it through [`Gitlab::state`].
 
 mod access;
+mod keys;
 mod page;
 mod route;
 mod state;
@@ -18,7 +19,7 @@ use axum::{Router, body::Bytes, extract::State as Shared, http::Request, respons
 use reqwest::Method;
 use tokio::{net::TcpListener, task::JoinHandle};
 
-use super::http;
+use super::{gitea::Gitea, http, twin::Twin};
 
 pub use self::state::{Seen, State, Token, Variable};
 
@@ -65,6 +66,23 @@ impl Gitlab {
         let url = format!("{}/api/v4/{path}", self.address);
         let client = http::client(None)?;
         Ok(http::send(&client, method, &url, &[("private-token", token)], None).await?.status)
+    }
+
+    /// Lets deploy keys of a project in at this server from now on, at a repository of the same name.
+    ///
+    /// # Errors
+    /// When the repository cannot be made there.
+    pub async fn lets_in_at(&self, gitea: &'static Gitea, project: &str) -> Result<()> {
+        let twin = Twin::of(gitea, project).await?;
+        let mut state = self.state();
+        state.ssh = Some(twin);
+        let address = format!("ssh://git@127.0.0.1:{}/{project}.git", gitea.ssh_port());
+        state
+            .homes
+            .iter_mut()
+            .filter(|home| home.path == project)
+            .for_each(|home| home.ssh = Some(address.clone()));
+        Ok(())
     }
 
     /// The administrator's token.

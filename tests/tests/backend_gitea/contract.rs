@@ -1,6 +1,9 @@
 //! The contract suite, on a real Gitea.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use claviger_backend::contract::{Fixture, Subject, trials};
+use claviger_core::{random::SeededRandom, ssh_key};
 use claviger_tests::require_lab;
 use reqwest::Method;
 use serde_json::json;
@@ -19,6 +22,9 @@ async fn the_contract_holds() {
         .secret("repos/contract/shop", "DB_PASSWORD", "before-1234", "used by deploy")
         .await
         .expect("a secret");
+    let pair = server.key_pair("contract-deploy").expect("a key");
+    let key = server.deploy_key("contract/shop", "deploys", &pair).await.expect("a deploy key");
+    let drawn = AtomicU64::new(u64::from(std::process::id()) << 16);
     let path = "repos/contract/shop/actions/variables/REGION";
     let made =
         server.request(Method::POST, path, Some(&json!({"value": "eu-central-1"}))).await.expect("an answer");
@@ -29,6 +35,13 @@ async fn the_contract_holds() {
     let fixture = Fixture {
         credential: subject(kept, &kept_value),
         marked: subject(kept, &kept_value),
+        addable: Some(Subject {
+            at: at(&format!("forge/contract/shop/deploy-keys/{key}")),
+            value: value(&pair.private),
+        }),
+        new_beside: Some(Box::new(move || {
+            ssh_key::ed25519(&SeededRandom::new(drawn.fetch_add(1, Ordering::SeqCst)))
+        })),
         revocable: subject(ended, &ended_value),
         absent_credential: Some(token(999_999)),
         copy: Some(at("forge/contract/shop/actions/variables/REGION")),
@@ -39,6 +52,7 @@ async fn the_contract_holds() {
             value(server.token()),
             value(server.password()),
             value(&kept_value),
+            value(&pair.private),
             value("before-1234"),
         ],
         ..Fixture::default()

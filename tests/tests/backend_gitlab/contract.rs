@@ -1,11 +1,16 @@
 //! The contract suite, on the fake, with one item to a page so that every list has several.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use claviger_backend::contract::{Fixture, Subject, trials};
+use claviger_core::{random::SeededRandom, ssh_key};
+use claviger_tests::require_lab;
 
 use super::*;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_contract_holds() {
+    let ssh = require_lab!(Gitea::shared().await);
     let server = Arc::new(Gitlab::start().await.expect("a fake"));
     let (kept, ended, hidden) = {
         let mut state = server.state();
@@ -20,6 +25,12 @@ async fn the_contract_holds() {
         hidden.description = Some("used by deploy".to_owned());
         (kept, ended, "hidden-12345678")
     };
+    server.lets_in_at(ssh, "acme/shop").await.expect("an SSH server");
+    let first = || ssh_key::ed25519(&SeededRandom::new(601));
+    let line = ssh_key::public_line(&first()).expect("a public half");
+    let plant = || server.state().deploy_key("acme/shop", "deploys", &format!("{line} dana@laptop"), true);
+    let key = tokio::task::block_in_place(plant);
+    let drawn = AtomicU64::new(602);
     let told = |id: u64| server.state().by_number(id).expect("a token").value.clone();
     let path = |id: u64| at(&format!("forge/acme/shop/access-tokens/{id}"));
     let subject = |id: u64| Some(Subject { at: path(id), value: value(&told(id)) });
@@ -27,6 +38,10 @@ async fn the_contract_holds() {
     let fixture = Fixture {
         credential: subject(kept),
         marked: subject(kept),
+        addable: Some(Subject { at: at(&format!("forge/acme/shop/deploy-keys/{key}")), value: first() }),
+        new_beside: Some(Box::new(move || {
+            ssh_key::ed25519(&SeededRandom::new(drawn.fetch_add(1, Ordering::SeqCst)))
+        })),
         revocable: subject(ended),
         absent_credential: Some(path(999_999)),
         copy: Some(at("forge/acme/shop/variables/DB_PASSWORD@production")),
@@ -37,7 +52,7 @@ async fn the_contract_holds() {
         secrets: vec![value(&server.token()), value(&told(kept)), value("before-12345678"), value(hidden)],
         ..Fixture::default()
     };
-    let trials = trials("gitlab", Arc::new(backend(&server)), fixture);
+    let trials = trials("gitlab", Arc::new(with_ssh(&server, ssh)), fixture);
     assert!(trials.len() > 25, "{} trials", trials.len());
     let run =
         tokio::task::spawn_blocking(|| libtest_mimic::run(&libtest_mimic::Arguments::default(), trials));

@@ -32,6 +32,8 @@ async fn the_contract_holds() {
     let random = OsRandom;
     let token = |accessor: &str| at(&format!("vault/auth/token/accessor/{accessor}"));
     let fixture = Fixture {
+        addable: Some(Subject { at: secret_id.clone(), value: value(&text("secret_id")) }),
+        new_beside: Some(Box::new(|| claviger_core::password::uuid(&OsRandom))),
         credential: Some(Subject { at: secret_id, value: value(&text("secret_id")) }),
         marked: Some(Subject { at: token(&marked), value: value(&kept) }),
         asked: Some(Subject { at: at("vault/db-contract/static-roles/app"), value: value(&shown) }),

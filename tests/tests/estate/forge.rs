@@ -3,8 +3,10 @@
 mod alone;
 mod chain;
 mod copy;
+mod deploy_key;
 mod github;
 mod gitlab;
+mod hub_key;
 mod jenkins;
 mod kills;
 mod leak;

@@ -3,6 +3,7 @@
 mod backend;
 mod check;
 mod config;
+mod deploy_key;
 mod inventory;
 mod issuer;
 mod letterbox;

@@ -11,6 +11,20 @@ use super::Planted;
 pub struct Forge {
     /// Repositories, `<owner>/<name>`, with their secrets by name.
     pub repositories: BTreeMap<String, BTreeMap<String, ForgeSecret>>,
+    /// Deploy keys of repositories, by a name that the forge gives.
+    pub deploy_keys: BTreeMap<String, BTreeMap<String, DeployKey>>,
+}
+
+/// The public half of a pair that is let in to one repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeployKey {
+    /// Algorithm and key, as in `authorized_keys`.
+    pub public: String,
+    /// It may fetch, and not push.
+    pub read_only: bool,
+    /// When it was registered.
+    pub created_at: DateTime<Utc>,
 }
 
 /// A secret of a repository.

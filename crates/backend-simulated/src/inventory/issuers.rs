@@ -1,6 +1,7 @@
 use chrono::{DateTime, Utc};
 use claviger_core::{
     chain::OPENS,
+    format::ssh,
     model::{
         Attributes, CredentialKind, CredentialState, Handle, HandleScheme, IdentityKind, Labels,
         PrivilegeLevel,
@@ -109,6 +110,28 @@ pub(super) fn database(backend: &SimulatedBackend, estate: &Estate) -> Vec<Obser
         if let Some(partner) = partner {
             what.attributes.insert("takes_turns_with".to_owned(), json!(partner.public_half));
         }
+        items.push(Observation::Credential(what));
+    }
+    items
+}
+
+/// A deploy key is nobody's: an identity of its own, which may do one thing at one repository.
+pub(super) fn deploy_keys(backend: &SimulatedBackend, estate: &Estate) -> Vec<Observation> {
+    let mut items = Vec::new();
+    let keys = estate.forge.deploy_keys.iter();
+    for (repository, id, key) in keys.flat_map(|(at, keys)| keys.iter().map(move |(id, key)| (at, id, key))) {
+        let at = backend.at(["forge", repository, "deploy-keys", id]);
+        items.push(Observation::Identity(identity(at.clone(), IdentityKind::ForgeUser, None)));
+        let (privilege, level) = match key.read_only {
+            true => ("read repository", PrivilegeLevel::Read),
+            false => ("write repository", PrivilegeLevel::Write),
+        };
+        items.push(grant(&at, at.clone(), privilege, repository, level));
+        let mut what = credential(at.clone(), CredentialKind::SshKey, &at, key.created_at);
+        let parsed = ssh::parse_line(&key.public);
+        what.handle =
+            parsed.map(|line| Handle::new(HandleScheme::SshFingerprint, ssh::fingerprint(&line.public)));
+        what.attributes = facts([("read_only", json!(key.read_only))]);
         items.push(Observation::Credential(what));
     }
     items

@@ -45,6 +45,10 @@ pub(super) fn trials(bench: &Arc<Bench>) -> Vec<Unnamed> {
                 !claimed.issue_marks || claimed.issue && claimed.revoke,
                 "it marks and does not issue or revoke",
             )?;
+            must(
+                !claimed.issue_adds || claimed.issue && claimed.revoke,
+                "it adds and does not issue or revoke",
+            )?;
             must(!claimed.issue_mints || claimed.siblings, "what it mints could not be found after a crash")?;
             must(!issuer || bench.backend.issuer().is_some(), "it claims an issuer's methods and is none")?;
             must(

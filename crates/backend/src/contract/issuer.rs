@@ -30,7 +30,8 @@ pub(super) fn trials(bench: &Arc<Bench>) -> Vec<Unnamed> {
             must(!evidence.contains("claviger-contract-wrong-value"), "the value is in the evidence")
         }));
     }
-    let made = claimed.issue_mints || claimed.issue_by_name || claimed.issue_marks;
+    // Those have trials of their own.
+    let made = claimed.issue_mints || claimed.issue_by_name || claimed.issue_marks || claimed.issue_adds;
     if claimed.issue && (set_by_us(bench) || !made) {
         trials.push(trial(bench, "issue_twice_with_one_value_is_one_state", |bench| async move {
             issue_twice(&bench).await

@@ -263,6 +263,14 @@ impl Issuer for Guarded {
         .await
     }
 
+    async fn added(&self, subject: &Ref, value: &SecretValue) -> Result<Option<Identified>> {
+        self.call(Call::reads("issuer.added", &self.config).at(subject), || async move {
+            let claimed = self.capability().issue_adds || self.capability().identify;
+            self.inner_issuer(claimed, Some(subject), "added")?.added(subject, value).await
+        })
+        .await
+    }
+
     async fn snapshot(&self, subject: &Ref) -> Result<Option<Restore>> {
         self.call(Call::reads("issuer.snapshot", &self.config).at(subject), || async move {
             self.inner_issuer(self.capability().restore, Some(subject), "snapshot")?.snapshot(subject).await

@@ -28,7 +28,7 @@ pub(crate) struct Settings {
     /// Users and organisations, globs.
     #[serde(default)]
     owners: Vec<String>,
-    /// Host name of the SSH server, where it does not follow from `url`.
+    /// `host` or `host:port` of the SSH server, where it does not follow from `url`.
     ssh_host: Option<String>,
     /// OpenSSH's file of host keys: deploy keys are tried at the SSH server that it knows.
     known_hosts: Option<PathBuf>,

@@ -23,6 +23,8 @@ pub(crate) struct Settings {
     /// Top-level groups and users, globs.
     #[serde(default)]
     owners: Vec<String>,
+    /// OpenSSH's file of host keys: deploy keys are tried at the SSH server that it knows.
+    known_hosts: Option<PathBuf>,
 }
 
 impl Settings {
@@ -44,6 +46,7 @@ impl Settings {
             ca,
             token: self.token.fetch(loaded, &format!("backends.{name}.token"))?,
             owners: self.owners.clone(),
+            known_hosts: self.known_hosts.as_deref().map(|path| loaded.path(path)),
             version_key: Arc::clone(&parts.version_key),
         };
         let built = GitlabBackend::new(name, config, Arc::clone(&parts.clock));

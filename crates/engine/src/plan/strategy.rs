@@ -128,7 +128,7 @@ impl<'e> Strategy<'e> {
                 turns.map_or(Self::Replace, |turns| Self::Alternating(issuer, turns))
             }
             (Some((issuer, _)), Some((Overlap::Dual, ValueOrigin::SetByUs)))
-                if ends && capability.identify =>
+                if ends && (capability.identify || capability.issue_adds) =>
             {
                 Self::Dual(issuer)
             }

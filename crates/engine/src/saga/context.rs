@@ -12,6 +12,7 @@ use claviger_core::{
 };
 use claviger_store::port::{SagaRecord, SealedRow};
 
+use super::step::public_half;
 use crate::{Engine, Error, Result, plan::FORCED};
 
 /// How many values that the target refuses are replaced. A third refusal is the rules' fault, not the value's.
@@ -253,8 +254,12 @@ impl<'a> Context<'a> {
         Ok(generation)
     }
 
-    /// The fingerprint of a value in text form.
+    /// The fingerprint by which copies of a value are known: of a private key over its public half, whatever it is written as.
     pub(super) fn fingerprint(&self, value: &SecretValue) -> Fingerprint {
-        self.engine.keys.fingerprint.fingerprint(Form::Text, value)
+        let key = &self.engine.keys.fingerprint;
+        match public_half(value) {
+            Some(half) => key.fingerprint(Form::Spki, &half),
+            None => key.fingerprint(Form::Text, value),
+        }
     }
 }

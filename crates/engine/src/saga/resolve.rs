@@ -104,7 +104,7 @@ impl Engine {
             }
         }
         for copy in written(record) {
-            let value = match step::read_leaf(&cx, copy).await {
+            let value = match step::read_whole(&cx, copy).await {
                 Ok(value) => value,
                 Err(Trouble::Fatal(error)) => return Err(error),
                 Err(Trouble::Step(failure) | Trouble::Throttled(failure, _)) => {

@@ -40,7 +40,11 @@ use claviger_store::port::SagaRecord;
 use super::context::{Context, Done, Ran, Trouble};
 
 pub(super) use self::{
-    anchor::holds_last_record, asked::is_held, issue::new_at, scrub::left_in, seal::read_leaf,
+    anchor::holds_last_record,
+    asked::is_held,
+    issue::new_at,
+    scrub::left_in,
+    seal::{public_half, read_whole},
 };
 pub(crate) use self::{mint::PUBLIC_HALF, seal::leaf_at};
 

@@ -11,6 +11,8 @@ pub(crate) enum Saga {
     Dual,
     /// The same, where the store makes the token itself and tells it once.
     Told,
+    /// Of a key pair, whose public half alone its issuer is told: a deploy key.
+    DeployKey,
     /// Of a value that its issuer makes, holds and shows: a database password by its static role.
     Asked,
     /// Of a value that its issuer makes, of which copies hold two halves: an access key.
@@ -65,6 +67,7 @@ pub(crate) enum Stopped {
     Rotation,
     Dual,
     Told,
+    DeployKey,
     Minted,
     Named,
     Alternating,
@@ -79,6 +82,7 @@ impl Saga {
             Self::Rollback(Stopped::Rotation) => Self::Rotation,
             Self::Rollback(Stopped::Dual) => Self::Dual,
             Self::Rollback(Stopped::Told) => Self::Told,
+            Self::Rollback(Stopped::DeployKey) => Self::DeployKey,
             Self::Rollback(Stopped::Minted) => Self::Minted,
             Self::Rollback(Stopped::Named) => Self::Named,
             Self::Rollback(Stopped::Alternating) => Self::Alternating,

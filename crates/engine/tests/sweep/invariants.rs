@@ -18,7 +18,7 @@ use claviger_testkit::database::TestDatabase;
 
 use crate::alternating;
 use crate::world::{COPIES, KEYS, Process, ROLE, Saga, TOKEN, World};
-use crate::{certificate, minted, named, swap};
+use crate::{certificate, deploy_key, minted, named, swap};
 
 /// L: some durably held value authenticates, and the target accepts no value that the journal does not know.
 pub(crate) async fn nothing_lost(world: &World, process: &Process, dir: &Path) -> Result<()> {
@@ -171,7 +171,7 @@ pub(crate) async fn back(
     match world.first() {
         Saga::Rotation => {
             ensure!(observer.accepts(ROLE, &world.old, &SystemClock)?, "the former value is not accepted");
-            for value in made.iter().filter(|value| **value != world.old) {
+            for value in made.iter().filter(|value| value.trim_ascii_end() != world.old.trim_ascii_end()) {
                 ensure!(
                     !observer.accepts(ROLE, value, &SystemClock)?,
                     "the value that was taken back is accepted"
@@ -189,6 +189,7 @@ pub(crate) async fn back(
             ensure!(current(process, TOKEN).await? == world.old, "{TOKEN} is out of step");
             one_token(world, dir, &world.old)?;
         }
+        Saga::DeployKey => deploy_key::as_before(world, process, dir).await?,
         Saga::Minted => minted::unwound(world, process, dir).await?,
         Saga::Named => named::unwound(world, process, dir).await?,
         Saga::Alternating => {
@@ -206,7 +207,7 @@ pub(crate) async fn back(
         Saga::Swap | Saga::SwapRole | Saga::SwapSeen => swap::unwound(world, process, dir).await?,
         other => anyhow::bail!("{other:?} is not taken back"),
     }
-    for value in made.iter().filter(|value| **value != world.old) {
+    for value in made.iter().filter(|value| value.trim_ascii_end() != world.old.trim_ascii_end()) {
         // A store that keeps versions keeps this one too; it is refused, and nobody reads it.
         let mut copies = observer.copies_of(value)?;
         copies.retain(|copy| copy.stage != CopyStage::Former);

@@ -10,6 +10,7 @@ mod bound;
 mod case;
 mod certificate;
 mod comeback;
+mod deploy_key;
 mod ending;
 mod evidence;
 mod generic;
@@ -179,6 +180,23 @@ async fn no_crash_in_a_rotation_of_a_told_token_loses_one_or_leaves_an_orphan() 
 #[ignore = "minutes with the others: part of the campaign, as SQLite has it in the gate"]
 async fn no_crash_in_a_rotation_of_a_told_token_loses_one_or_leaves_an_orphan_on_postgres() {
     println!("{}", sweep(Saga::Told, Kind::Postgres).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_crash_in_a_rotation_of_a_deploy_key_loses_one_or_leaves_an_orphan() {
+    println!("{}", sweep(Saga::DeployKey, Kind::Sqlite).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "minutes with the others: part of the campaign, as SQLite has it in the gate"]
+async fn no_crash_in_a_rotation_of_a_deploy_key_loses_one_or_leaves_an_orphan_on_postgres() {
+    println!("{}", sweep(Saga::DeployKey, Kind::Postgres).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_effect_of_a_rotation_of_a_deploy_key_takes_the_new_one_away() {
+    // Adding and the first copy unwind; the second copy and the end of the old key wait for an operator.
+    assert_eq!(denied(Saga::DeployKey).await, ["unwound", "unwound", "paused", "paused"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -460,7 +478,14 @@ async fn a_refused_effect_unwinds_before_the_pivot_and_pauses_after_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_crash_in_a_rollback_loses_a_credential() {
-    for stopped in [Stopped::Rotation, Stopped::Dual, Stopped::Told, Stopped::Alternating, Stopped::Reissue] {
+    for stopped in [
+        Stopped::Rotation,
+        Stopped::Dual,
+        Stopped::Told,
+        Stopped::DeployKey,
+        Stopped::Alternating,
+        Stopped::Reissue,
+    ] {
         println!("{}", sweep(Saga::Rollback(stopped), Kind::Sqlite).await);
     }
 }
@@ -475,6 +500,7 @@ async fn no_crash_in_any_rollback_loses_a_credential() {
         Stopped::Rotation,
         Stopped::Dual,
         Stopped::Told,
+        Stopped::DeployKey,
         Stopped::Minted,
         Stopped::Alternating,
         Stopped::CopyOnly,
@@ -500,6 +526,7 @@ async fn a_rotation_is_taken_back_wherever_it_stopped() {
         (Saga::Rotation, 12, false),
         (Saga::Dual, 2, true),
         (Saga::Told, 2, true),
+        (Saga::DeployKey, 4, true),
         (Saga::Minted, 12, true),
         (Saga::Named, 12, true),
         (Saga::Alternating, 12, true),

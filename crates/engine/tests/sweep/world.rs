@@ -36,7 +36,7 @@ use claviger_testkit::database::{Kind, TestDatabase};
 use tempfile::TempDir;
 
 use crate::{
-    alternating, asked, bound, certificate, ending, invariants,
+    alternating, asked, bound, certificate, deploy_key, ending, invariants,
     journal::{CommitFault, FaultyJournal, Watch},
     minted, named, posted, root, swap,
 };
@@ -112,6 +112,7 @@ impl World {
             Saga::Minted => minted::plant(&mut estate, &random),
             Saga::Ending(ended) => ending::plant(&mut estate, ended, &random),
             Saga::Asked => asked::plant(&mut estate),
+            Saga::DeployKey => deploy_key::plant(&mut estate),
             Saga::Swap | Saga::SwapRole => swap::plant(&mut estate),
             Saga::SwapSeen => {
                 swap::plant(&mut estate);
@@ -169,6 +170,7 @@ impl World {
                     .await?
             }
             Saga::Asked => asked::plan(&process, asked::SUBJECT).await?,
+            Saga::DeployKey => asked::plan(&process, deploy_key::SUBJECT).await?,
             Saga::Swap => swap::plan(&process, swap::TOKEN).await?.plan,
             Saga::SwapRole | Saga::SwapSeen => swap::plan(&process, swap::STORED).await?.plan,
             Saga::Reissue => certificate::plan(&process, certificate::SUBJECT).await?,
@@ -287,6 +289,9 @@ impl World {
             Saga::Rotation => invariants::nothing_lost(self, process, dir).await,
             Saga::Asked => asked::nothing_lost(self, process, dir).await,
             Saga::Dual | Saga::Told => invariants::token_works(self, process, dir).await,
+            Saga::DeployKey | Saga::Rollback(Stopped::DeployKey) => {
+                deploy_key::keys_work(self, process, dir).await
+            }
             Saga::Minted => minted::pairs_work(self, process, dir).await,
             Saga::Named => named::tokens_work(self, process, dir).await,
             Saga::Alternating | Saga::Rollback(Stopped::Alternating) => {
@@ -320,6 +325,7 @@ impl World {
         match self.saga {
             Saga::Rotation | Saga::Asked => invariants::rotation(self, process, database, dir, began).await,
             Saga::Dual | Saga::Told => invariants::dual(self, process, database, dir, began).await,
+            Saga::DeployKey => deploy_key::at_rest(self, process, database, dir, began).await,
             Saga::Minted => minted::at_rest(self, process, database, dir, began).await,
             Saga::Named => named::at_rest(self, process, database, dir, began).await,
             Saga::Alternating => alternating::at_rest(self, process, database, dir, began).await,
@@ -369,6 +375,7 @@ impl World {
         }
         match self.saga {
             Saga::Dual | Saga::Told => invariants::one_token(self, dir, &self.old),
+            Saga::DeployKey => deploy_key::as_before(self, process, dir).await,
             Saga::Minted => minted::unwound(self, process, dir).await,
             Saga::Named => named::unwound(self, process, dir).await,
             Saga::Alternating => alternating::as_before(self, process, dir, true).await,
@@ -509,6 +516,7 @@ pub(crate) async fn value(process: &Process, plan: &SagaPlan, saga: Saga) -> Res
             "sim/kv/payments/db#password".to_owned()
         }
         Saga::Dual | Saga::Told => TOKEN.to_owned(),
+        Saga::DeployKey => deploy_key::COPIES[0].to_owned(),
         Saga::Ending(Ended::Role) => "sim/kv/payments/db#password".to_owned(),
         Saga::Ending(Ended::Account) => format!("{}#token", bound::TOKEN),
         // Its tokens lie nowhere, and nobody holds one.

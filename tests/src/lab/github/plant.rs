@@ -115,6 +115,9 @@ impl Github {
         let id = state.number();
         let key: Vec<&str> = public.split_whitespace().take(2).collect();
         let made = deploy_key(repository, id, title, &key.join(" "), read_only);
+        if let Some(ssh) = &state.ssh {
+            ssh.registered(repository, id, &key.join(" "), read_only);
+        }
         state.deploy_keys.entry(repository.to_owned()).or_default().insert(id, made);
         id
     }

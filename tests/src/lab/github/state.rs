@@ -6,6 +6,8 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use crypto_box::SecretKey;
 use serde_json::Value;
 
+use super::super::twin::Twin;
+
 /// A credential that is let in.
 #[derive(Clone)]
 pub(super) struct Token {
@@ -86,6 +88,8 @@ pub(super) struct State {
     pub(super) environments: BTreeMap<String, BTreeSet<String>>,
     pub(super) hooks: BTreeMap<String, Vec<Value>>,
     pub(super) deploy_keys: BTreeMap<String, BTreeMap<u64, Value>>,
+    /// Who is told of each deploy key that comes or goes.
+    pub(super) ssh: Option<Twin>,
     pub(super) installations: BTreeMap<String, Vec<Value>>,
     /// Organisation -> grants, each with its token's value.
     pub(super) grants: BTreeMap<String, Vec<(Value, String)>>,

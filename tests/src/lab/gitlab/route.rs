@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::{
     access::{self, Caller, Refusal, refusal},
+    keys,
     page::{self, Query, decoded, headed, listed, whole},
     state::{Home, Seen, State, User},
     tokens, variables,
@@ -84,7 +85,8 @@ fn shown_user(user: &User, to: &Caller) -> Value {
 
 fn shown_home(home: &Home) -> Value {
     if home.project {
-        json!({ "id": home.id, "path_with_namespace": home.path, "default_branch": "main", "ci_config_path": null })
+        json!({ "id": home.id, "path_with_namespace": home.path, "default_branch": "main", "ci_config_path": null,
+            "ssh_url_to_repo": home.ssh })
     } else {
         json!({ "id": home.id, "full_path": home.path })
     }
@@ -218,15 +220,21 @@ fn of_home(
         ("POST", ["access_tokens", id, "rotate"]) => {
             Ok(tokens::rotate(state, id.parse().map_err(|_| gone())?))
         }
-        ("GET", [kind @ ("deploy_tokens" | "triggers")]) => Ok(rest(state, query, kind, Some(&path))),
-        (_, [kind @ ("deploy_tokens" | "triggers"), id]) => {
+        ("POST", ["deploy_keys"]) if project => keys::add(state, &path, body),
+        ("GET", [kind @ ("deploy_tokens" | "deploy_keys" | "triggers")]) => {
+            Ok(rest(state, query, kind, Some(&path)))
+        }
+        (_, [kind @ ("deploy_tokens" | "deploy_keys" | "triggers"), id]) => {
             let is_it = |one: &super::state::Listed| {
                 one.kind == *kind && one.home == path && one.id.to_string() == **id
             };
             let at = state.listed.iter().position(is_it).ok_or_else(gone)?;
             if method == "DELETE" {
-                state.listed.remove(at);
+                let gone = state.listed.remove(at);
                 state.changes += 1;
+                if gone.kind == "deploy_keys" {
+                    keys::removed(state, &path, gone.id);
+                }
                 return Ok(whole(204, &Value::Null));
             }
             Ok(whole(200, &state.listed[at].shown))

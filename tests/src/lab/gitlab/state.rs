@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::super::twin::Twin;
+
 /// A user. Those of project and group tokens are bots.
 #[derive(Debug, Clone)]
 pub struct User {
@@ -24,6 +26,8 @@ pub struct Home {
     pub path: String,
     /// Project, else group.
     pub project: bool,
+    /// Where it is fetched from by SSH.
+    pub ssh: Option<String>,
 }
 
 /// An access token.
@@ -76,10 +80,10 @@ pub struct Variable {
     pub description: Option<String>,
 }
 
-/// A deploy token, a trigger or a runner: what is only listed and deleted.
+/// A deploy token, a deploy key, a trigger or a runner.
 #[derive(Debug, Clone)]
 pub struct Listed {
-    /// `deploy_tokens`, `triggers`, `runners`.
+    /// `deploy_tokens`, `deploy_keys`, `triggers`, `runners`.
     pub kind: &'static str,
     /// Path of its owner; `-` for the instance.
     pub home: String,
@@ -129,6 +133,8 @@ pub struct State {
     pub lose: Option<(String, u32)>,
     /// Nobody is let in, whatever the token.
     pub shut: bool,
+    /// Who is told of each deploy key that comes or goes.
+    pub(super) ssh: Option<Twin>,
 }
 
 impl State {
@@ -148,6 +154,7 @@ impl State {
             throttle: (0, 0),
             lose: None,
             shut: false,
+            ssh: None,
         };
         let root = state.user("root", true);
         state.personal(root, "claviger", &["api"]);
@@ -178,7 +185,7 @@ impl State {
         }
         if !self.homes.iter().any(|home| home.path == path) {
             let id = self.number();
-            self.homes.push(Home { id, path: path.to_owned(), project });
+            self.homes.push(Home { id, path: path.to_owned(), project, ssh: None });
         }
     }
 

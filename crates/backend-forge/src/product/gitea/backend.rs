@@ -67,6 +67,7 @@ impl Backend for GiteaBackend {
             inventory: true,
             issue: true,
             issue_marks: true,
+            issue_adds: true,
             verify: true,
             identify: true,
             revoke: true,

@@ -1,6 +1,7 @@
 //! Which permissions we hold, by asking for what each flow asks.
 
 use claviger_backend::{Permission, PermissionStatus, Result, StoreState};
+use reqwest::Method;
 use serde_json::Value;
 
 use super::{
@@ -9,7 +10,7 @@ use super::{
     wire::User,
 };
 use crate::{
-    client::{As, Request},
+    client::{As, Request, shown},
     permission::{permission, status},
 };
 
@@ -61,6 +62,7 @@ impl GiteaBackend {
                 || PermissionStatus::Unknown("there is no repository that could be asked".to_owned());
             return Ok(vec![
                 permission("scan", "list deploy keys", status()),
+                permission("rotate", "make deploy keys", status()),
                 permission("rotate", "write Actions secrets", status()),
             ]);
         };
@@ -70,6 +72,17 @@ impl GiteaBackend {
         let keys = self.api.one::<Value>("check", Request { query: &first, ..Request::get(&path) }).await;
         let missing = format!("administration of {owner}/{name}, and a token with `read:repository`");
         let keys = status(keys, &missing)?;
+        // Nothing is registered: a key without a title is no key.
+        let nothing = Request { method: &Method::POST, body: Some(b"{}"), ..Request::get(&path) };
+        let what = shown(nothing);
+        let call = self.api.call("check", &what, false);
+        let makes = match self.api.send(call, nothing).await?.status {
+            400 | 422 => PermissionStatus::Present,
+            403 | 404 => PermissionStatus::Missing(format!(
+                "administration of {owner}/{name}, and a token with `write:repository`"
+            )),
+            status => PermissionStatus::Unknown(format!("HTTP {status}")),
+        };
         let place = Owner::Repository { owner: owner.to_owned(), name: name.to_owned() };
         let writes = match self.may_post(&place).await? {
             StoreState::Writable => PermissionStatus::Present,
@@ -77,6 +90,7 @@ impl GiteaBackend {
         };
         Ok(vec![
             permission("scan", &format!("list deploy keys (asked of {owner}/{name})"), keys),
+            permission("rotate", &format!("make deploy keys (asked of {owner}/{name})"), makes),
             permission("rotate", &format!("write Actions secrets (asked of {owner}/{name})"), writes),
         ])
     }

@@ -13,6 +13,7 @@ use super::{
     names::{Names, Subject},
     wire::last_use,
 };
+use crate::deploy_key;
 
 fn unsupported(operation: &'static str, at: &Ref, why: &str) -> Error {
     Error::new(ErrorKind::Unsupported, operation, format!("{at}: {why}"))
@@ -21,21 +22,27 @@ fn unsupported(operation: &'static str, at: &Ref, why: &str) -> Error {
 #[async_trait]
 impl Issuer for GiteaBackend {
     fn offer(&self, subject: &Ref) -> Option<Offer> {
-        let Subject::Token { .. } = Names::subject(subject) else { return None };
-        Some(Offer {
-            overlap: Overlap::Dual,
-            origin: ValueOrigin::MintedMarked,
-            form: ValueForm::NotOurs,
-            slots: None,
-            settles_within: 0,
-            // Measured on 1.26.0: each use is noted, to the second.
-            last_used_grain: 1,
-        })
+        match Names::subject(subject) {
+            Subject::Token { .. } => Some(Offer {
+                overlap: Overlap::Dual,
+                origin: ValueOrigin::MintedMarked,
+                form: ValueForm::NotOurs,
+                slots: None,
+                settles_within: 0,
+                // Measured on 1.26.0: each use is noted, to the second.
+                last_used_grain: 1,
+            }),
+            Subject::DeployKey { .. } => Some(deploy_key::offer()),
+            _ => None,
+        }
     }
 
     async fn prospect(&self, subject: &Ref) -> Result<Prospect> {
         match Names::subject(subject) {
             Subject::Token { user, id } => self.token_prospect(subject, &user, id).await,
+            Subject::DeployKey { owner, repository, id } => {
+                self.key_prospect(subject, (&owner, &repository), id).await
+            }
             _ => Ok(Prospect::refuse(
                 "no-issue",
                 format!("{subject} is nothing that another one could be made of"),
@@ -44,14 +51,17 @@ impl Issuer for GiteaBackend {
     }
 
     async fn issue(&self, op: &Operation, subject: &Ref, value: Option<&SecretValue>) -> Result<Issued> {
-        let Subject::Token { user, id } = Names::subject(subject) else {
-            return Err(unsupported("issue", subject, "nothing can be issued for it"));
-        };
-        if value.is_some() {
-            let text = format!("{subject}: the forge makes a token's value itself");
-            return Err(Error::new(ErrorKind::Invalid, "issue", text));
+        match Names::subject(subject) {
+            Subject::Token { .. } if value.is_some() => {
+                let text = format!("{subject}: the forge makes a token's value itself");
+                Err(Error::new(ErrorKind::Invalid, "issue", text))
+            }
+            Subject::Token { user, id } => self.make_token(op, subject, &user, id).await,
+            Subject::DeployKey { owner, repository, id } => {
+                self.add_key(op, subject, ((&owner, &repository), id), value).await
+            }
+            _ => Err(unsupported("issue", subject, "nothing can be issued for it")),
         }
-        self.make_token(op, subject, &user, id).await
     }
 
     async fn issued(&self, _: &Operation, subject: &Ref) -> Result<Option<Issued>> {
@@ -68,6 +78,15 @@ impl Issuer for GiteaBackend {
 
     async fn identify(&self, value: &SecretValue) -> Result<Option<Identified>> {
         self.whose(value).await
+    }
+
+    async fn added(&self, subject: &Ref, value: &SecretValue) -> Result<Option<Identified>> {
+        match Names::subject(subject) {
+            Subject::DeployKey { owner, repository, .. } => {
+                self.key_added((&owner, &repository), value).await
+            }
+            _ => Err(unsupported("added", subject, "no value of ours is added beside it")),
+        }
     }
 
     async fn snapshot(&self, _: &Ref) -> Result<Option<Restore>> {

@@ -90,6 +90,8 @@ impl Backend for GithubBackend {
     fn capability(&self) -> Capability {
         Capability {
             inventory: true,
+            issue: true,
+            issue_adds: true,
             verify: true,
             identify: true,
             revoke: true,

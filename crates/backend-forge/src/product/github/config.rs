@@ -18,7 +18,7 @@ pub struct GithubConfig {
     pub application: Option<Application>,
     /// Globs (`*`, `?`) of owners, users and organisations, to read; all when empty.
     pub owners: Vec<String>,
-    /// The SSH server's host name, where it is another one than follows from `url`.
+    /// The SSH server's `host` or `host:port`, where it is another one than follows from `url`; GitHub answers at `ssh.github.com:443` too.
     pub ssh_host: Option<String>,
     /// OpenSSH's file of host keys by which the SSH server is known. Left out: no deploy key can be proven.
     pub known_hosts: Option<PathBuf>,

@@ -13,6 +13,7 @@ use super::{
     names::{Names, Subject},
     token::{is_of_application, is_token},
 };
+use crate::deploy_key;
 
 fn unsupported(operation: &'static str, at: &Ref, why: &str) -> Error {
     Error::new(ErrorKind::Unsupported, operation, format!("{at}: {why}"))
@@ -20,18 +21,24 @@ fn unsupported(operation: &'static str, at: &Ref, why: &str) -> Error {
 
 #[async_trait]
 impl Issuer for GithubBackend {
-    fn offer(&self, _: &Ref) -> Option<Offer> {
-        None
+    fn offer(&self, subject: &Ref) -> Option<Offer> {
+        matches!(Names::subject(subject), Subject::DeployKey { .. }).then(deploy_key::offer)
     }
 
     async fn prospect(&self, subject: &Ref) -> Result<Prospect> {
+        if let Subject::DeployKey { owner, repository, id } = Names::subject(subject) {
+            return self.key_prospect(subject, (&owner, &repository), id).await;
+        }
         Ok(Prospect::refuse(
             "no-issue",
             format!("{subject} is made by hand: GitHub lets no program make one"),
         ))
     }
 
-    async fn issue(&self, _: &Operation, subject: &Ref, _: Option<&SecretValue>) -> Result<Issued> {
+    async fn issue(&self, op: &Operation, subject: &Ref, value: Option<&SecretValue>) -> Result<Issued> {
+        if let Subject::DeployKey { owner, repository, id } = Names::subject(subject) {
+            return self.add_key(op, subject, ((&owner, &repository), id), value).await;
+        }
         Err(unsupported("issue", subject, "nothing can be issued for it"))
     }
 
@@ -51,6 +58,15 @@ impl Issuer for GithubBackend {
 
     async fn identify(&self, value: &SecretValue) -> Result<Option<Identified>> {
         self.whose(value).await
+    }
+
+    async fn added(&self, subject: &Ref, value: &SecretValue) -> Result<Option<Identified>> {
+        match Names::subject(subject) {
+            Subject::DeployKey { owner, repository, .. } => {
+                self.key_added((&owner, &repository), value).await
+            }
+            _ => Err(unsupported("added", subject, "no value of ours is added beside it")),
+        }
     }
 
     async fn snapshot(&self, _: &Ref) -> Result<Option<Restore>> {

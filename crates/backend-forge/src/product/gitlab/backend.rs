@@ -1,6 +1,6 @@
 //! The backend itself: what it is made of and what it can do.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;
 use claviger_backend::{
@@ -26,6 +26,7 @@ pub struct GitlabBackend {
     pub(super) api: Api,
     pub(super) names: Names,
     pub(super) owners: Owners,
+    pub(super) known_hosts: Option<PathBuf>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) version_key: Arc<FingerprintKey>,
 }
@@ -73,6 +74,7 @@ impl GitlabBackend {
             api: api.speaking(Dialect { scheme: "Bearer", ..Dialect::default() }),
             names: Names::new(name),
             owners: Owners::new(config.owners),
+            known_hosts: config.known_hosts,
             clock,
             version_key: config.version_key,
         })
@@ -121,6 +123,7 @@ impl Backend for GitlabBackend {
             inventory: true,
             issue: true,
             issue_marks: true,
+            issue_adds: true,
             verify: true,
             identify: true,
             revoke: true,

@@ -31,7 +31,16 @@ impl GitlabBackend {
         found.push(permission("rotate", "write variables", writes.clone()));
         found.push(permission("rotate", "make access tokens of projects and groups", writes.clone()));
         found.push(permission("rotate", "make access tokens of users", administrator));
+        found.push(permission("rotate", "make deploy keys", writes.clone()));
         found.push(permission("revoke", "end access tokens", writes));
+        let proof = match &self.known_hosts {
+            Some(path) if path.exists() => PermissionStatus::Present,
+            Some(path) => PermissionStatus::Missing(format!("{}, which is not there", path.display())),
+            None => {
+                PermissionStatus::Missing("`known_hosts`: without it no deploy key can be proven".to_owned())
+            }
+        };
+        found.push(permission("revoke", "log in by SSH", proof));
         Ok(found)
     }
 
@@ -40,7 +49,8 @@ impl GitlabBackend {
         let query = [("membership", "true"), ("per_page", "1")];
         let some: Vec<super::wire::Project> =
             self.api.one("check", Request { query: &query, ..Request::get(&["projects"]) }).await?;
-        let parts = [("variables", "variables"), ("access_tokens", "access tokens")];
+        let parts =
+            [("variables", "variables"), ("access_tokens", "access tokens"), ("deploy_keys", "deploy keys")];
         let Some(one) = some.first() else {
             let unknown =
                 || PermissionStatus::Unknown("there is no project of ours that could be asked".to_owned());

@@ -1,5 +1,6 @@
 //! The stream of a scan: which users, groups and projects there are, and what each of them has.
 
+mod deploy_keys;
 mod pipelines;
 mod tokens;
 mod variables;
@@ -106,6 +107,7 @@ impl Survey<'_> {
             self.part(sink, area, ("access-tokens", self.access_tokens(&home).await)).await?;
             self.part(sink, area, ("deploy-tokens", self.deploy_tokens(&home).await)).await?;
             if let Home::Project(path) = &home {
+                self.part(sink, area, ("deploy-keys", self.deploy_keys(path).await)).await?;
                 self.part(sink, area, ("triggers", self.triggers(path).await)).await?;
             }
         }

@@ -13,7 +13,7 @@ use super::{
     names::{Names, Subject},
     wire::{DeployToken, Trigger, time},
 };
-use crate::client::Request;
+use crate::{client::Request, deploy_key};
 
 /// GitLab notes a use at most every ten minutes (its documents on personal access tokens), in seconds.
 const NOTED_WITHIN: u32 = 600;
@@ -46,20 +46,43 @@ impl GitlabBackend {
 #[async_trait]
 impl Issuer for GitlabBackend {
     fn offer(&self, subject: &Ref) -> Option<Offer> {
-        let Subject::Token { .. } = Names::subject(subject) else { return None };
-        Some(Offer {
-            overlap: Overlap::Dual,
-            origin: ValueOrigin::MintedMarked,
-            form: ValueForm::NotOurs,
-            slots: None,
-            settles_within: 0,
-            last_used_grain: NOTED_WITHIN,
-        })
+        match Names::subject(subject) {
+            Subject::Token { .. } => Some(Offer {
+                overlap: Overlap::Dual,
+                origin: ValueOrigin::MintedMarked,
+                form: ValueForm::NotOurs,
+                slots: None,
+                settles_within: 0,
+                last_used_grain: NOTED_WITHIN,
+            }),
+            Subject::DeployKey { .. } => Some(deploy_key::offer()),
+            _ => None,
+        }
     }
 
     async fn prospect(&self, subject: &Ref) -> Result<Prospect> {
         match Names::subject(subject) {
             Subject::Token { holder, id } => self.token_prospect(subject, &holder, id).await,
+            Subject::DeployKey { path, id } => self.key_prospect(subject, &path, id).await,
+            // Said here, so that the reader of a plan need not guess.
+            Subject::DeployToken { .. } => Ok(Prospect::refuse(
+                "no-issue",
+                format!(
+                    "{subject}: a deploy token goes with a user name that its copies hold too, and no login with it proves anything: make another by hand"
+                ),
+            )),
+            Subject::Trigger { .. } => Ok(Prospect::refuse(
+                "no-issue",
+                format!(
+                    "{subject}: whoever tries a trigger starts a pipeline, so that another one could not be shown to work before the old one ends: make it by hand"
+                ),
+            )),
+            Subject::Runner(_) => Ok(Prospect::refuse(
+                "no-issue",
+                format!(
+                    "{subject}: a runner has one token, which lies in its own configuration: GitLab's runner changes it by itself"
+                ),
+            )),
             _ => Ok(Prospect::refuse(
                 "no-issue",
                 format!("{subject} is nothing that another one could be made of"),
@@ -68,14 +91,15 @@ impl Issuer for GitlabBackend {
     }
 
     async fn issue(&self, op: &Operation, subject: &Ref, value: Option<&SecretValue>) -> Result<Issued> {
-        let Subject::Token { holder, id } = Names::subject(subject) else {
-            return Err(unsupported("issue", subject, "nothing can be issued for it"));
-        };
-        if value.is_some() {
-            let text = format!("{subject}: GitLab makes a token's value itself");
-            return Err(Error::new(ErrorKind::Invalid, "issue", text));
+        match Names::subject(subject) {
+            Subject::Token { .. } if value.is_some() => {
+                let text = format!("{subject}: GitLab makes a token's value itself");
+                Err(Error::new(ErrorKind::Invalid, "issue", text))
+            }
+            Subject::Token { holder, id } => self.make_token(op, subject, &holder, id).await,
+            Subject::DeployKey { path, id } => self.add_key(op, subject, (&path, id), value).await,
+            _ => Err(unsupported("issue", subject, "nothing can be issued for it")),
         }
-        self.make_token(op, subject, &holder, id).await
     }
 
     async fn issued(&self, _: &Operation, subject: &Ref) -> Result<Option<Issued>> {
@@ -88,6 +112,7 @@ impl Issuer for GitlabBackend {
         };
         match Names::subject(subject) {
             Subject::Token { id, .. } => self.try_token(id, value).await,
+            Subject::DeployKey { path, .. } => self.try_key(&path, value).await,
             Subject::DeployToken { .. } => unproven(
                 "a deploy token opens repositories and registries, some of which are open to everybody: no login with it proves anything",
             ),
@@ -101,6 +126,13 @@ impl Issuer for GitlabBackend {
         self.whose(value).await
     }
 
+    async fn added(&self, subject: &Ref, value: &SecretValue) -> Result<Option<Identified>> {
+        match Names::subject(subject) {
+            Subject::DeployKey { path, .. } => self.key_added(&path, value).await,
+            _ => Err(unsupported("added", subject, "no value of ours is added beside it")),
+        }
+    }
+
     async fn snapshot(&self, _: &Ref) -> Result<Option<Restore>> {
         Ok(None)
     }
@@ -112,6 +144,7 @@ impl Issuer for GitlabBackend {
     async fn presence(&self, subject: &Ref) -> Result<Presence> {
         match Names::subject(subject) {
             Subject::Token { holder, id } => self.token_presence(&holder, id).await,
+            Subject::DeployKey { path, id } => self.key_presence(&path, id).await,
             Subject::DeployToken { path, id } => {
                 let found = self.deploy_token("presence", &path, id).await?;
                 Ok(found
@@ -154,6 +187,10 @@ impl Issuer for GitlabBackend {
         let unproven = |why: &str| Ending { notes: vec![why.to_owned()], ..Ending::default() };
         match Names::subject(subject) {
             Subject::Token { .. } => Ending::default(),
+            Subject::DeployKey { .. } if self.known_hosts.is_none() => unproven(
+                "`known_hosts` is not set for this backend, so that no SSH login can be shown to be refused",
+            ),
+            Subject::DeployKey { .. } => Ending::default(),
             Subject::DeployToken { .. } => {
                 unproven("no login with a deploy token proves anything: that it is gone, GitLab alone says")
             }
@@ -181,6 +218,7 @@ impl Issuer for GitlabBackend {
         }
         match Names::subject(subject) {
             Subject::Token { holder, id } => self.end_token(&holder, id).await,
+            Subject::DeployKey { path, id } => self.end_key(&path, id).await,
             Subject::DeployToken { path, id } => {
                 let Some(home) = self.home("revoke", &path).await? else { return Ok(()) };
                 let id = id.to_string();

@@ -56,6 +56,13 @@ pub(crate) enum Subject {
         /// Number.
         id: u64,
     },
+    /// A deploy key of a project.
+    DeployKey {
+        /// The project's path.
+        path: String,
+        /// Number.
+        id: u64,
+    },
     /// A token that starts a project's pipelines.
     Trigger {
         /// The project's path.
@@ -165,6 +172,7 @@ impl Names {
             (_, _, INSTANCE) => Subject::Other,
             ("access-tokens", None, path) => Subject::Token { holder: Holder::Path(path.to_owned()), id },
             ("deploy-tokens", None, path) => Subject::DeployToken { path: path.to_owned(), id },
+            ("deploy-keys", None, path) => Subject::DeployKey { path: path.to_owned(), id },
             ("triggers", None, path) => Subject::Trigger { path: path.to_owned(), id },
             _ => Subject::Other,
         }
@@ -239,6 +247,8 @@ mod tests {
         assert_eq!(Names::subject(&names.runner(3)), Subject::Runner(3));
         let read = |text: &str| Names::subject(&Ref::from_text(text));
         assert_eq!(read("forge/acme/shop/triggers/3"), Subject::Trigger { path: "acme/shop".into(), id: 3 });
+        let key = Subject::DeployKey { path: "acme/shop".into(), id: 3 };
+        assert_eq!(read("forge/acme/shop/deploy-keys/3"), key);
         assert_eq!(read("forge/acme/deploy-tokens/3"), Subject::DeployToken { path: "acme".into(), id: 3 });
         for other in [
             "forge/acme/runners/3",

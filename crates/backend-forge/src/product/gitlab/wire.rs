@@ -25,6 +25,9 @@ pub(crate) struct Project {
     pub(crate) path_with_namespace: String,
     #[serde(default)]
     pub(crate) default_branch: Option<String>,
+    /// Where it is fetched from by SSH.
+    #[serde(default)]
+    pub(crate) ssh_url_to_repo: Option<String>,
     /// Where the pipeline's file lies, where it is not the usual place.
     #[serde(default)]
     pub(crate) ci_config_path: Option<String>,
@@ -80,6 +83,22 @@ impl Token {
 pub(crate) struct Made {
     pub(crate) id: u64,
     pub(crate) token: String,
+}
+
+/// A deploy key's public half.
+#[derive(Debug, Deserialize)]
+pub(crate) struct DeployKey {
+    pub(crate) id: u64,
+    #[serde(default)]
+    pub(crate) title: String,
+    /// Algorithm, key, comment.
+    pub(crate) key: String,
+    #[serde(default)]
+    pub(crate) created_at: Option<String>,
+    #[serde(default)]
+    pub(crate) expires_at: Option<String>,
+    #[serde(default)]
+    pub(crate) can_push: bool,
 }
 
 /// A deploy token.

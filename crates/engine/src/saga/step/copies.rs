@@ -6,7 +6,7 @@ use claviger_core::{canonical, saga::Step, seal::Slot};
 use super::{
     super::context::{Context, Done, Ran, Trouble, permanent},
     Seen, post,
-    seal::{leaf, pointer},
+    seal::{is_held, leaf, pointer},
 };
 
 /// `check-copy`.
@@ -33,13 +33,13 @@ pub(super) async fn write(cx: &Context<'_>, step: &Step) -> Result<Ran, Trouble>
     let stored = store.read(at).await?.ok_or_else(|| permanent(format!("{at} is gone")))?;
     let present =
         leaf(at, &stored.value).ok_or_else(|| permanent(format!("{at} holds no credential any more")))?;
-    if present.expose() == new.expose() {
+    if is_held(&present, &new) {
         return Ok(Ran::Done(written(cx, stored.version, &new)));
     }
     // What an unfinished rotation had left is as dead as it was when it was sealed.
     let stale = cx.open(Slot::Stale).await?;
-    let is_stale = stale.is_some_and(|stale| present.expose() == stale.expose());
-    if present.expose() != old.expose() && !is_stale {
+    let is_stale = stale.is_some_and(|stale| is_held(&present, &stale));
+    if !is_held(&present, &old) && !is_stale {
         // Somebody else changed it between our reading and now: overwriting could lose their value.
         return Err(permanent(format!(
             "{at} was changed by somebody else since the rotation began: it holds neither the old nor the new value"
@@ -70,9 +70,7 @@ pub(super) async fn observe(cx: &Context<'_>, step: &Step) -> Result<Seen, Troub
     };
     let new = cx.new_value().await?;
     match leaf(at, &stored.value) {
-        Some(present) if present.expose() == new.expose() => {
-            Ok(Seen::Happened(written(cx, stored.version, &new)))
-        }
+        Some(present) if is_held(&present, &new) => Ok(Seen::Happened(written(cx, stored.version, &new))),
         _ => Ok(Seen::NotHappened("it does not hold the new value".to_owned())),
     }
 }

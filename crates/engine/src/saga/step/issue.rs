@@ -38,9 +38,10 @@ pub(super) async fn refused_value(cx: &Context<'_>, generation: u32, error: Erro
     }
     if generation >= MOST_REFUSED {
         return Err(permanent(format!(
-            "the target refused {} different values: {}; give the credential's policy a `password` rule that fits the target",
+            "the target refused {} different values: {}{}",
             generation + 1,
-            error.message()
+            error.message(),
+            seal::advice(cx)?
         )));
     }
     let next = seal::make(cx).await?;
@@ -121,7 +122,7 @@ pub(super) async fn add(cx: &Context<'_>, step: &Step) -> Result<Ran, Trouble> {
 /// Does the issuer know the new value? We made it, so whoever has it has it from us.
 pub(super) async fn observe_added(cx: &Context<'_>) -> Result<Seen, Trouble> {
     let new = cx.new_value().await?;
-    Ok(match cx.issuer()?.identify(&new).await? {
+    Ok(match cx.issuer()?.added(&cx.record.plan.subject, &new).await? {
         Some(found) => Seen::Happened(added_as(&found.at).fact(NEW, seal::handle(cx, &new))),
         None => Seen::NotHappened("the issuer does not know the new value".to_owned()),
     })
@@ -132,7 +133,7 @@ pub(super) async fn take_away(cx: &Context<'_>, step: &Step) -> Result<(), Troub
     // Without a sealed value nothing was ever added.
     let Some(new) = cx.open(Slot::New(cx.generation().await?)).await? else { return Ok(()) };
     let issuer = cx.issuer()?;
-    if let Some(found) = issuer.identify(&new).await? {
+    if let Some(found) = issuer.added(&step.target, &new).await? {
         let operation = cx.operation_of(&format!("undo:{}", step.id), &found.at);
         issuer.revoke(&operation, &found.at, None).await?;
     }

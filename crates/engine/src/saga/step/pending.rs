@@ -7,7 +7,7 @@ use claviger_core::{reference::Ref, saga::Step, secret::SecretValue};
 use super::{
     super::context::{Context, Done, Ran, Trouble, permanent, temporary},
     Seen,
-    seal::{Sealed, leaf, written},
+    seal::{Sealed, same, whole, written},
 };
 
 /// The staged value, if the issuer accepts it and nothing else that copies hold. `None` where nothing is staged, or the copies are in step.
@@ -18,8 +18,8 @@ pub(super) async fn taken_up(
     let subject = &cx.record.plan.subject;
     for at in written(cx) {
         let Some(pending) = cx.store(at)?.pending(at).await? else { continue };
-        let Some(value) = pending.value.and_then(|field| leaf(at, &field)) else { continue };
-        let mut others = held.iter().filter(|(other, _)| other.expose() != value.expose());
+        let Some(value) = pending.value.and_then(|field| whole(at, &field)) else { continue };
+        let mut others = held.iter().filter(|(other, _)| !same(other, &value));
         let (Some((stale, _)), None) = (others.next(), others.next()) else { continue };
         let probe = cx.issuer()?.verify(subject, &value).await?;
         match probe.verdict {
@@ -54,7 +54,7 @@ pub(super) async fn clear(cx: &Context<'_>, step: &Step, version: &str) -> Resul
     let Some(pending) = cx.store(at)?.pending(at).await?.filter(|pending| pending.version == version) else {
         return Ok(Ran::Done(Done::new("it is not staged any more")));
     };
-    if let Some(value) = pending.value.and_then(|field| leaf(at, &field)) {
+    if let Some(value) = pending.value.and_then(|field| whole(at, &field)) {
         match cx.issuer()?.verify(&cx.record.plan.subject, &value).await?.verdict {
             Verdict::Refused(_) => {}
             Verdict::Accepted => {

@@ -160,7 +160,7 @@ pub(super) async fn concluded(cx: &Context<'_>) -> Result<Ran, Trouble> {
     let new = cx.new_value().await?;
     for at in seal::written(cx) {
         let present = seal::read_leaf(cx, at).await?;
-        if present.is_none_or(|present| present.expose() != new.expose()) {
+        if present.is_none_or(|present| !seal::is_held(&present, &new)) {
             return Err(permanent(format!("{at} no longer holds the new value: somebody else changed it")));
         }
     }

@@ -13,7 +13,7 @@ use claviger_core::{
 use super::{
     super::context::{Context, Done, Ran, Trouble},
     probe,
-    seal::{leaf, pointer, public_half, read_leaf},
+    seal::{is_held, leaf, pointer, read_leaf},
 };
 
 /// What stands where a place, or a document around the value, cannot be without one.
@@ -30,7 +30,7 @@ pub(super) async fn copy(cx: &Context<'_>, step: &Step) -> Result<Ran, Trouble> 
         return Ok(Ran::Done(Done::new("the place is gone, and the value with it")));
     };
     let present = match leaf(at, &stored.value) {
-        Some(present) if is_same(&present, &dead) => present,
+        Some(present) if is_held(&present, &dead) => present,
         _ => return Ok(Ran::Done(Done::new("holds another value by now: left as it is"))),
     };
     let operation = cx.operation(step);
@@ -71,7 +71,7 @@ pub(super) async fn former(cx: &Context<'_>, step: &Step) -> Result<Ran, Trouble
     };
     let mut destroyed = Vec::new();
     for found in eraser.former(at).await? {
-        if leaf(at, &found.value).is_none_or(|value| !is_same(&value, &dead)) {
+        if leaf(at, &found.value).is_none_or(|value| !is_held(&value, &dead)) {
             continue;
         }
         if let Err(error) = eraser.destroy(&cx.operation(step), at, &found.version).await {
@@ -93,7 +93,7 @@ pub(super) async fn concluded(cx: &Context<'_>) -> Result<Ran, Trouble> {
     let (mut gone, mut still) = (0, Vec::new());
     for step in plan.steps.iter().filter(|step| step.action == Action::ScrubCopy) {
         let holds = match (&dead, read_leaf(cx, &step.target).await?) {
-            (Some(dead), Some(present)) => is_same(&present, dead),
+            (Some(dead), Some(present)) => is_held(&present, dead),
             (None, _) => true,
             (_, None) => false,
         };
@@ -121,12 +121,6 @@ fn failed(error: claviger_backend::Error) -> Result<Ran, Trouble> {
         return Ok(left(error.message()));
     }
     Err(error.into())
-}
-
-/// Is what a copy holds the dead value? A key pair is known by its public half, and sealed as it lay there.
-fn is_same(present: &SecretValue, dead: &SecretValue) -> bool {
-    present.expose() == dead.expose()
-        || public_half(dead).is_some_and(|half| half.expose() == present.expose())
 }
 
 fn left(why: &str) -> Ran {

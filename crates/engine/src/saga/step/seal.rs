@@ -11,6 +11,7 @@ use claviger_core::{
     saga::Action,
     seal::Slot,
     secret::SecretValue,
+    ssh_key,
 };
 
 use crate::policy::policy_for;
@@ -51,10 +52,10 @@ pub(super) async fn held_in(cx: &Context<'_>, targets: Vec<&Ref>) -> Result<(Sec
 async fn values_in<'a>(cx: &Context<'a>, targets: Vec<&'a Ref>) -> Result<Held<'a>, Trouble> {
     let mut held = Held { values: Vec::new(), count: targets.len() };
     for at in targets {
-        let value = read_leaf(cx, at)
+        let value = read_whole(cx, at)
             .await?
             .ok_or_else(|| permanent(format!("{at} is gone or holds no credential any more: scan again")))?;
-        if !held.values.iter().any(|(known, _)| known.expose() == value.expose()) {
+        if !held.values.iter().any(|(known, _)| same(known, &value)) {
             held.values.push((value, at));
         }
     }
@@ -166,11 +167,20 @@ fn offer(cx: &Context<'_>) -> Result<Offer, Trouble> {
     offer.ok_or_else(|| permanent(format!("no new value can be issued for {subject} any more")))
 }
 
+/// What can be done about values that are refused.
+pub(super) fn advice(cx: &Context<'_>) -> Result<&'static str, Trouble> {
+    Ok(match offer(cx)?.form {
+        ValueForm::Password => "; give the credential's policy a `password` rule that fits the target",
+        ValueForm::Uuid | ValueForm::SshKey | ValueForm::NotOurs => "",
+    })
+}
+
 /// A new value, as its issuer wants it and the policy says.
 pub(super) async fn make(cx: &Context<'_>) -> Result<SecretValue, Trouble> {
     Ok(match offer(cx)?.form {
         ValueForm::Password => rules(cx).await?.generate(cx.engine.random.as_ref()),
         ValueForm::Uuid => password::uuid(cx.engine.random.as_ref()),
+        ValueForm::SshKey => ssh_key::ed25519(cx.engine.random.as_ref()),
         ValueForm::NotOurs => {
             let subject = &cx.record.plan.subject;
             return Err(permanent(format!("the value of {subject} is made by its issuer")));
@@ -228,19 +238,35 @@ pub(super) async fn old(cx: &Context<'_>) -> Result<Ran, Trouble> {
 }
 
 /// The credential within a copy. `None` where the field is gone or holds none at this place.
-pub(in crate::saga) async fn read_leaf(cx: &Context<'_>, at: &Ref) -> Result<Option<SecretValue>, Trouble> {
+pub(super) async fn read_leaf(cx: &Context<'_>, at: &Ref) -> Result<Option<SecretValue>, Trouble> {
     let Some(stored) = cx.store(at)?.read(at).await? else { return Ok(None) };
     Ok(leaf(at, &stored.value))
 }
 
 /// The same as its holder uses it: of a key pair the private key as it lies there, where the leaf is its public half.
-async fn read_whole(cx: &Context<'_>, at: &Ref) -> Result<Option<SecretValue>, Trouble> {
+pub(in crate::saga) async fn read_whole(cx: &Context<'_>, at: &Ref) -> Result<Option<SecretValue>, Trouble> {
     let Some(stored) = cx.store(at)?.read(at).await? else { return Ok(None) };
-    let Some(leaf) = leaf_at(at, &stored.value) else { return Ok(None) };
+    Ok(whole(at, &stored.value))
+}
+
+/// The same of a field that was read.
+pub(super) fn whole(at: &Ref, value: &SecretValue) -> Option<SecretValue> {
+    let leaf = leaf_at(at, value)?;
     if leaf.form == Form::Text {
-        return Ok(Some(leaf.canonical));
+        return Some(leaf.canonical);
     }
-    Ok(canonical::value_at(&stored.value, &pointer(at, &stored.value)))
+    canonical::value_at(value, &pointer(at, value))
+}
+
+/// Are two values one credential? Of key pairs the public half says so, whatever they are written as.
+pub(super) fn same(one: &SecretValue, other: &SecretValue) -> bool {
+    one.expose() == other.expose() || public_half(one).is_some_and(|half| is_held(&half, other))
+}
+
+/// Is what a copy holds, as [`leaf`] gives it, this value? That is the public half where the value is a private key.
+pub(super) fn is_held(present: &SecretValue, value: &SecretValue) -> bool {
+    present.expose() == value.expose()
+        || public_half(value).is_some_and(|half| half.expose() == present.expose())
 }
 
 /// Finds the leaf that a copy's ref means in its field's value.
@@ -263,7 +289,7 @@ pub(crate) fn leaf_at(at: &Ref, value: &SecretValue) -> Option<Leaf> {
 }
 
 /// Of a private key the public half, by which its copies are known. `None` where the value is none.
-pub(super) fn public_half(value: &SecretValue) -> Option<SecretValue> {
+pub(in crate::saga) fn public_half(value: &SecretValue) -> Option<SecretValue> {
     let whole = Ref::from_text(String::new());
     leaf_at(&whole, value).filter(|leaf| leaf.form == Form::Spki).map(|leaf| leaf.canonical)
 }

@@ -44,12 +44,20 @@ fn add_key(state: &mut State, call: &Call<'_>, name: &str) -> Reply {
     let of = |key: &str| key.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
     let known = state.deploy_keys.values().flat_map(|keys| keys.values());
     if known.filter_map(|key| key["key"].as_str()).any(|key| key == of(&text)) {
-        return Reply::invalid("key is already in use");
+        // The reason stands with the field, not in the message.
+        let mut reply = Reply::invalid("Validation Failed");
+        if let Some(body) = &mut reply.body {
+            body["errors"] = json!([{"resource": "PublicKey", "code": "custom", "field": "key", "message": "key is already in use"}]);
+        }
+        return reply;
     }
     let id = state.number();
     let read_only = call.body.and_then(|body| body["read_only"].as_bool()).unwrap_or(false);
     let made = deploy_key(name, id, &call.text("title"), &of(&text), read_only);
     state.deploy_keys.entry(name.to_owned()).or_default().insert(id, made.clone());
+    if let Some(ssh) = &state.ssh {
+        ssh.registered(name, id, &of(&text), read_only);
+    }
     Reply::made(made)
 }
 
@@ -68,7 +76,11 @@ fn key(state: &mut State, call: &Call<'_>, name: &str, id: &str) -> Reply {
     let id: u64 = id.parse().unwrap_or_default();
     let keys = state.deploy_keys.entry(name.to_owned()).or_default();
     if call.method == "DELETE" {
-        return keys.remove(&id).map_or_else(Reply::missing, |_| Reply::empty(204));
+        let gone = keys.remove(&id);
+        if let Some(ssh) = state.ssh.as_ref().filter(|_| gone.is_some()) {
+            ssh.removed(name, id);
+        }
+        return gone.map_or_else(Reply::missing, |_| Reply::empty(204));
     }
     keys.get(&id).map_or_else(Reply::missing, |key| Reply::ok(key.clone()))
 }

@@ -26,7 +26,7 @@ use super::{
 /// A shortened token has this many characters, as GitLab's documents on triggers say.
 const SHORTENED: usize = 4;
 
-fn identity(at: Ref, attribute: &str) -> ObservedIdentity {
+pub(super) fn identity(at: Ref, attribute: &str) -> ObservedIdentity {
     ObservedIdentity {
         at,
         kind: IdentityKind::ForgeUser,
@@ -39,7 +39,7 @@ fn identity(at: Ref, attribute: &str) -> ObservedIdentity {
     }
 }
 
-fn credential(at: Ref, identity: Ref, created: Option<DateTime<Utc>>) -> ObservedCredential {
+pub(super) fn credential(at: Ref, identity: Ref, created: Option<DateTime<Utc>>) -> ObservedCredential {
     ObservedCredential {
         at,
         kind: CredentialKind::Token,
@@ -57,7 +57,7 @@ fn credential(at: Ref, identity: Ref, created: Option<DateTime<Utc>>) -> Observe
     }
 }
 
-fn grant(identity: &Ref, privilege: String, reach: &str, level: PrivilegeLevel) -> Observation {
+pub(super) fn grant(identity: &Ref, privilege: String, reach: &str, level: PrivilegeLevel) -> Observation {
     Observation::Grant(ObservedGrant {
         identity: identity.clone(),
         source: identity.clone(),
@@ -68,7 +68,7 @@ fn grant(identity: &Ref, privilege: String, reach: &str, level: PrivilegeLevel) 
     })
 }
 
-fn with(seen: &mut ObservedCredential, facts: Vec<(&str, Value)>) {
+pub(super) fn with(seen: &mut ObservedCredential, facts: Vec<(&str, Value)>) {
     seen.attributes.extend(facts.into_iter().map(|(name, value)| (name.to_owned(), value)));
 }
 
