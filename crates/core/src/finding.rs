@@ -42,6 +42,7 @@ mod k8s_legacy_token;
 mod k8s_literal_in_podspec;
 mod k8s_secret_as_env;
 mod k8s_secret_in_configmap;
+mod k8s_token_unneeded;
 mod key_weak;
 mod kubeconfig_embedded;
 mod leak_git;
@@ -79,7 +80,8 @@ use crate::{
     model::{Attributes, CredentialKind},
     reference::Ref,
     view::{
-        BackendScanView, CredentialDetail, FindingView, FrameworkId, IdentityView, ReturnedView, Severity,
+        BackendScanView, CredentialDetail, FindingView, FrameworkId, IdentityView, MountedView, ReturnedView,
+        Severity,
     },
 };
 
@@ -147,6 +149,8 @@ pub enum Check {
     Credential(fn(&CredentialDetail, &Context) -> Option<Draft>),
     /// Each identity with its grants.
     Identity(fn(&IdentityView, &Context) -> Option<Draft>),
+    /// Each ServiceAccount whose token pods are given.
+    Mounted(fn(&MountedView, &Context) -> Option<Draft>),
     /// Each backend's latest scan.
     Coverage(fn(&BackendScanView, &Context) -> Vec<Draft>),
     /// Each revoked credential that is there again.
@@ -224,6 +228,7 @@ pub const RULES: &[Rule] = &[
     priv_anonymous::RULE,
     priv_authenticated::RULE,
     sa_default_bound::RULE,
+    k8s_token_unneeded::RULE,
     cloud_role_admin::RULE,
     wif_trust_wildcard::RULE,
     wif_trust_organisation::RULE,

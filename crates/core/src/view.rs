@@ -166,6 +166,21 @@ pub struct IdentityView {
     pub last_used_at: Option<DateTime<Utc>>,
 }
 
+/// A ServiceAccount whose token its pods are given, and what the inventory has of what that token opens.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MountedView {
+    /// The account, with the grants of its own.
+    pub account: IdentityView,
+    /// Workloads whose pods are given its token, in order.
+    pub workloads: Vec<Ref>,
+    /// Groups and users by whose grants it may do something.
+    pub through: Vec<Ref>,
+    /// Roles of other systems that let it in.
+    pub let_in_by: Vec<Ref>,
+    /// Its cluster was read completely, and so was every system that may let it in: what is not known here is not there.
+    pub whole: bool,
+}
+
 /// One credential whole: what `show` prints and what findings look at.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CredentialDetail {

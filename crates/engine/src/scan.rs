@@ -4,6 +4,7 @@
 //! and need not be kept. Linking and findings are set operations on the database after the pages.
 
 mod evaluate;
+mod mounted;
 mod outcome;
 mod recognise;
 mod stage;

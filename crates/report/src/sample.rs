@@ -427,8 +427,8 @@ pub(crate) fn judged(mut report: InventoryReport) -> InventoryReport {
             Check::Coverage(check) => {
                 report.coverage.iter().flat_map(|backend| check(backend, &context)).collect()
             }
-            // Nothing of the sample was revoked.
-            Check::Returned(_) | Check::Verified(_) => Vec::new(),
+            // Nothing of the sample was revoked, and no pod of it runs.
+            Check::Mounted(_) | Check::Returned(_) | Check::Verified(_) => Vec::new(),
         };
         findings.extend(drafts.into_iter().map(|draft| rule.finding(draft, ago(40), now())));
     }

@@ -1,5 +1,6 @@
 //! The swap of a token Secret to the pods' own projected tokens, on the real API server.
 
+mod mounted;
 mod role;
 
 use std::{

@@ -10,6 +10,7 @@ use claviger_core::{
 };
 use claviger_store::port::{MergeSummary, Selection};
 
+use super::mounted;
 use crate::{
     Engine, Result,
     job::Job,
@@ -100,6 +101,13 @@ pub async fn evaluate(engine: &Engine) -> Result<()> {
             }
         }
     }
+    for seen in mounted::read(engine).await? {
+        for (rule, check) in rules() {
+            if let Check::Mounted(check) = check {
+                findings.extend(check(&seen, &context).map(|draft| stored(rule, draft, now)));
+            }
+        }
+    }
     // A place may hold values of two that were revoked; one finding says that it holds any.
     let mut places = BTreeSet::new();
     for returned in inventory.returned().await? {
@@ -126,7 +134,7 @@ pub async fn evaluate(engine: &Engine) -> Result<()> {
 }
 
 /// The next page begins after `last`; one that brings us no further would be read for ever.
-fn advance(selection: &mut Selection, last: Ref) -> Result<()> {
+pub(super) fn advance(selection: &mut Selection, last: Ref) -> Result<()> {
     if selection.after.as_ref() == Some(&last) {
         return Err(claviger_store::Error::Inconsistent {
             table: "credential",

@@ -174,6 +174,32 @@ async fn a_password_rotates_in_github_and_what_its_box_holds_logs_in() -> Result
     Ok(())
 }
 
+/// GitHub wants no more requests for a while (403, a secondary limit), in the middle of a rotation: that is waited for, and nothing is asked again meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secondary_limit_is_waited_for_and_the_rotation_comes_to_its_end() -> Result<()> {
+    /// Longer than a call may take, so that it is not the call that waits.
+    const REST: u64 = 25;
+    let github = require_lab!(Github::start(), Ok(()));
+    let openbao = require_lab!(OpenBao::start().await, Ok(()));
+    let postgres = require_lab!(Postgres::start().await, Ok(()));
+    let (estate, old) = plant(postgres, openbao, github).await?;
+    let (place, github) = (&estate.place, &estate.github);
+    place.run(&["scan"], None)?.expect(3)?;
+    let limit = "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.";
+    let wait = REST.to_string();
+    github.refuse("PUT", "secrets/DB_PASSWORD", (403, limit), &[("retry-after", wait.as_str())]);
+    let begun = std::time::Instant::now();
+    let rotation = rotate(place)?;
+    ensure!(rotation["state"] == "done" && rotation["old"]["verdict"] == "proven", "{rotation:#}");
+    ensure!(begun.elapsed().as_secs() >= REST, "it did not wait: {:?}", begun.elapsed());
+    let new = github.secret(BOX, "DB_PASSWORD").context("a secret")?;
+    ensure!(new != old && estate.postgres.accepts(ROLE, &new).await?, "what the box holds does not log in");
+    let log = place.run(&["audit", "export"], None)?.expect(0)?.stdout;
+    ensure!(log.matches("\"put-off\"").count() == 1, "it was put off more than once, or never");
+    ensure!(github.violations().is_empty(), "{:?}", github.violations());
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leaked_token_is_ended_by_its_value_and_refused() -> Result<()> {
     let github = require_lab!(Github::start(), Ok(()));
