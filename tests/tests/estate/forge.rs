@@ -9,6 +9,7 @@ mod hub_key;
 mod jenkins;
 mod kills;
 mod leak;
+mod project_key;
 
 use std::path::Path;
 
