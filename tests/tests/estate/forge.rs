@@ -11,6 +11,7 @@ mod jenkins;
 mod kills;
 mod leak;
 mod proposal;
+mod project_key;
 
 use std::path::Path;
 

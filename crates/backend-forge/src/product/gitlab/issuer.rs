@@ -80,7 +80,7 @@ impl Issuer for GitlabBackend {
             Subject::Runner(_) => Ok(Prospect::refuse(
                 "no-issue",
                 format!(
-                    "{subject}: a runner has one token, which lies in its own configuration: GitLab's runner changes it by itself"
+                    "{subject}: a runner has one token, which lies in its own configuration and which it changes by itself where the token ends"
                 ),
             )),
             _ => Ok(Prospect::refuse(
