@@ -455,7 +455,8 @@ fn owner(cloud: &Cloud, folder: &Path, (applied, ran): (&mut bool, &mut bool)) -
     if !*applied {
         *applied = cloud.apply(folder)?.is_some();
     } else if !*ran {
-        *ran = cloud.assume(SUBJECT)?.get("Error").is_none();
+        // The patch is there before the role is.
+        *ran = cloud.made()?.0.is_some() && cloud.assume(SUBJECT)?.get("Error").is_none();
     }
     Ok(())
 }

@@ -193,8 +193,9 @@ async fn fails_at(world: &World, plan: &SagaPlan, index: usize) -> Result<String
     let fault = Failing::at(&step.id, false);
     let (process, outcome) = place.run(world, fault.clone(), fault).await?;
     world.nothing_lost(&process, place.dir.path()).await?;
-    // That nobody can tell whether it is still used is a question for a person, on whichever side of the pivot.
-    let asks = matches!(step.action, Action::AwaitQuiet(_)) || owner_moved(&plan.steps[..index]);
+    // Whether somebody still uses it, or has moved, is a question for a person, on whichever side of the pivot.
+    let asks = matches!(step.action, Action::AwaitQuiet(_) | Action::AwaitUnread(_) | Action::AwaitEntry(_))
+        || owner_moved(&plan.steps[..index]);
     let forward = matches!(world.saga(), Saga::Rollback(_)) || step.phase == StepPhase::AfterPivot || asks;
     match outcome.state.as_str() {
         "done" => ensure!(
