@@ -65,6 +65,8 @@ struct Cloud {
     place: Place,
     subject: String,
     key: (String, String),
+    /// By which claviger sees the forge.
+    token: String,
 }
 
 /// A role that claviger made for the forge.
@@ -155,7 +157,7 @@ impl Cloud {
         );
         let place = Place::new(&configuration, &[("id", id), ("secret", secret), ("hub.token", &token)])?;
         place.run(&["scan"])?.expect(3)?;
-        Ok(Self { aws, gate, github, signer, place, subject, key })
+        Ok(Self { aws, gate, github, signer, place, subject, key, token })
     }
 
     fn swap(&self, folder: &str) -> Result<Child> {
@@ -362,6 +364,23 @@ async fn where_no_use_of_the_role_is_told_a_person_decides() -> Result<()> {
     Ok(())
 }
 
+/// What our token may not see any more is missing for it: that is not taken for a workflow that is gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_workflow_that_is_hidden_from_us_is_not_taken_for_changed() -> Result<()> {
+    let cloud = require_lab!(Cloud::start(WORKFLOW, false).await, Ok(()));
+    ended(cloud.swap("patches")?)?;
+    cloud.github.sees(&cloud.token, &[]);
+    cloud.place.run(&["resume"])?;
+    ensure!(cloud.state()? == "paused" && cloud.works()?, "it is {}", cloud.state()?);
+    let (id, _) = cloud.place.state(&cloud.subject)?.context("a swap")?;
+    let refused = cloud.place.run(&["rollback", &id, "--yes"])?.expect(4)?;
+    ensure!(refused.stderr.contains("cannot be told"), "{}", refused.stderr);
+    cloud.github.sees(&cloud.token, &["acme"]);
+    cloud.place.run(&["resume", &id])?;
+    ensure!(cloud.state()? == "waiting" && cloud.works()?, "it is {}", cloud.state()?);
+    Ok(())
+}
+
 /// An issuer that others rely on is not taken away, nor one that was there before.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_issuer_that_another_role_trusts_stays() -> Result<()> {
@@ -436,7 +455,8 @@ fn owner(cloud: &Cloud, folder: &Path, (applied, ran): (&mut bool, &mut bool)) -
     if !*applied {
         *applied = cloud.apply(folder)?.is_some();
     } else if !*ran {
-        *ran = cloud.assume(SUBJECT)?.get("Error").is_none();
+        // The patch is there before the role is.
+        *ran = cloud.made()?.0.is_some() && cloud.assume(SUBJECT)?.get("Error").is_none();
     }
     Ok(())
 }

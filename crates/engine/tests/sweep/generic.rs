@@ -195,8 +195,9 @@ async fn fails_at(world: &World, plan: &SagaPlan, index: usize) -> Result<String
     let fault = Failing::at(&step.id, false);
     let (process, outcome) = place.run(world, fault.clone(), fault).await?;
     world.nothing_lost(&process, place.dir.path()).await?;
-    // That nobody can tell whether it is still used is a question for a person, on whichever side of the pivot.
-    let asks = matches!(step.action, Action::AwaitQuiet(_));
+    // Whether somebody still uses it, or has moved, is a question for a person, on whichever side of the pivot.
+    let asks = matches!(step.action, Action::AwaitQuiet(_) | Action::AwaitUnread(_) | Action::AwaitEntry(_))
+        || owner_moved(&plan.steps[..index]);
     let forward = matches!(world.saga(), Saga::Rollback(_)) || step.phase == StepPhase::AfterPivot || asks;
     match outcome.state.as_str() {
         "done" => ensure!(
@@ -222,6 +223,12 @@ async fn fails_at(world: &World, plan: &SagaPlan, index: usize) -> Result<String
     process.store().close().await;
     place.database.remove().await?;
     Ok(outcome.state)
+}
+
+/// What was made for a workload that only its owner can move is not taken away once it has moved.
+fn owner_moved(before: &[Step]) -> bool {
+    let has = |is: fn(&Action) -> bool| before.iter().any(|step| is(&step.action));
+    has(|it| matches!(it, Action::CompareRights(_))) && has(|it| matches!(it, Action::AwaitUnread(_)))
 }
 
 /// A revocation that may not suspend first ends it at once: the suspension alone may fail.
@@ -313,8 +320,9 @@ async fn each_saga_may_fail_at_each_step() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_undo_of_each_saga_may_be_done_twice() {
-    let unwinding: Vec<_> =
-        SAGAS.iter().copied().filter(|case| !matches!(case.saga, Saga::Rollback(_))).collect();
+    // Of a swap whose owner moves at once only the first effect is ever unwound: that is the crash sweep's.
+    let unwinds = |case: &Case| !matches!(case.saga, Saga::Rollback(_) | Saga::SwapSeen);
+    let unwinding: Vec<_> = SAGAS.iter().copied().filter(unwinds).collect();
     let lines = of_all(&unwinding, |saga| async move {
         let (world, plan) = prepare(saga).await?;
         let undone = undone_twice(&world, &plan).await?;

@@ -65,6 +65,13 @@ impl Github {
         value
     }
 
+    /// From now on a token sees these owners and no others: what is theirs is missing for it.
+    pub fn sees(&self, token: &str, owners: &[&str]) {
+        if let Some(token) = self.shared.state().tokens.get_mut(token) {
+            token.sees = owners.iter().map(ToString::to_string).collect();
+        }
+    }
+
     /// Installs the App that claviger works as: its id, the public half of its key, whose tokens work for so many seconds.
     pub fn app(&self, id: &str, public_key: &str, account: &str, all: &[(&str, &str)], lifetime: i64) {
         let mut state = self.shared.state();

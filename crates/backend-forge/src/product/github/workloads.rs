@@ -68,22 +68,34 @@ impl GithubBackend {
         segments.extend(path.split('/'));
         let file: Option<Content> = self.access.maybe(operation, Request::get(&segments)).await?;
         let unread = || Error::new(ErrorKind::Unexpected, operation, format!("{path} could not be read"));
-        let text = file.ok_or_else(gone)?.content.ok_or_else(unread)?;
+        let Some(file) = file else {
+            // What a token may not see is missing for it too: that is no file that is gone.
+            self.named(operation, (owner, name)).await?;
+            return Err(gone());
+        };
+        let text = file.content.ok_or_else(unread)?;
         let text: String = text.split_whitespace().collect();
         let text =
             STANDARD.decode(text).ok().and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(unread)?;
-        let workflow = workflow::read(&text).ok_or_else(gone)?;
+        // One that is no workflow is not run, and may be mended as it was.
+        let workflow = workflow::read(&text).ok_or_else(unread)?;
         let job = workflow.jobs.iter().find(|it| it.name == job).ok_or_else(gone)?.clone();
         Ok(Found { owner, name, path, text, workflow, job })
     }
 
     /// The repository with its numbers. The list is all that shows them.
-    async fn named(&self, found: &Found<'_>) -> Result<subject::Repository> {
-        let all = self.repositories("holder").await?;
-        let one = all.into_iter().find(|one| one.owner.login == found.owner && one.name == found.name);
+    async fn named(
+        &self,
+        operation: &'static str,
+        (owner, name): (&str, &str),
+    ) -> Result<subject::Repository> {
+        let all = self.repositories(operation).await?;
+        let one = all.into_iter().find(|one| one.owner.login == owner && one.name == name);
         let one = one.ok_or_else(|| {
-            let text = format!("{}/{} is not among the repositories that we see", found.owner, found.name);
-            Error::new(ErrorKind::NotFound, "holder", text)
+            let text = format!(
+                "{owner}/{name} is not among the repositories that we see: it is gone, or hidden from us"
+            );
+            Error::new(ErrorKind::Denied, operation, text)
         })?;
         Ok(subject::Repository {
             owner: one.owner.login,
@@ -142,7 +154,7 @@ impl GithubBackend {
             Ok(form) => form,
             Err(why) => return Ok(Err(("subject-unknown", why))),
         };
-        let of = self.named(found).await?;
+        let of = self.named("holder", (found.owner, found.name)).await?;
         if form.immutable && (of.id == 0 || of.owner_id == 0) {
             let why = "the numbers that stand in `sub` are not shown".to_owned();
             return Ok(Err(("subject-unknown", why)));
