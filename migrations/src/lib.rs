@@ -30,6 +30,7 @@ mod m20261128_050000_webhook_delivery;
 mod m20261128_050100_notification;
 mod m20261128_060000_ranked;
 mod m20261128_150000_firing_id;
+mod m20261128_160000_unread;
 mod sql;
 
 pub use sea_orm_migration::{MigrationTrait, MigratorTrait};
@@ -67,6 +68,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261128_050100_notification::Migration),
             Box::new(m20261128_060000_ranked::Migration),
             Box::new(m20261128_150000_firing_id::Migration),
+            Box::new(m20261128_160000_unread::Migration),
         ]
     }
 }

@@ -344,7 +344,7 @@ mod tests {
             rule("", &["secrets/status"], &["get"]),
             rule("", &["pods/*"], &["get"]),
         ] {
-            assert_eq!(read(&[other.clone()]), Vec::<String>::new(), "{other:?}");
+            assert_eq!(read(std::slice::from_ref(&other)), Vec::<String>::new(), "{other:?}");
         }
     }
 

@@ -82,6 +82,7 @@ impl Engine {
         unread.retain(|one| *one != id && matches!(eyes, Eyes::All));
         let estate = Estate::new(gathered.details.values(), &gathered.grants, &coverage)
             .crowded(gathered.crowded)
+            .narrow(matches!(eyes, Eyes::Some { .. }))
             .with_openers_left_out(gathered.left_out)
             .with_unread(unread.len());
         Ok(estate.chain(id, limits).expect("the credential is part of what was gathered"))

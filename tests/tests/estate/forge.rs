@@ -10,8 +10,8 @@ mod hub_key;
 mod jenkins;
 mod kills;
 mod leak;
-mod proposal;
 mod project_key;
+mod proposal;
 
 use std::path::Path;
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use super::{
     Chain, Cut, Deploy, Estate, Job, Known, Next, Opened, Opener, Place, Right, Source, Stage, Unknown,
     Workload,
-    estate::{certain, current, opens},
+    estate::{certain, current, is_accepted, opens},
 };
 use crate::{
     id::CredentialId,
@@ -153,6 +153,9 @@ impl<'e> Drawing<'e> {
     fn no_deploy(&self, chain: &mut Chain) {
         let mut unknown =
             |why| chain.unknown.push(Unknown { stage: Stage::Deploy, about: chain.at.clone(), why });
+        if self.estate.is_narrow() {
+            return unknown("what lies where these rights see nothing is no part of this".to_owned());
+        }
         let Some(gaps) = self.estate.ci() else {
             return unknown("no backend reads a CI system".to_owned());
         };
@@ -213,6 +216,10 @@ impl<'e> Drawing<'e> {
             known: Known::new(Source::Grant, &grant.source),
             opens: Vec::new(),
         };
+        // What is refused opens nothing, whatever its identity may do.
+        if !is_accepted(chain.state) {
+            return right;
+        }
         let Some(patterns) = opens(grant) else {
             if grant.level == PrivilegeLevel::Unknown {
                 let why = format!("what {} allows is not known", grant.privilege);
@@ -319,7 +326,9 @@ impl<'e> Drawing<'e> {
             chain.cut.push(Cut { stage: Stage::OpenedBy, about: chain.at.clone(), more });
         }
         // Where not all holders were handed over, whose credential is not known is not known either.
-        if let Some(first) = without.first().filter(|_| self.estate.left_out() == 0) {
+        if let Some(first) =
+            without.first().filter(|_| self.estate.left_out() == 0 && !self.estate.is_narrow())
+        {
             let why = match without.len() {
                 1 => "may read it, and no credential of it is known: pods that run as it have one".to_owned(),
                 many => format!(

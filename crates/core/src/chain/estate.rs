@@ -36,6 +36,8 @@ pub struct Estate<'a> {
     unread: usize,
     /// Credentials that may come to one of these and were not handed over.
     left_out: usize,
+    /// Whoever asks sees a part of the inventory only.
+    narrow: bool,
 }
 
 impl<'a> Estate<'a> {
@@ -85,6 +87,25 @@ impl<'a> Estate<'a> {
     pub fn with_openers_left_out(mut self, left_out: usize) -> Self {
         self.left_out = left_out;
         self
+    }
+
+    /// Says that whoever asks sees a part of the inventory only: what is not here may be there all the same.
+    #[must_use]
+    pub fn narrow(mut self, narrow: bool) -> Self {
+        self.narrow = narrow;
+        self
+    }
+
+    pub(super) const fn is_narrow(&self) -> bool {
+        self.narrow
+    }
+
+    /// Of a system of which no scan is here.
+    fn unscanned(&self, backend: &str) -> String {
+        match self.narrow {
+            true => format!("how {backend} was scanned cannot be seen with these rights"),
+            false => format!("no scan of {backend} has ended"),
+        }
     }
 
     pub(super) const fn left_out(&self) -> usize {
@@ -197,7 +218,7 @@ impl<'a> Estate<'a> {
     /// Why it is not known who reads this, if it is not.
     pub(super) fn readers_unknown(&self, at: &Ref) -> Option<String> {
         let Some(backend) = self.coverage.get(at.backend()) else {
-            return Some(format!("no scan of {} has ended", at.backend()));
+            return Some(self.unscanned(at.backend()));
         };
         if !TELLS_READERS.contains(&backend.kind.as_str()) {
             return Some(format!("no backend of kind {} tells who reads it", backend.kind));
@@ -209,7 +230,7 @@ impl<'a> Estate<'a> {
     /// Why it is not known what this identity may do, if not all of its system was read.
     pub(super) fn rights_unknown(&self, identity: &Ref) -> Option<String> {
         let Some(backend) = self.coverage.get(identity.backend()) else {
-            return Some(format!("no scan of {} has ended", identity.backend()));
+            return Some(self.unscanned(identity.backend()));
         };
         let mut gaps = gaps(backend, None);
         let first = gaps.next()?;
@@ -221,7 +242,7 @@ impl<'a> Estate<'a> {
 
 /// What of a system was refused or broke off, of the areas that this path lies in, or of all.
 fn gaps<'b>(backend: &'b BackendScanView, path: Option<&'b str>) -> impl Iterator<Item = String> + 'b {
-    let whole = backend.error.iter().map(|error| error.clone());
+    let whole = backend.error.iter().cloned();
     let lies_in = move |area: &str| match path {
         None => true,
         Some(path) => path.strip_prefix(area).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
@@ -252,13 +273,20 @@ pub(super) fn current(detail: &CredentialDetail) -> impl Iterator<Item = &CopyVi
     detail.copies.iter().filter(|copy| copy.stage == CopyStage::Current)
 }
 
-/// Would it be accepted, as far as its state says?
+/// Would it be accepted, as far as its state says? One whose end nobody has proven might.
 fn usable(detail: &CredentialDetail) -> bool {
-    matches!(
-        detail.credential.state,
-        CredentialState::Active
-            | CredentialState::Superseded
-            | CredentialState::Compromised
-            | CredentialState::Mitigated
+    is_accepted(detail.credential.state)
+}
+
+/// The same of a state.
+pub(super) const fn is_accepted(state: CredentialState) -> bool {
+    !matches!(
+        state,
+        CredentialState::RevokedProven
+            | CredentialState::RevokedAttested
+            | CredentialState::Gone
+            | CredentialState::Expired
+            | CredentialState::Suspended
+            | CredentialState::Quarantined
     )
 }

@@ -255,6 +255,14 @@ fn what_nobody_read_is_unknown_and_never_nothing() {
     let chain = drawn(&[token(), password()], &all, 1);
     assert!(unknown(&chain, Stage::Rights, "not all of prod was scanned"), "{:#?}", chain.unknown);
 
+    // Who sees a part of it is not told that there is no more.
+    let details = [password()];
+    let estate = Estate::new(&details, [], &[]).narrow(true);
+    let chain = estate.chain(CredentialId(Uuid::from_u128(2)), Limits::WHOLE).expect("it is there");
+    assert!(unknown(&chain, Stage::Deploy, "these rights see nothing"), "{:#?}", chain.unknown);
+    assert!(unknown(&chain, Stage::Run, "cannot be seen with these rights"), "{:#?}", chain.unknown);
+    assert!(!unknown(&chain, Stage::Run, "no scan"), "{:#?}", chain.unknown);
+
     // A CI secret that nothing else is known of.
     let alone = credential(3, CI, CredentialKind::Opaque).lies(CI, "alone");
     let chain = drawn(&[alone], &systems(), 3);
@@ -378,6 +386,19 @@ fn whoever_may_read_it_without_a_credential_is_named() {
         "{:#?}",
         chain.unknown
     );
+}
+
+#[test]
+fn what_is_refused_opens_nothing_and_what_may_be_accepted_does() {
+    let mut one = token();
+    one.credential.state = CredentialState::RevokedProven;
+    let chain = drawn(&[one.clone(), password()], &systems(), 1);
+    assert!(chain.rights.len() == 1 && chain.rights[0].opens.is_empty(), "{chain:#?}");
+    one.credential.state = CredentialState::RevokedUnproven;
+    let chain = drawn(&[one.clone(), password()], &systems(), 1);
+    assert_eq!(chain.rights[0].opens.len(), 1);
+    let chain = drawn(&[one, password()], &systems(), 2);
+    assert_eq!(chain.opened_by.len(), 1, "nobody has seen it refused: {chain:#?}");
 }
 
 #[test]

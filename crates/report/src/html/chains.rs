@@ -26,7 +26,7 @@ pub(super) fn write(
          what that opens. Each line says where it is known from. What is not known is said, and so is what was left out.</p>"
     )?;
     if report.chains.drawn.is_empty() {
-        writeln!(out, "<p>No credential is known to be given to a job, or to open another.</p>")?;
+        writeln!(out, "<p>No credential in use is known to be given to a job, or to open another.</p>")?;
     }
     for chain in &report.chains.drawn {
         writeln!(out, "<figure class=\"chain\">\n<figcaption>{}</figcaption>", subjects.show(&chain.at))?;

@@ -4,12 +4,19 @@ use std::{fs, io::Write as _};
 
 use anyhow::{Context as _, Result, ensure};
 use claviger_tests::{
-    lab::{gitea::Gitea, postgres::Postgres, private::random_token},
+    lab::{
+        gitea::Gitea,
+        openbao::OpenBao,
+        postgres::Postgres,
+        private::{random_token, write_private},
+    },
     require_lab,
 };
 
+use serde_json::json;
+
 use super::{
-    alone::{Alone, SUBJECT},
+    alone::{Alone, ROLE, SUBJECT},
     section,
 };
 use crate::text;
@@ -22,10 +29,18 @@ const WORKFLOW: &str = "on: workflow_dispatch\njobs:\n  deploy:\n    runs-on: la
 async fn what_a_workflow_asks_for_is_proposed_and_done_only_when_somebody_says_so() -> Result<()> {
     let gitea = require_lab!(Gitea::start().await, Ok(()));
     let postgres = require_lab!(Postgres::start().await, Ok(()));
+    let openbao = require_lab!(OpenBao::start().await, Ok(()));
     let password = random_token()?;
-    let alone = Alone::with(postgres, &password, "", &[]).await?;
+    let vault = format!(
+        "\n[backends.vault]\nkind = \"vault\"\naddress = \"{}\"\ntoken = {{ file = \"openbao.token\" }}\ninclude = [\"secret\"]\n",
+        openbao.address()
+    );
+    let alone = Alone::with(postgres, &password, &vault, &[]).await?;
     let place = &alone.place;
-    gitea.make("orgs", &serde_json::json!({"username": "courier-team"})).await?;
+    write_private(&alone.directory.path().join("openbao.token"), openbao.token())?;
+    let held = json!({"data": {"username": ROLE, "password": password}});
+    openbao.write("secret/data/courier", &held).await?;
+    gitea.make("orgs", &json!({"username": "courier-team"})).await?;
     gitea.repository("courier-team", "shop").await?;
     gitea.secret("repos/courier-team/shop", "COURIER_PASSWORD", &password, "").await?;
     gitea.secret("repos/courier-team/shop", "NPM_TOKEN", &random_token()?, "").await?;
@@ -49,7 +64,7 @@ async fn what_a_workflow_asks_for_is_proposed_and_done_only_when_somebody_says_s
     // It is not acted upon.
     let copies = alone.copies()?;
     ensure!(!copies.iter().any(|copy| copy["ref"] == SECRET), "{copies:#?}");
-    let plan = place.run(&["rotate", SUBJECT, "--dry-run", "-o", "json"], None)?;
+    let plan = place.run(&["rotate", SUBJECT, "--dry-run", "-o", "json"], None)?.expect(0)?;
     ensure!(!plan.stdout.contains(SECRET), "it is planned with: {}", plan.stdout);
 
     // Somebody says that it is so, in the words that were proposed.
