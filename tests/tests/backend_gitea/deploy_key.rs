@@ -38,7 +38,8 @@ async fn a_new_key_may_do_what_the_old_one_may_and_no_more() {
         let issued = forge.issue(&op, &subject, Some(&new)).await.expect("another one");
         let all = registered(server, "rights/app").await;
         let id = issued.at.as_str().rsplit('/').next().expect("a number");
-        let made = all.iter().find(|one| one["id"].to_string() == id).expect("it is listed");
+        let made =
+            all.iter().find(|one| id.parse().is_ok_and(|id: u64| one["id"] == id)).expect("it is listed");
         assert_eq!(made["read_only"], read_only, "{made:#}");
         let title = made["title"].as_str().expect("a title");
         assert_eq!(title, format!("deploys {read_only} (claviger {})", op.key));

@@ -197,7 +197,7 @@ async fn mounts(
             continue;
         }
         let kept = page.iter().filter(|consumer| is_last || consumer.at != last.at);
-        let end = kept.clone().last().map(|consumer| consumer.at.clone());
+        let end = kept.clone().next_back().map(|consumer| consumer.at.clone());
         kept.for_each(&mut take);
         match end.filter(|_| !is_last) {
             Some(end) => advance(&mut selection, end)?,

@@ -111,7 +111,7 @@ fn told(stderr: &str) -> String {
     stderr.lines().filter(|line| !line.contains("  WARN ")).map(|line| format!("{line}\n")).collect()
 }
 
-fn is_own(place: &String) -> bool {
+fn is_own(place: &str) -> bool {
     place.starts_with("ServiceAccount/")
 }
 
@@ -157,7 +157,7 @@ async fn a_swap_is_planned_begun_once_watched_and_done() -> Result<()> {
     let whole = operator.get(&place).await?.body;
     ensure!(whole["state"] == "done" && whole["schema"] == "claviger.swap/v1", "{whole:#}");
     ensure!(whole["receipts"][0]["verdict"] == "proven", "{whole:#}");
-    ensure!(read_by(&house, "runner")?.iter().all(is_own), "{:?}", read_by(&house, "runner")?);
+    ensure!(read_by(&house, "runner")?.iter().all(|place| is_own(place)), "{:?}", read_by(&house, "runner")?);
     let there = operator.get(SWAPS).await?.body;
     ensure!(
         there == house.json(&["list", "swaps"])? && there["items"][0]["rotation_id"] == id.as_str(),
@@ -270,7 +270,7 @@ async fn swaps_are_told_at_a_service_as_here() -> Result<()> {
         ensure!(there.code == here.code, "{command:?}: {} is not {}", there.code, here.code);
         ensure!(there.stdout == here.stdout && there.stderr == here.stderr, "{command:?}: {}", there.stderr);
     }
-    ensure!(read_by(&house, "runner")?.iter().all(is_own), "{:?}", read_by(&house, "runner")?);
+    ensure!(read_by(&house, "runner")?.iter().all(|place| is_own(place)), "{:?}", read_by(&house, "runner")?);
     // One that waits for a person is taken back from afar.
     let waits = desk.run(&["swap", STORED, "--patch", "patches", "--yes", "-o", "json"])?;
     let waits: Value = serde_json::from_str(&waits.stdout).context(waits.stderr)?;
