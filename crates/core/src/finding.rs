@@ -59,7 +59,7 @@ mod returned_credential;
 mod rot_overdue;
 mod sa_default_bound;
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
 mod sec_default;
 mod sec_low_entropy;
 mod self_overpriv;

@@ -8,11 +8,11 @@ use uuid::Uuid;
 
 use super::*;
 use crate::{
+    finding::sample,
     id::IdentityId,
     model::{Attributes, CopyStage, IdentityKind, Labels, Place as PlaceKind, ScopeStatus},
     view::{
-        BackendScanView, ConsumerView, CopyView, Counts, CredentialDetail, CredentialView, GrantView,
-        IdentityView, ScopeView,
+        BackendScanView, ConsumerView, CopyView, Counts, CredentialDetail, GrantView, IdentityView, ScopeView,
     },
 };
 
@@ -25,39 +25,10 @@ fn at(text: &str) -> Ref {
 }
 
 fn credential(number: u128, text: &str, kind: CredentialKind) -> CredentialDetail {
-    let credential = CredentialView {
-        id: CredentialId(Uuid::from_u128(number)),
-        backend: at(text).backend().to_owned(),
-        at: at(text),
-        kind,
-        identity: None,
-        owner: None,
-        state: CredentialState::Active,
-        long_lived: true,
-        created_at: None,
-        last_rotated_at: None,
-        expires_at: None,
-        last_used_at: None,
-        age_days: None,
-        next_due_at: None,
-        policy: None,
-        copies: 0,
-        consumers: 0,
-        findings: Vec::new(),
-        link: "none".to_owned(),
-        labels: Labels::new(),
-        attributes: Attributes::new(),
-        first_seen: now(),
-        last_seen: now(),
-    };
-    CredentialDetail {
-        credential,
-        identity: None,
-        owners: Vec::new(),
-        copies: Vec::new(),
-        consumers: Vec::new(),
-        history: Vec::new(),
-    }
+    let mut detail = sample::credential(text, kind);
+    detail.credential.id = CredentialId(Uuid::from_u128(number));
+    detail.credential.owner = None;
+    detail
 }
 
 impl CredentialDetail {

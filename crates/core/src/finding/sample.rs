@@ -42,7 +42,7 @@ pub(super) fn agreement(at: &str, logins: &[(Login, Option<u32>)]) -> Agreement 
 }
 
 /// Active, long-lived, owned; no date but those of the first scan, no copy, no consumer.
-pub(super) fn credential(at: &str, kind: CredentialKind) -> CredentialDetail {
+pub(crate) fn credential(at: &str, kind: CredentialKind) -> CredentialDetail {
     let at = Ref::from_text(at);
     let credential = CredentialView {
         id: CredentialId(Uuid::nil()),

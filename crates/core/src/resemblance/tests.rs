@@ -4,8 +4,9 @@ use uuid::Uuid;
 
 use super::*;
 use crate::{
+    finding::sample,
     model::{Attributes, ConsumerHow, CredentialKind, Labels, Place},
-    view::{ConsumerView, CredentialView},
+    view::ConsumerView,
 };
 
 fn day(number: u32) -> DateTime<Utc> {
@@ -13,33 +14,9 @@ fn day(number: u32) -> DateTime<Utc> {
 }
 
 fn detail(number: u128, at: &str, kind: CredentialKind, copies: &[(&str, &str)]) -> CredentialDetail {
-    let at = Ref::from_text(at);
     let id = CredentialId(Uuid::from_u128(number));
-    let credential = CredentialView {
-        id,
-        backend: at.backend().to_owned(),
-        at,
-        kind,
-        identity: None,
-        owner: None,
-        state: CredentialState::Active,
-        long_lived: true,
-        created_at: None,
-        last_rotated_at: None,
-        expires_at: None,
-        last_used_at: None,
-        age_days: None,
-        next_due_at: None,
-        policy: None,
-        copies: 0,
-        consumers: 0,
-        findings: Vec::new(),
-        link: "none".to_owned(),
-        labels: Labels::new(),
-        attributes: Attributes::new(),
-        first_seen: day(1),
-        last_seen: day(1),
-    };
+    let CredentialDetail { mut credential, .. } = sample::credential(at, kind);
+    (credential.id, credential.owner) = (id, None);
     let copies = copies.iter().map(|(at, evidence)| {
         let at = Ref::from_text(*at);
         CopyView {
